@@ -1,0 +1,13 @@
+//! What is it? Plain data without I/O: money, usage, ids, times, tags.
+
+pub mod clock;
+pub mod id;
+pub mod money;
+pub mod tags;
+pub mod usage;
+
+pub use clock::{Clock, ManualClock, Millis};
+pub use id::{Id, IdSource};
+pub use money::Money;
+pub use tags::Tags;
+pub use usage::Usage;
