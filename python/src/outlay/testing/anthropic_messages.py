@@ -56,7 +56,7 @@ def complete(call: Call) -> Work:
     maximum = call.maximum(model, "max_tokens")
     if maximum is None:
         raise Refusal(400, "max_tokens: Field required")
-    thinks = (body.get("thinking") or {}).get("type") in ("enabled", "adaptive")
+    thinks = _thinks(body.get("thinking") or {}, maximum)
     answer = generate(
         model,
         reply,
@@ -77,6 +77,15 @@ def complete(call: Call) -> Work:
         frames if body.get("stream") else None,
         ERROR_EVENT,
     )
+
+
+def _thinks(thinking: Json, maximum: int) -> bool:
+    if thinking.get("type") != "enabled":
+        return thinking.get("type") == "adaptive"
+    budget = thinking.get("budget_tokens")
+    if type(budget) is not int or not 1024 <= budget < maximum:
+        raise Refusal(400, f"thinking.budget_tokens must be from 1024 to below {maximum}")
+    return True
 
 
 def count_tokens(call: Call) -> Work:

@@ -33,7 +33,7 @@ _WAIT_MAX_S = 60.0
 
 
 async def control(state: State, request: Request) -> Json | None:
-    """Carries out a control request; None if it is none. A bad one changes nothing it names."""
+    """Carries out a control request; None if it is none. It stops at the first bad key."""
     place = (request.method, request.path)
     query = {name: values[0] for name, values in parse_qs(request.query).items()}
     if place == ("GET", "/bill"):

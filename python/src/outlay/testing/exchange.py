@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from . import anthropic_messages, openai_chat, openai_other, openai_responses
-from .bill import Entry, Usage
+from .bill import Books, Entry, Usage
 from .control import control
 from .script import Reply, as_error_500
 from .server import Connection, Request
@@ -65,7 +65,7 @@ class Exchange:
         api, work_out = endpoint
         entry = self._entry(request, api)
         self.state.books.begin(entry)
-        ending = _Ending(self.state, entry)
+        ending = _Ending(self.state.books, entry)
         try:
             try:
                 body = _body(request)
@@ -98,6 +98,11 @@ class Exchange:
                 ending.work = work_out(replace(call, reply=reply))
         except Refusal as refusal:
             self._refuse(connection, ending, refusal, reply)
+            return
+        except (TypeError, ValueError, AttributeError, KeyError) as error:
+            # Fields of the wrong type; a provider refuses them rather than fall over.
+            malformed = Refusal(400, f"the request is malformed: {error!r}")
+            self._refuse(connection, ending, malformed, reply)
             return
         if ending.work is not None and reply.billed is not False:
             ending.begin()
@@ -161,7 +166,7 @@ class Exchange:
 class _Ending:
     """How one request will be billed: as refused until work began, then by what was sent."""
 
-    state: State
+    books: Books
     entry: Entry
     work: Work | None = None
     spent: int = 0
@@ -188,12 +193,12 @@ class _Ending:
 
     def _end(self, outcome: str) -> None:
         if self.work is None:
-            self.state.books.end(self.entry, outcome, None, None)
+            self.books.end(self.entry, outcome, None, None)
             return
         whole = self.work.usage
         reasoning = min(whole.reasoning_tokens, self.spent)
         usage: Usage = replace(whole, output_tokens=self.spent, reasoning_tokens=reasoning)
-        self.state.books.end(self.entry, outcome, self.work.model, usage)
+        self.books.end(self.entry, outcome, self.work.model, usage)
 
 
 async def _whole(connection: Connection, ending: _Ending, work: Work, reply: Reply) -> None:

@@ -7,6 +7,7 @@ process of its own; from then on both are steered over the same loopback control
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import http.client
 import json
@@ -93,6 +94,7 @@ class Provider:
             self._order["prices"] = prices
         self._host = host
         self._port = port
+        self._owner = 0
         self._spawn = False
         self._process: subprocess.Popen[str] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -141,6 +143,7 @@ class Provider:
             ValueError: The host is no loopback address, or default or prices are bad.
             OSError: The port is taken, or the process did not start.
         """
+        self._owner = os.getpid()
         if self._spawn:
             self._start_process()
         else:
@@ -154,21 +157,27 @@ class Provider:
         return self
 
     def stop(self) -> None:
-        """Stops it and closes every connection; does nothing if it does not run."""
+        """Stops it and closes every connection; does nothing if it does not run.
+
+        In a forked child it leaves the parent's provider alone.
+        """
+        if self._owner != os.getpid():
+            return
         if self._process is not None:
             assert self._process.stdin is not None and self._process.stdout is not None
-            with contextlib.suppress(OSError):
-                self._process.stdin.close()
+            self._process.terminate()
             try:
                 self._process.wait(10)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
             self._process.stdout.close()
             self._process = None
         if self._loop is not None and self._thread is not None and self._server is not None:
             stopping = asyncio.run_coroutine_threadsafe(self._server.stop(), self._loop)
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(concurrent.futures.TimeoutError):
                 stopping.result(10)
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()

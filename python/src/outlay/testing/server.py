@@ -277,5 +277,6 @@ class Server:
         sockets = list(self._server.sockets) if self._server is not None else []
         sockets += [each.transport.get_extra_info("socket") for each in self._connections]
         for sock in sockets:
+            # Detached first, so that the object cannot close a number used again later.
             with contextlib.suppress(OSError):
-                os.close(sock.fileno())
+                os.close(getattr(sock, "_sock", sock).detach())

@@ -79,12 +79,14 @@ def chat(model: Model, messages: Iterable[dict[str, Any]], tools: Iterable[Any])
     if declared:
         sequence += declared + [FRAME] * 12
     for message in messages:
-        sequence += [FRAME] * 3
+        # The older `function` messages take two less.
+        sequence += [FRAME] * (1 if message.get("role") == "function" else 3)
         sequence += encode(model.encoding, str(message.get("role", "")))
         sequence += content(model, message.get("content"))
         if message.get("name"):
             sequence += [FRAME, *encode(model.encoding, str(message["name"]))]
-        for call in message.get("tool_calls") or ():
+        older = [{"function": message["function_call"]}] if message.get("function_call") else []
+        for call in [*(message.get("tool_calls") or ()), *older]:
             function = call.get("function") or {}
             sequence += [FRAME] * 3
             sequence += encode(model.encoding, str(function.get("name", "")))
@@ -94,7 +96,7 @@ def chat(model: Model, messages: Iterable[dict[str, Any]], tools: Iterable[Any])
 
 def _tool(model: Model, tool: Any) -> list[int]:
     """The cookbook's rule for a declared function; nested properties count as their JSON."""
-    function = tool.get("function", tool) if isinstance(tool, dict) else {}
+    function = tool.get("function", tool)
     described = f"{function.get('name', '')}:{_without_stop(function.get('description'))}"
     sequence = [FRAME] * 7 + list(encode(model.encoding, described))
     schema = function.get("parameters")
@@ -122,11 +124,17 @@ def _without_stop(text: object) -> str:
 
 
 def content(model: Model, parts: object) -> list[int]:
-    """Returns the tokens of a message's content: text, or a list of text and image parts."""
+    """Returns the tokens of a message's content: text, or a list of text and image parts.
+
+    Raises:
+        TypeError: It is something else.
+    """
     if parts is None:
         return []
+    if isinstance(parts, str):
+        return list(encode(model.encoding, parts))
     if not isinstance(parts, list):
-        return list(encode(model.encoding, parts if isinstance(parts, str) else json.dumps(parts)))
+        raise TypeError("content must be a text or a list of parts")
     sequence: list[int] = []
     for part in parts:
         if isinstance(part, str):
