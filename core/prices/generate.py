@@ -45,9 +45,12 @@ FACTS = (
     "context_window",
     "max_output_tokens",
     "reasoning",
+    "thinks_on_request",
     "encoding",
     "prior_per_mille",
     "exact_frames",
+    "image_tokens",
+    "unreported_searches",
 )
 # tiktoken's own table of prefixes (tiktoken/model.py 0.14), as far as the priced models reach.
 ENCODINGS = [

@@ -1,10 +1,15 @@
 //! What did it use, and what does that cost?
 //!
-//! Everything here is a pure function of what it is handed: no clock, no network, no file. A model's
-//! [price](PriceBook::find) turns usage into a [charge](ModelPrice::charge), and a request into its
-//! [worst case](ModelPrice::worst).
+//! Everything here is a pure function of what it is handed: no clock, no network, no file. A
+//! [`Request`] is read into an upper bound of what it can use, a response into what it did use; a
+//! model's [price](PriceBook::find) turns either into money.
 
+mod api;
+mod json;
 mod price;
+mod request;
 pub mod tokens;
 
+pub use api::Api;
 pub use price::{CacheWrite, Charge, Exposure, Media, ModelPrice, PriceBook, UnitPrices, Worst};
+pub use request::{Facts, InputBound, Message, Method, Piece, Request};

@@ -69,6 +69,7 @@ pub(super) struct Tier {
 
 /// What one model costs from a date on, and what else is known of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "a model has each of these traits or has it not")]
 pub struct ModelPrice {
     /// Who bills: `openai`, `anthropic`, `google`, or `custom` for a model only the user prices.
     pub provider: Arc<str>,
@@ -82,12 +83,18 @@ pub struct ModelPrice {
     pub max_output_tokens: Option<u64>,
     /// Can it think in tokens the caller does not see?
     pub reasoning: bool,
+    /// Does it think only where the request says so?
+    pub thinks_on_request: bool,
     /// The vocabulary to count its text with; exact only at a prior of 1,000.
     pub encoding: Encoding,
     /// Its tokens per thousand of that vocabulary's, at most, before anything was learned.
     pub prior_per_mille: u32,
     /// Are the tokens round each chat message published and checked?
     pub exact_frames: bool,
+    /// Tokens of an image at low detail, and at most; unknown if it reads none we know of.
+    pub image_tokens: Option<[u64; 2]>,
+    /// Does every call search, for a fee that its usage does not tell?
+    pub unreported_searches: bool,
     base: UnitPrices,
     tiers: Box<[Tier]>,
     request_nanos: i64,

@@ -29,6 +29,7 @@ pub(super) struct ProviderFile {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "a model has each of these traits or has it not")]
 pub(super) struct ModelEntry {
     pub id: String,
     #[serde(default)]
@@ -49,6 +50,12 @@ pub(super) struct ModelEntry {
     prior_per_mille: Option<u32>,
     #[serde(default)]
     exact_frames: bool,
+    #[serde(default)]
+    thinks_on_request: bool,
+    #[serde(default)]
+    image_tokens: Option<[u64; 2]>,
+    #[serde(default)]
+    unreported_searches: bool,
     prices: Vec<PriceEntry>,
 }
 
@@ -147,9 +154,12 @@ impl ModelEntry {
             context_window: self.context_window,
             max_output_tokens: self.max_output_tokens,
             reasoning: self.reasoning,
+            thinks_on_request: self.thinks_on_request,
             encoding,
             prior_per_mille: self.prior_per_mille.unwrap_or(UNKNOWN_PRIOR_PER_MILLE),
             exact_frames: self.exact_frames,
+            image_tokens: self.image_tokens,
+            unreported_searches: self.unreported_searches,
             base: entry.rates.resolved(),
             tiers: entry.tiers.iter().map(tier).collect(),
             request_nanos: entry.request,

@@ -1,0 +1,257 @@
+//! What is asked for, and what can it cost at most?
+//!
+//! A [`Request`] is read from the body a client is about to send: the model, an upper bound of its
+//! input, the most output it allows, and all that can make it dearer. What no body can tell (text
+//! kept by the provider, files, searches without a cap) is said in [`Facts::unbounded`], never
+//! guessed. The defaults for a missing maximum are not decided here.
+//!
+//! ```
+//! use outlay::meter::{Api, Method, Request};
+//!
+//! let body = serde_json::json!({
+//!     "model": "gpt-4o",
+//!     "messages": [{"role": "user", "content": "hello world"}],
+//!     "max_tokens": 100,
+//! });
+//! let price = outlay::meter::PriceBook::bundled().find(None, Request::model(&body)?, 0)?;
+//! let facts = Request::read(Api::OpenAiChat, &body, Some(&price))?.facts;
+//! assert_eq!((facts.input.tokens, facts.input.method), (9, Method::Exact));
+//! assert_eq!(facts.max_output_tokens, Some(100));
+//! # Ok::<(), outlay::Error>(())
+//! ```
+
+mod anthropic;
+mod chat;
+mod prompt;
+mod responses;
+mod simple;
+mod tools;
+
+use serde_json::{Value, json};
+
+pub use prompt::{Message, Piece};
+
+use super::{
+    api::Api,
+    json::{self, Object},
+    price::{CacheWrite, Exposure, Media, ModelPrice},
+    tokens::{self, Count, Encoding},
+};
+use crate::error::{Error, Result};
+use prompt::Reading;
+
+/// How an input bound came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// The provider's own tokenizer and its published frames: the billed count.
+    Exact,
+    /// Counted with the nearest tokenizer and enlarged by a prior: replace it by what was learned.
+    Calibrated,
+    /// Some of it could only be bounded by its length in bytes or by the model's window.
+    Ceiling,
+}
+
+/// An upper bound of a request's input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InputBound {
+    /// The bound, in the provider's tokens.
+    pub tokens: u64,
+    /// What was counted here, before the prior: what a learned ratio is relative to.
+    pub counted_tokens: u64,
+    /// How good it is.
+    pub method: Method,
+}
+
+/// What a request says about its cost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The model it names.
+    pub model: String,
+    /// The most input it can be billed for, searches included.
+    pub input: InputBound,
+    /// The most output tokens of one choice, if it gives a maximum.
+    pub max_output_tokens: Option<u64>,
+    /// How many answers it wants; output is billed for each.
+    pub choices: u64,
+    /// Does it want a stream?
+    pub stream: bool,
+    /// Does it ask itself for the usage at the end of the stream?
+    pub include_usage: bool,
+    /// The service tier it names.
+    pub service_tier: Option<String>,
+    /// The cache writes it asks for.
+    pub cache_write: CacheWrite,
+    /// The most searches it lets the provider run; nothing if none.
+    pub web_searches_max: Option<u64>,
+    /// What its input may hold beside text.
+    pub input_media: Media,
+    /// What its output may hold beside text.
+    pub output_media: Media,
+    /// Tokens of the output it sets aside for thinking.
+    pub thinking_budget: Option<u64>,
+    /// Why its worst case cannot be known, if so.
+    pub unbounded: Option<String>,
+    /// Why its price is not the listed one, if so.
+    pub unpriced: Option<String>,
+    /// Why its usage cannot be read from the response, if so.
+    pub unsupported: Option<String>,
+    /// How many messages it holds, system text and tools aside.
+    pub message_count: u32,
+    /// Counted tokens of its tool definitions.
+    pub tool_definition_tokens: u64,
+    /// The names of its tools, in their order.
+    pub tools: Vec<String>,
+    /// May output be billed that the caller does not see, such as reasoning?
+    pub has_hidden_output: bool,
+    patch: Patch,
+}
+
+/// Where the maximum of output goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Patch {
+    output_keys: Vec<&'static str>,
+    stream_options: Option<Value>,
+}
+
+impl Facts {
+    /// What the request exposes its payer to.
+    pub fn exposure(&self) -> Exposure {
+        Exposure {
+            input_tokens: self.input.tokens,
+            cache_write: self.cache_write,
+            web_searches: self.web_searches_max.unwrap_or(0),
+            input_media: self.input_media,
+            output_media: self.output_media,
+        }
+    }
+
+    /// The top-level fields to set so that the request holds to `max_output_tokens` per choice, and
+    /// its stream ends with the usage.
+    ///
+    /// ```
+    /// use outlay::meter::{Api, Request};
+    ///
+    /// let body = serde_json::json!({"model": "gpt-4o", "messages": [], "stream": true});
+    /// let facts = Request::read(Api::OpenAiChat, &body, None)?.facts;
+    /// let patch = facts.patch(Some(256));
+    /// assert_eq!(patch[0], ("max_tokens", 256.into()));
+    /// assert_eq!(patch[1], ("stream_options", serde_json::json!({"include_usage": true})));
+    /// # Ok::<(), outlay::Error>(())
+    /// ```
+    pub fn patch(&self, max_output_tokens: Option<u64>) -> Vec<(&'static str, Value)> {
+        let maximum =
+            max_output_tokens.map(|most| self.patch.output_keys.iter().map(move |key| (*key, most.into())));
+        let stream = self.patch.stream_options.clone().map(|options| ("stream_options", options));
+        maximum.into_iter().flatten().chain(stream).collect()
+    }
+}
+
+/// A request that was read.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// What it says about its cost.
+    pub facts: Facts,
+    /// What the model will read, in the order in which a provider caches it: tools, system text,
+    /// messages.
+    pub messages: Vec<Message<'a>>,
+}
+
+impl<'a> Request<'a> {
+    /// The model a body names.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`: no object, or no model.
+    pub fn model(body: &Value) -> Result<&str> {
+        let named = json::text(json::object(body, "the request")?, "model")?;
+        named.filter(|model| !model.is_empty()).ok_or_else(|| Error::invalid("the request names no model"))
+    }
+
+    /// Reads a body; `price` is what is known of its model.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`: no such request; the message names the field.
+    pub fn read(api: Api, body: &'a Value, price: Option<&ModelPrice>) -> Result<Self> {
+        Self::read_with(api, body, price, &mut tokens::count)
+    }
+
+    /// Reads a body and counts its texts with `count`, which may remember texts it has seen.
+    pub fn read_with(
+        api: Api,
+        body: &'a Value,
+        price: Option<&ModelPrice>,
+        count: &mut dyn FnMut(Encoding, &str) -> Count,
+    ) -> Result<Self> {
+        let object = json::object(body, "the request")?;
+        let mut reading = Reading::new(price);
+        match api {
+            Api::OpenAiChat => chat::read(object, &mut reading)?,
+            Api::OpenAiResponses => responses::read(object, &mut reading)?,
+            Api::OpenAiEmbeddings => simple::embeddings(object, &mut reading)?,
+            Api::OpenAiImages => simple::images(object, &mut reading)?,
+            Api::AnthropicMessages => anthropic::read(object, &mut reading)?,
+        }
+        reading.price_terms(api, object)?;
+        let input = reading.bound(count);
+        let facts = Facts {
+            model: Self::model(body)?.to_owned(),
+            input,
+            max_output_tokens: reading.max_output_tokens,
+            choices: reading.choices,
+            stream: json::flag(object, "stream")?,
+            include_usage: asks_for_usage(object)?,
+            service_tier: json::text(object, "service_tier")?.map(str::to_owned),
+            cache_write: reading.cache_write,
+            web_searches_max: reading.web_searches,
+            input_media: reading.input_media,
+            output_media: reading.output_media,
+            thinking_budget: reading.thinking_budget,
+            unbounded: reading.unbounded,
+            unpriced: reading.unpriced,
+            unsupported: reading.unsupported,
+            message_count: reading.messages.iter().filter(|message| message.counts()).count() as u32,
+            tool_definition_tokens: reading.tool_definition_tokens,
+            tools: reading.tools,
+            has_hidden_output: reading.has_hidden_output || reading.output_media != Media::default(),
+            patch: patch(api, object, price)?,
+        };
+        Ok(Self { facts, messages: reading.messages })
+    }
+}
+
+fn asks_for_usage(object: &Object) -> Result<bool> {
+    json::nested(object, "stream_options")?.map_or(Ok(false), |options| json::flag(options, "include_usage"))
+}
+
+fn patch(api: Api, object: &Object, price: Option<&ModelPrice>) -> Result<Patch> {
+    let output_keys = match api {
+        Api::OpenAiChat => chat_output_keys(object, price),
+        Api::OpenAiResponses => vec!["max_output_tokens"],
+        Api::AnthropicMessages => vec!["max_tokens"],
+        Api::OpenAiEmbeddings | Api::OpenAiImages => Vec::new(),
+    };
+    let wants = api == Api::OpenAiChat && json::flag(object, "stream")? && !asks_for_usage(object)?;
+    let stream_options = wants.then(|| {
+        let mut options = object.get("stream_options").filter(|options| options.is_object()).cloned();
+        let options = options.get_or_insert_with(|| json!({}));
+        options["include_usage"] = true.into();
+        options.take()
+    });
+    Ok(Patch { output_keys, stream_options })
+}
+
+/// The caller's own field; else the one its model knows. Models that reason refuse the old field,
+/// and servers that only imitate the protocol may not know the new one.
+fn chat_output_keys(object: &Object, price: Option<&ModelPrice>) -> Vec<&'static str> {
+    let keys = ["max_completion_tokens", "max_tokens"];
+    let own: Vec<_> = keys.into_iter().filter(|key| json::given(object, key).is_some()).collect();
+    if !own.is_empty() {
+        return own;
+    }
+    let reasons = price.is_some_and(|price| price.reasoning);
+    vec![if reasons { "max_completion_tokens" } else { "max_tokens" }]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,221 @@
+//! What will the model read, and how many tokens is it?
+//!
+//! Every protocol is read into the same form: messages of pieces, and remarks on what makes the
+//! request dearer. Text is counted and enlarged by the model's prior; what is not text has a fixed
+//! bound. The bound only ever errs upwards.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use super::{
+    super::{
+        api::Api,
+        json::{self, Object},
+        price::{CacheWrite, Media, ModelPrice},
+        tokens::{Count, Encoding},
+    },
+    InputBound, Method,
+};
+use crate::error::Result;
+
+/// The prior of a tokenizer nobody knows.
+const UNKNOWN_PRIOR_PER_MILLE: u64 = 1_700;
+
+/// A part of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// Text the model reads.
+    Text(Cow<'a, str>),
+    /// Text only the provider can read, such as encrypted reasoning: at most a token a byte.
+    Sealed(&'a str),
+    /// An image: its address or its content, and the most tokens it can be.
+    Image(&'a str, u64),
+}
+
+impl Piece<'_> {
+    /// What tells it from another piece, for hashing.
+    pub fn content(&self) -> &str {
+        match self {
+            Self::Text(text) => text,
+            Self::Sealed(text) | Self::Image(text, _) => text,
+        }
+    }
+}
+
+/// A message, the system text or the tools.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// Who speaks: the protocol's own word, `system` for system text, `tools` for tools.
+    pub role: &'a str,
+    /// What is said, in its order.
+    pub pieces: Vec<Piece<'a>>,
+    /// Tokens of its text and its frame as counted here, before any prior.
+    pub counted_tokens: u64,
+    frame_tokens: u64,
+}
+
+impl<'a> Message<'a> {
+    pub(super) fn new(role: &'a str, frame_tokens: u64) -> Self {
+        Self { role, pieces: Vec::new(), counted_tokens: 0, frame_tokens }
+    }
+
+    pub(super) fn text(&mut self, text: &'a str) {
+        self.pieces.push(Piece::Text(Cow::Borrowed(text)));
+    }
+
+    /// Adds a value as the JSON text it is sent as.
+    pub(super) fn json(&mut self, value: &Value) {
+        self.pieces.push(Piece::Text(Cow::Owned(value.to_string())));
+    }
+
+    pub(super) fn frame(&mut self, tokens: u64) {
+        self.frame_tokens += tokens;
+    }
+
+    pub(super) fn unframe(&mut self, tokens: u64) {
+        self.frame_tokens = self.frame_tokens.saturating_sub(tokens);
+    }
+
+    pub(super) fn counts(&self) -> bool {
+        !matches!(self.role, "tools" | "format")
+    }
+}
+
+/// A request while it is read.
+pub(super) struct Reading<'a, 'p> {
+    pub price: Option<&'p ModelPrice>,
+    pub messages: Vec<Message<'a>>,
+    /// Frames of the whole request.
+    pub frame_tokens: u64,
+    /// Tokens counted elsewhere.
+    pub other_tokens: u64,
+    /// Rounds of the model the provider may add on its own, each with up to a window of input.
+    pub extra_rounds: u64,
+    pub exact: bool,
+    pub max_output_tokens: Option<u64>,
+    pub choices: u64,
+    pub cache_write: CacheWrite,
+    pub web_searches: Option<u64>,
+    pub input_media: Media,
+    pub output_media: Media,
+    pub thinking_budget: Option<u64>,
+    pub has_hidden_output: bool,
+    pub tools: Vec<String>,
+    pub tool_definition_tokens: u64,
+    pub unbounded: Option<String>,
+    pub unpriced: Option<String>,
+    pub unsupported: Option<String>,
+}
+
+impl<'a, 'p> Reading<'a, 'p> {
+    pub(super) fn new(price: Option<&'p ModelPrice>) -> Self {
+        Self {
+            price,
+            messages: Vec::new(),
+            frame_tokens: 0,
+            other_tokens: 0,
+            extra_rounds: 0,
+            exact: price.is_some_and(|price| price.exact_frames && price.prior_per_mille == 1_000),
+            max_output_tokens: None,
+            choices: 1,
+            cache_write: CacheWrite::None,
+            web_searches: None,
+            input_media: Media::default(),
+            output_media: Media::default(),
+            thinking_budget: None,
+            has_hidden_output: price.is_none_or(|price| price.reasoning),
+            tools: Vec::new(),
+            tool_definition_tokens: 0,
+            unbounded: None,
+            unpriced: None,
+            unsupported: None,
+        }
+    }
+
+    /// Remarks why the worst case cannot be known; the first reason stays.
+    pub(super) fn unbounded(&mut self, reason: impl Into<String>) {
+        self.unbounded.get_or_insert(reason.into());
+    }
+
+    /// An image of which only the address or the content is known.
+    pub(super) fn image(&mut self, message: &mut Message<'a>, source: &'a str, low_detail: bool) {
+        self.exact = false;
+        self.input_media.image = true;
+        let known = self.price.and_then(|price| price.image_tokens);
+        let tokens = known.map_or(0, |[low, most]| if low_detail { low } else { most });
+        if known.is_none() {
+            self.unbounded("an image of unknown cost with this model");
+        }
+        message.pieces.push(Piece::Image(source, tokens));
+    }
+
+    /// Remarks what the request says about its price beyond tokens.
+    pub(super) fn price_terms(&mut self, api: Api, object: &Object) -> Result<()> {
+        let plain = ["auto", "default", "standard", "standard_only", "flex", "batch"];
+        for (key, what) in [("service_tier", "service tier"), ("speed", "speed")] {
+            if let Some(named) = json::text(object, key)?.filter(|named| !plain.contains(named)) {
+                self.unpriced.get_or_insert(format!("{what} `{named}` has a price of its own"));
+            }
+        }
+        if let Some(region) = json::text(object, "inference_geo")?.filter(|region| *region != "global") {
+            self.unpriced.get_or_insert(format!("region `{region}` has a price of its own"));
+        }
+        if self.price.is_some_and(|price| price.unreported_searches) {
+            self.unpriced.get_or_insert("its searches have a fee that the usage does not tell".to_owned());
+        }
+        if api == Api::OpenAiResponses && json::flag(object, "background")? {
+            self.unsupported =
+                Some("a response in the background tells its usage to another request".to_owned());
+        }
+        Ok(())
+    }
+
+    /// The bound of all that was read.
+    pub(super) fn bound(&mut self, count: &mut dyn FnMut(Encoding, &str) -> Count) -> InputBound {
+        let encoding = self.price.map_or(Encoding::O200k, |price| price.encoding);
+        let prior = self.price.map_or(UNKNOWN_PRIOR_PER_MILLE, |price| u64::from(price.prior_per_mille));
+        let mut text = self.frame_tokens;
+        let mut fixed = self.other_tokens;
+        let mut ceiling = false;
+        for message in &mut self.messages {
+            let (mut own_text, mut own_fixed) = (message.frame_tokens, 0);
+            for piece in &message.pieces {
+                match piece {
+                    Piece::Text(words) => {
+                        let counted = count(encoding, words);
+                        // A byte ceiling holds for every tokenizer; no prior belongs on it.
+                        *if counted.exact { &mut own_text } else { &mut own_fixed } += counted.tokens;
+                        ceiling |= !counted.exact;
+                    }
+                    Piece::Sealed(words) => {
+                        own_fixed += words.len() as u64;
+                        ceiling = true;
+                    }
+                    Piece::Image(_, tokens) => own_fixed += tokens,
+                }
+            }
+            message.counted_tokens = own_text + own_fixed;
+            if message.role == "tools" {
+                self.tool_definition_tokens += message.counted_tokens;
+            }
+            text += own_text;
+            fixed += own_fixed;
+        }
+        let counted_tokens = text + fixed;
+        let mut tokens = (text * prior).div_ceil(1_000) + fixed;
+        if self.extra_rounds > 0 {
+            ceiling = true;
+            match self.price.and_then(|price| price.context_window) {
+                Some(window) => tokens = tokens.saturating_add(window.saturating_mul(self.extra_rounds)),
+                None => self.unbounded("rounds of searches with a model of unknown window"),
+            }
+        }
+        let method = match (ceiling, self.exact) {
+            (true, _) => Method::Ceiling,
+            (false, true) => Method::Exact,
+            (false, false) => Method::Calibrated,
+        };
+        InputBound { tokens, counted_tokens, method }
+    }
+}
