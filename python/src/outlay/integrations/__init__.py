@@ -1,0 +1,1 @@
+"""What Outlay puts round other packages; each module needs its package only to instrument it."""
