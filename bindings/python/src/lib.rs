@@ -1,1 +1,25 @@
-//! x
+//! The Python face of outlay: converts in, calls the core, converts out.
+
+mod call;
+mod convert;
+mod error;
+mod ledger;
+mod task;
+
+use pyo3::prelude::*;
+
+/// The native part of `outlay`.
+#[pymodule]
+mod _native {
+    #[pymodule_export]
+    use super::call::{Call, Settled};
+    #[pymodule_export]
+    use super::convert::{Limit, Money, Usage};
+    #[pymodule_export]
+    use super::ledger::{
+        Ledger, after_fork_in_child, after_fork_in_parent, before_fork, close_all, configure, error_codes,
+        ledger, run_command, unbound_policy, unmetered_policy, version,
+    };
+    #[pymodule_export]
+    use super::task::Task;
+}

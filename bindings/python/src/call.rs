@@ -1,0 +1,158 @@
+//! Calls.
+
+use pyo3::prelude::*;
+
+use crate::{
+    convert::{Money, Usage},
+    error::waiting,
+};
+
+/// One reserved call. End it with `settle` or `void`.
+#[pyclass(frozen, module = "outlay")]
+pub(crate) struct Call {
+    pub(crate) call: outlay::Call,
+    pub(crate) blocking: bool,
+}
+
+#[pymethods]
+impl Call {
+    /// Its id in the ledger.
+    #[getter]
+    fn id(&self) -> String {
+        self.call.id().to_string()
+    }
+
+    /// The model it is reserved for; this must go into the request.
+    #[getter]
+    fn model(&self) -> &str {
+        self.call.model()
+    }
+
+    /// The most output tokens each answer may have; this must go into the request.
+    #[getter]
+    fn max_output_tokens(&self) -> u64 {
+        self.call.max_output_tokens()
+    }
+
+    /// Is this the first reservation under its id? Only then may the call be sent.
+    #[getter]
+    fn created(&self) -> bool {
+        self.call.created()
+    }
+
+    /// What is held for it.
+    #[getter]
+    fn reserved(&self) -> Money {
+        Money(self.call.reserved())
+    }
+
+    /// Does it pass a soft limit?
+    #[getter]
+    fn over_soft(&self) -> bool {
+        self.call.over_soft()
+    }
+
+    /// Why it would have been denied, under a task that only observes.
+    #[getter]
+    fn would_deny(&self) -> Option<String> {
+        self.call.would_deny().map(|denial| denial.clone().into_error().to_string())
+    }
+
+    /// How it stands: "open", "settled", "voided" or "in_doubt".
+    #[getter]
+    fn state(&self) -> &'static str {
+        match self.call.outcome() {
+            None => "open",
+            Some(outlay::Outcome::Settled(_)) => "settled",
+            Some(outlay::Outcome::Voided) => "voided",
+            Some(outlay::Outcome::InDoubt) => "in_doubt",
+        }
+    }
+
+    /// Ends the call with what it used.
+    ///
+    /// Args:
+    ///     usage: what the provider reported.
+    ///
+    /// Raises:
+    ///     InvalidInput: a usage that cannot be; the call is still open.
+    ///     Conflict: it ended otherwise before.
+    ///     StoreUnavailable: the ledger could not answer; settle it again.
+    ///
+    /// Example:
+    ///     >>> import outlay
+    ///     >>> with outlay.task("t", usd=1, store="memory:") as t:
+    ///     ...     call = t.reserve(model="gpt-4o", input_tokens=1000, max_output_tokens=500)
+    ///     ...     call.settle(outlay.Usage(1000, 500)).charge
+    ///     Money('0.0075')
+    fn settle(&self, py: Python<'_>, usage: &Usage) -> PyResult<Settled> {
+        let settled = waiting(py, self.blocking, || self.call.settle(&usage.0))?;
+        Ok(Settled(settled))
+    }
+
+    /// Ends the call as not billed.
+    ///
+    /// Raises:
+    ///     Conflict: it ended otherwise before.
+    ///     StoreUnavailable: the ledger could not answer; the call is still open.
+    fn void(&self, py: Python<'_>) -> PyResult<()> {
+        waiting(py, self.blocking, || self.call.void())
+    }
+
+    /// Ends the call as one of which nobody knows whether it was billed.
+    ///
+    /// Raises:
+    ///     Conflict: it ended otherwise before.
+    ///     StoreUnavailable: the ledger could not answer; the call is still open.
+    fn doubt(&self, py: Python<'_>) -> PyResult<()> {
+        waiting(py, self.blocking, || self.call.doubt())
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        _kind: &Bound<'_, PyAny>,
+        _error: &Bound<'_, PyAny>,
+        _trace: &Bound<'_, PyAny>,
+    ) -> PyResult<bool> {
+        waiting(py, self.blocking, || self.call.leave())?;
+        Ok(false)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Call {} {} reserved {}>", self.call.model(), self.state(), self.call.reserved())
+    }
+}
+
+/// What a call came to.
+#[pyclass(frozen, module = "outlay")]
+pub(crate) struct Settled(pub(crate) outlay::Settled);
+
+#[pymethods]
+impl Settled {
+    /// What it cost.
+    #[getter]
+    fn charge(&self) -> Money {
+        Money(self.0.charge)
+    }
+
+    /// What the charge was above the reservation.
+    #[getter]
+    fn overrun(&self) -> Money {
+        Money(self.0.overrun)
+    }
+
+    /// Is it our count, not the provider's?
+    #[getter]
+    fn estimated(&self) -> bool {
+        self.0.estimated
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Settled {}>", self.0.charge)
+    }
+}

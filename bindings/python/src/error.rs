@@ -1,0 +1,65 @@
+//! Errors of the core as the exceptions of `outlay.errors`.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use outlay::{Error, ErrorKind, Field};
+use pyo3::{prelude::*, sync::PyOnceLock, types::PyDict};
+
+use crate::convert::Money;
+
+/// The exception of an error, with its fields as attributes.
+pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
+    static MAKE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let make = || -> PyResult<Py<PyAny>> {
+        let make = MAKE.get_or_try_init(py, || {
+            PyResult::Ok(py.import("outlay.errors")?.getattr("from_native")?.unbind())
+        })?;
+        let fields = PyDict::new(py);
+        for (name, value) in error.fields() {
+            match value {
+                Field::Text(text) => fields.set_item(name, text)?,
+                Field::Integer(count) => fields.set_item(name, count)?,
+                Field::Money(money) => fields.set_item(name, Money(*money))?,
+                Field::Flag(flag) => fields.set_item(name, flag)?,
+                _ => fields.set_item(name, py.None())?,
+            }
+        }
+        make.call1(py, (error.kind().code(), error.to_string(), fields))
+    };
+    match make() {
+        Ok(exception) => PyErr::from_value(exception.into_bound(py)),
+        Err(error) => error,
+    }
+}
+
+/// Runs something of the core: its error becomes an exception, and so does a panic.
+pub(crate) fn guard<T>(py: Python<'_>, run: impl FnOnce() -> Result<T, Error>) -> PyResult<T> {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(raise(py, &error)),
+        Err(_) => {
+            Err(raise(py, &Error::new(ErrorKind::Corrupt, "the core of outlay panicked; please report it")))
+        }
+    }
+}
+
+/// The same for what may wait for a file: other threads run meanwhile.
+pub(crate) fn waiting<T: Send>(
+    py: Python<'_>,
+    blocking: bool,
+    run: impl FnOnce() -> Result<T, Error> + Send,
+) -> PyResult<T> {
+    if !blocking {
+        return guard(py, run);
+    }
+    let result = py.detach(|| catch_unwind(AssertUnwindSafe(run)));
+    guard(py, move || match result {
+        Ok(result) => result,
+        Err(_) => Err(Error::new(ErrorKind::Corrupt, "the core of outlay panicked; please report it")),
+    })
+}
+
+/// The exception of an argument that has no meaning.
+pub(crate) fn invalid(py: Python<'_>, message: String) -> PyErr {
+    raise(py, &Error::new(ErrorKind::InvalidInput, message))
+}

@@ -1,0 +1,235 @@
+//! Ledgers, options of the process, forks, and the command line.
+
+use outlay::{BudgetOptions, TaskOptions, Unit, run::process};
+use pyo3::{prelude::*, types::PyDict};
+
+use crate::{
+    convert::{Money, Usage, count, limits},
+    error::{guard, invalid, waiting},
+    task::Task,
+};
+
+/// A ledger; `outlay.ledger` opens it once per process.
+#[pyclass(frozen, module = "outlay._native")]
+pub(crate) struct Ledger(outlay::Ledger);
+
+/// Opens a ledger, or gives the one that is open already.
+#[pyfunction]
+#[pyo3(signature = (store=None))]
+pub(crate) fn ledger(py: Python<'_>, store: Option<&str>) -> PyResult<Ledger> {
+    waiting(py, true, || process::ledger(store)).map(Ledger)
+}
+
+#[pymethods]
+impl Ledger {
+    /// The store it was opened at.
+    #[getter]
+    fn store(&self) -> &str {
+        self.0.name()
+    }
+
+    /// Opens a task.
+    #[pyo3(signature = (
+        name, *, id=None, usd=None, tokens=None, llm_calls=None, tool_calls=None, tags=None,
+        enforce=true, clamp=false, wait_ms=None, under=None, by=None
+    ))]
+    #[allow(clippy::too_many_arguments)]
+    fn task(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        id: Option<&str>,
+        usd: Option<&Bound<'_, PyAny>>,
+        tokens: Option<&Bound<'_, PyAny>>,
+        llm_calls: Option<&Bound<'_, PyAny>>,
+        tool_calls: Option<&Bound<'_, PyAny>>,
+        tags: Option<&Bound<'_, PyDict>>,
+        enforce: bool,
+        clamp: bool,
+        wait_ms: Option<&Bound<'_, PyAny>>,
+        under: Option<&Task>,
+        by: Option<&str>,
+    ) -> PyResult<Task> {
+        let mut options = TaskOptions::new(name);
+        for limit in all_limits([usd, tokens, llm_calls, tool_calls])? {
+            options = options.limit(limit);
+        }
+        for (key, value) in texts(py, tags)? {
+            options = guard(py, || options.tag(&key, &value))?;
+        }
+        if let Some(id) = id {
+            options = options.id(id);
+        }
+        if !enforce {
+            options = options.observe();
+        }
+        if clamp {
+            options = options.clamp();
+        }
+        if let Some(wait) = wait_ms {
+            options = options.wait_ms(count(wait, "wait_ms")?);
+        }
+        if let Some(parent) = under {
+            options = options.under(&parent.task);
+        }
+        if let Some(by) = by {
+            options = options.by(by);
+        }
+        let blocking = self.0.is_blocking();
+        let task = waiting(py, blocking, || self.0.open_task(options))?;
+        Ok(Task { task, blocking })
+    }
+
+    /// The task of calls under no other.
+    fn default_task(&self, py: Python<'_>) -> PyResult<Task> {
+        let blocking = self.0.is_blocking();
+        let task = waiting(py, blocking, || self.0.default_task())?;
+        Ok(Task { task, blocking })
+    }
+
+    /// Declares a shared budget.
+    #[pyo3(signature = (
+        *, tags=None, per=None, usd=None, tokens=None, llm_calls=None, tool_calls=None, by=None
+    ))]
+    #[allow(clippy::too_many_arguments)]
+    fn budget(
+        &self,
+        py: Python<'_>,
+        tags: Option<&Bound<'_, PyDict>>,
+        per: Option<&str>,
+        usd: Option<&Bound<'_, PyAny>>,
+        tokens: Option<&Bound<'_, PyAny>>,
+        llm_calls: Option<&Bound<'_, PyAny>>,
+        tool_calls: Option<&Bound<'_, PyAny>>,
+        by: Option<&str>,
+    ) -> PyResult<()> {
+        let mut options = BudgetOptions::new();
+        for (key, value) in texts(py, tags)? {
+            options = guard(py, || options.tag(&key, &value))?;
+        }
+        if let Some(per) = per {
+            options = options.per(per);
+        }
+        for limit in all_limits([usd, tokens, llm_calls, tool_calls])? {
+            options = options.limit(limit);
+        }
+        if let Some(by) = by {
+            options = options.by(by);
+        }
+        waiting(py, true, || self.0.set_budget(&options))
+    }
+
+    /// Erases the value of a tag for ever.
+    fn forget(&self, py: Python<'_>, key: &str, value: &str) -> PyResult<()> {
+        waiting(py, true, || self.0.forget(key, value))
+    }
+
+    /// Ends a call in doubt: with its usage, or void without one.
+    #[pyo3(signature = (id, usage=None, *, by))]
+    fn resolve(&self, py: Python<'_>, id: &str, usage: Option<Usage>, by: &str) -> PyResult<Money> {
+        let run = || self.0.resolve(id.parse()?, usage.map(|usage| usage.0), by);
+        waiting(py, true, run).map(Money)
+    }
+
+    /// The ids of calls in doubt, oldest first, each with what it holds.
+    #[pyo3(signature = (most=1000))]
+    fn in_doubt(&self, py: Python<'_>, most: usize) -> PyResult<Vec<(String, Money)>> {
+        let calls = waiting(py, true, || self.0.in_doubt(most))?;
+        Ok(calls.into_iter().map(|call| (call.id.to_string(), Money(call.held))).collect())
+    }
+
+    /// Recomputes every balance from the entries; raises Corrupt if one differs.
+    fn check_balances(&self, py: Python<'_>) -> PyResult<()> {
+        waiting(py, true, || self.0.check_balances())
+    }
+
+    /// Ends owners that died; returns how many of their calls are in doubt now.
+    fn sweep(&self, py: Python<'_>) -> PyResult<usize> {
+        waiting(py, true, || self.0.sweep())
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Ledger {}>", self.0.name())
+    }
+}
+
+fn all_limits(values: [Option<&Bound<'_, PyAny>>; 4]) -> PyResult<Vec<outlay::Limit>> {
+    let each = values.into_iter().zip(Unit::ALL).map(|(value, unit)| limits(value, unit));
+    each.collect::<PyResult<Vec<_>>>().map(|all| all.concat())
+}
+
+fn texts(py: Python<'_>, tags: Option<&Bound<'_, PyDict>>) -> PyResult<Vec<(String, String)>> {
+    let Some(tags) = tags else { return Ok(Vec::new()) };
+    let text = |value: &Bound<'_, PyAny>| -> PyResult<String> {
+        value.extract().map_err(|_| invalid(py, "tags are texts by texts".to_owned()))
+    };
+    tags.iter().map(|(key, value)| Ok((text(&key)?, text(&value)?))).collect()
+}
+
+/// Changes options of the process, given as JSON.
+#[pyfunction]
+pub(crate) fn configure(py: Python<'_>, json: &str) -> PyResult<()> {
+    waiting(py, true, || {
+        let choices = outlay::run::config::Choices::from_json(json)?;
+        let config = (*process::config()?).clone().with(&choices)?;
+        process::configure(config);
+        Ok(())
+    })
+}
+
+/// What happens to calls under no task: "warn" or "refuse".
+#[pyfunction]
+pub(crate) fn unbound_policy(py: Python<'_>) -> PyResult<&'static str> {
+    let config = waiting(py, true, process::config)?;
+    Ok(if config.unbound == outlay::run::Unbound::Warn { "warn" } else { "refuse" })
+}
+
+/// What happens to billed methods that cannot be metered: "refuse" or "allow".
+#[pyfunction]
+pub(crate) fn unmetered_policy(py: Python<'_>) -> PyResult<&'static str> {
+    let config = waiting(py, true, process::config)?;
+    Ok(if config.unmetered == outlay::run::Unmetered::Refuse { "refuse" } else { "allow" })
+}
+
+/// To be called before a fork.
+#[pyfunction]
+pub(crate) fn before_fork() {
+    process::before_fork();
+}
+
+/// To be called after a fork, in the parent.
+#[pyfunction]
+pub(crate) fn after_fork_in_parent() {
+    process::after_fork_in_parent();
+}
+
+/// To be called after a fork, in the child.
+#[pyfunction]
+pub(crate) fn after_fork_in_child() {
+    process::after_fork_in_child();
+}
+
+/// Ends this process as an owner of its ledgers.
+#[pyfunction]
+pub(crate) fn close_all(py: Python<'_>) {
+    py.detach(process::close_all);
+}
+
+/// The codes of every kind of error, with its family.
+#[pyfunction]
+pub(crate) fn error_codes() -> Vec<(&'static str, String)> {
+    let family = |kind: outlay::ErrorKind| format!("{:?}", kind.family()).to_lowercase();
+    outlay::ErrorKind::ALL.into_iter().map(|kind| (kind.code(), family(kind))).collect()
+}
+
+/// Runs the command line; returns its exit code.
+#[pyfunction]
+pub(crate) fn run_command(py: Python<'_>, arguments: Vec<String>) -> i32 {
+    py.detach(|| outlay_cli::run(&arguments))
+}
+
+/// The version of the package.
+#[pyfunction]
+pub(crate) fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}

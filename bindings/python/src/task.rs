@@ -1,0 +1,191 @@
+//! Tasks.
+
+use outlay::Attempt;
+use pyo3::prelude::*;
+
+use crate::{
+    call::Call,
+    convert::{Money, count, decimal_text},
+    error::{guard, invalid, raise, waiting},
+};
+
+/// One attempt at a task; `outlay.Task` wraps it.
+#[pyclass(frozen, module = "outlay._native", weakref)]
+pub(crate) struct Task {
+    pub(crate) task: outlay::Task,
+    pub(crate) blocking: bool,
+}
+
+#[pymethods]
+impl Task {
+    /// Its name.
+    #[getter]
+    fn name(&self) -> &str {
+        self.task.name()
+    }
+
+    /// Its id in the ledger.
+    #[getter]
+    fn id(&self) -> String {
+        self.task.id().to_string()
+    }
+
+    /// Which attempt this is, from 1.
+    #[getter]
+    fn attempt(&self) -> u32 {
+        self.task.attempt()
+    }
+
+    /// Its tags, inherited ones too.
+    #[getter]
+    fn tags(&self) -> std::collections::BTreeMap<String, String> {
+        self.task.tags().iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    }
+
+    /// Does a call of it wait for a file?
+    #[getter]
+    fn blocking(&self) -> bool {
+        self.blocking
+    }
+
+    /// Reserves the most a call can cost, before the call is made.
+    ///
+    /// The amount is held against every budget the call falls under, as one act: all of them hold
+    /// it, or none does. End the call with exactly one of `settle` and `void`.
+    ///
+    /// Args:
+    ///     model: the model's name.
+    ///     input_tokens: the most input tokens the request has; no margin is added.
+    ///     max_output_tokens: the most output tokens of each answer; chosen for you if absent.
+    ///     choices: how many answers are asked for.
+    ///     provider: who bills it, where the name of the model does not say.
+    ///     id: a name unique within the attempt; reserving it again gives the same call.
+    ///     max_usd: the most it can cost by your own word, held instead of the computed worst case.
+    ///     wait_ms: wait so long for money that other calls hold.
+    ///
+    /// Raises:
+    ///     BudgetExceeded: a hard limit would be passed. Nothing is held.
+    ///     Unpriced: the model has no known price. Nothing is held.
+    ///     InvalidInput: a number that cannot be.
+    ///     Conflict: the attempt has ended, or the id was used with another request.
+    ///     StoreUnavailable: the ledger could not answer. Do not make the call.
+    ///
+    /// Example:
+    ///     >>> import outlay
+    ///     >>> with outlay.task("t", usd=1, store="memory:") as t:
+    ///     ...     t.reserve(model="gpt-4o", input_tokens=1000, max_output_tokens=4000).reserved
+    ///     Money('0.0425')
+    #[pyo3(signature = (
+        *, model, input_tokens=None, max_output_tokens=None, choices=None, provider=None, id=None,
+        max_usd=None, wait_ms=None
+    ))]
+    #[allow(clippy::too_many_arguments)]
+    fn reserve(
+        &self,
+        py: Python<'_>,
+        model: &Bound<'_, PyAny>,
+        input_tokens: Option<&Bound<'_, PyAny>>,
+        max_output_tokens: Option<&Bound<'_, PyAny>>,
+        choices: Option<&Bound<'_, PyAny>>,
+        provider: Option<&str>,
+        id: Option<&str>,
+        max_usd: Option<&Bound<'_, PyAny>>,
+        wait_ms: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Call> {
+        let Ok(model) = model.cast::<pyo3::types::PyString>() else {
+            return Err(invalid(py, "`model` is not a text".to_owned()));
+        };
+        let mut request = outlay::Request::model(&model.to_string_lossy());
+        match input_tokens {
+            Some(tokens) => request = request.input_tokens(count(tokens, "input_tokens")?),
+            None if max_usd.is_none() => {
+                return Err(raise(
+                    py,
+                    &outlay::Request::unbounded("neither `input_tokens` nor `max_usd` is given"),
+                ));
+            }
+            None => {}
+        }
+        if let Some(tokens) = max_output_tokens {
+            request = request.max_output_tokens(count(tokens, "max_output_tokens")?);
+        }
+        if let Some(choices) = choices {
+            request = request.choices(count(choices, "choices")?);
+        }
+        if let Some(provider) = provider {
+            request = request.provider(provider);
+        }
+        if let Some(id) = id {
+            request = request.id(id);
+        }
+        if let Some(most) = max_usd {
+            let text = decimal_text(most, "max_usd")?;
+            request = request.max_usd(guard(py, || outlay::Money::parse(&text))?);
+        }
+        let mut blocking = self.blocking;
+        if let Some(wait) = wait_ms {
+            request = request.wait_ms(count(wait, "wait_ms")?);
+            blocking = true;
+        }
+        let call = waiting(py, blocking || self.task.waits(), || self.task.reserve(&request))?;
+        Ok(Call { call, blocking: self.blocking })
+    }
+
+    /// Counts a call of a tool against `tool_calls`.
+    ///
+    /// Raises:
+    ///     BudgetExceeded: no call of a tool is left.
+    fn tool_call(&self, py: Python<'_>, tool: &str) -> PyResult<()> {
+        waiting(py, self.blocking, || self.task.tool_call(tool))
+    }
+
+    /// What it has used and cannot tell, over all attempts.
+    #[getter]
+    fn spent(&self, py: Python<'_>) -> PyResult<Money> {
+        let balance = waiting(py, self.blocking, || self.task.balance())?;
+        Ok(Money(outlay::Money::from_nanos(balance.spent(outlay::Unit::Usd))))
+    }
+
+    /// What open calls hold.
+    #[getter]
+    fn pending(&self, py: Python<'_>) -> PyResult<Money> {
+        waiting(py, self.blocking, || self.task.balance()).map(|balance| Money(balance.pending.usd()))
+    }
+
+    /// What calls hold whose outcome nobody knows.
+    #[getter]
+    fn in_doubt(&self, py: Python<'_>) -> PyResult<Money> {
+        waiting(py, self.blocking, || self.task.balance()).map(|balance| Money(balance.in_doubt.usd()))
+    }
+
+    /// What is left: the least over every hard limit on money; None where there is none.
+    #[getter]
+    fn available(&self, py: Python<'_>) -> PyResult<Option<Money>> {
+        waiting(py, self.blocking, || self.task.available()).map(|left| left.map(Money))
+    }
+
+    /// How much of each unit was used: usd (in nano-USD), tokens, llm_calls, tool_calls.
+    fn used(&self, py: Python<'_>) -> PyResult<std::collections::BTreeMap<&'static str, i64>> {
+        let balance = waiting(py, self.blocking, || self.task.balance())?;
+        Ok(outlay::Unit::ALL.into_iter().map(|unit| (unit.name(), balance.spent(unit))).collect())
+    }
+
+    /// The latest verdict against it as an exception, or None.
+    #[getter]
+    fn stopped(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        let error = self.task.stopped()?;
+        Some(raise(py, &error).into_value(py).into_any())
+    }
+
+    /// Ends the attempt.
+    #[pyo3(signature = (outcome, reason=None))]
+    fn end(&self, py: Python<'_>, outcome: &str, reason: Option<&str>) -> PyResult<()> {
+        let attempt = match outcome {
+            "succeeded" => Attempt::Succeeded,
+            "failed" => Attempt::Failed,
+            "stopped" => Attempt::Stopped,
+            other => return Err(invalid(py, format!("outcome `{other}` is not known"))),
+        };
+        waiting(py, self.blocking, || self.task.end(attempt, reason))
+    }
+}

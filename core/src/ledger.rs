@@ -1,0 +1,15 @@
+//! Where is it? The append-only record, the balances folded from it, and where both are kept.
+//!
+//! Money changes in one place: an *act* (in `commit`) reads rows, judges them by `policy`, and
+//! writes entries and balance rows in one transaction of a store. The stores know rows, not rules.
+
+pub mod chain;
+pub(crate) mod commit;
+pub mod entry;
+pub(crate) mod journal;
+pub(crate) mod memory;
+pub(crate) mod open;
+pub(crate) mod sqlite;
+pub(crate) mod store;
+
+pub use entry::{Entry, Kind, flag};

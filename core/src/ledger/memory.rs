@@ -1,0 +1,350 @@
+//! The ledger in memory: for tests, notebooks and short runs. It has no chain and ends with the
+//! process; it keeps the last hundred thousand entries, and the balances of all.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use rustc_hash::FxHashMap;
+
+use super::{
+    chain::Proof,
+    entry::Entry,
+    store::{Account, Budget, Cache, CallRow, Filter, OwnerRow, State, TaskRow, Tx},
+};
+use crate::{
+    error::{Error, Result},
+    policy::Balance,
+    value::{Clock, Id, Millis},
+};
+
+const ENTRIES_MAX: usize = 100_000;
+const TASKS_MAX: usize = 100_000;
+const NAMES_MAX: usize = 1_000_000;
+
+/// The rows. One lock round it is the transaction.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    clock: Clock,
+    last: Millis,
+    key: [u8; 32],
+    cache: Cache,
+    entries: VecDeque<Entry>,
+    names: Vec<(String, Option<String>)>,
+    name_numbers: FxHashMap<(String, String), u32>,
+    tasks: BTreeMap<u32, TaskRow>,
+    task_numbers: FxHashMap<Id, u32>,
+    callers: FxHashMap<u32, u32>,
+    last_task: u32,
+    budgets: Vec<Budget>,
+    accounts: BTreeMap<u32, Account>,
+    of_task: FxHashMap<u32, Vec<u32>>,
+    of_budget: FxHashMap<(u32, u32), Vec<u32>>,
+    last_account: u32,
+    balances: FxHashMap<u32, Vec<(Millis, Balance)>>,
+    calls: FxHashMap<Id, CallRow>,
+    /// Task, attempt and id of open calls.
+    open: BTreeSet<(u32, u32, Id)>,
+    doubted: BTreeSet<Id>,
+}
+
+impl Memory {
+    pub fn new(clock: Clock) -> Result<Self> {
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).map_err(|e| Error::store(format!("no random bits: {e}")))?;
+        Ok(Self {
+            clock,
+            key,
+            last: 0,
+            cache: Cache::default(),
+            entries: VecDeque::new(),
+            names: Vec::new(),
+            name_numbers: FxHashMap::default(),
+            tasks: BTreeMap::new(),
+            task_numbers: FxHashMap::default(),
+            callers: FxHashMap::default(),
+            last_task: 0,
+            budgets: Vec::new(),
+            accounts: BTreeMap::new(),
+            of_task: FxHashMap::default(),
+            of_budget: FxHashMap::default(),
+            last_account: 0,
+            balances: FxHashMap::default(),
+            calls: FxHashMap::default(),
+            open: BTreeSet::new(),
+            doubted: BTreeSet::new(),
+        })
+    }
+
+    pub fn key(&self) -> [u8; 32] {
+        self.key
+    }
+
+    /// Drops the oldest entry; the balances keep what it said. A call goes with its last entry.
+    fn fold_oldest(&mut self) {
+        let Some(call) = self.entries.pop_front().and_then(|entry| entry.call) else { return };
+        let ended = |row: &CallRow| matches!(row.state, State::Settled | State::Voided);
+        if self.calls.get(&call).is_some_and(ended) {
+            self.calls.remove(&call);
+        }
+    }
+
+    fn drop_oldest_ended_task(&mut self) {
+        let Some(no) = self.tasks.iter().find(|(_, row)| row.owner == 0).map(|(no, _)| *no) else { return };
+        let Some(row) = self.tasks.remove(&no) else { return };
+        self.callers.remove(&row.caller);
+        if let Some(id) = row.id {
+            self.task_numbers.remove(&id);
+        }
+        for account in self.of_task.remove(&no).unwrap_or_default() {
+            self.accounts.remove(&account);
+            self.balances.remove(&account);
+        }
+    }
+}
+
+impl Tx for Memory {
+    fn now(&mut self) -> Result<Millis> {
+        self.last = self.last.max(self.clock.now());
+        Ok(self.last)
+    }
+
+    fn owner(&self) -> u32 {
+        1
+    }
+
+    fn key(&self) -> &[u8; 32] {
+        &self.key
+    }
+
+    fn cache(&mut self) -> &mut Cache {
+        let version = self.cache.version;
+        self.cache.refresh(version);
+        &mut self.cache
+    }
+
+    fn bump(&mut self) -> Result<()> {
+        self.cache.refresh(self.cache.version + 1);
+        Ok(())
+    }
+
+    fn append(&mut self, mut entry: Entry) -> Result<()> {
+        if self.entries.len() >= ENTRIES_MAX {
+            self.fold_oldest();
+        }
+        entry.owner = 1;
+        self.entries.push_back(entry);
+        Ok(())
+    }
+
+    fn entries(&mut self, filter: Filter, visit: &mut dyn FnMut(Entry) -> bool) -> Result<()> {
+        for entry in &self.entries {
+            let wanted = filter.task.is_none_or(|task| entry.task == task)
+                && filter.since.is_none_or(|since| entry.at_ms >= since);
+            if wanted && !visit(entry.clone()) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn intern(&mut self, key: &str, value: &str) -> Result<(u32, Option<Proof>)> {
+        if let Some(no) = self.find_name(key, value)? {
+            return Ok((no, None));
+        }
+        if self.names.len() >= NAMES_MAX {
+            return Err(Error::store("the ledger in memory is full of names; use a file"));
+        }
+        self.names.push((key.to_owned(), Some(value.to_owned())));
+        let no = self.names.len() as u32;
+        self.name_numbers.insert((key.to_owned(), value.to_owned()), no);
+        Ok((no, None))
+    }
+
+    fn find_name(&mut self, key: &str, value: &str) -> Result<Option<u32>> {
+        Ok(self.name_numbers.get(&(key.to_owned(), value.to_owned())).copied())
+    }
+
+    fn name(&mut self, no: u32) -> Result<Option<(String, Option<String>)>> {
+        Ok(self.names.get((no as usize).wrapping_sub(1)).cloned())
+    }
+
+    fn erase_name(&mut self, no: u32) -> Result<()> {
+        if let Some((key, value)) = self.names.get_mut((no as usize).wrapping_sub(1))
+            && let Some(value) = value.take()
+        {
+            self.name_numbers.remove(&(key.clone(), value));
+        }
+        Ok(())
+    }
+
+    fn task(&mut self, no: u32) -> Result<Option<TaskRow>> {
+        Ok(self.tasks.get(&no).cloned())
+    }
+
+    fn attempt(&mut self, no: u32) -> Result<Option<(u32, u32)>> {
+        Ok(self.tasks.get(&no).map(|row| (row.attempts, row.owner)))
+    }
+
+    fn task_by_id(&mut self, id: &Id) -> Result<Option<u32>> {
+        Ok(self.task_numbers.get(id).copied())
+    }
+
+    fn task_by_caller(&mut self, caller: u32) -> Result<Option<u32>> {
+        Ok(self.callers.get(&caller).copied())
+    }
+
+    fn put_task(&mut self, row: &TaskRow) -> Result<u32> {
+        let mut row = row.clone();
+        if row.no == 0 {
+            if self.tasks.len() >= TASKS_MAX {
+                self.drop_oldest_ended_task();
+            }
+            self.last_task += 1;
+            row.no = self.last_task;
+            if let Some(id) = row.id {
+                self.task_numbers.insert(id, row.no);
+            }
+            if row.caller != 0 {
+                self.callers.insert(row.caller, row.no);
+            }
+        }
+        let no = row.no;
+        self.tasks.insert(no, row);
+        Ok(no)
+    }
+
+    fn tasks(&mut self, most: usize) -> Result<Vec<TaskRow>> {
+        Ok(self.tasks.values().rev().take(most).cloned().collect())
+    }
+
+    fn tasks_of(&mut self, owner: u32) -> Result<Vec<TaskRow>> {
+        Ok(self.tasks.values().filter(|row| row.owner == owner).cloned().collect())
+    }
+
+    fn budgets(&mut self) -> Result<Vec<Budget>> {
+        Ok(self.budgets.clone())
+    }
+
+    fn put_budget(&mut self, budget: &Budget) -> Result<u32> {
+        let no = self.budgets.len() as u32 + 1;
+        self.budgets.push(Budget { no, ..budget.clone() });
+        Ok(no)
+    }
+
+    fn account(&mut self, no: u32) -> Result<Option<Account>> {
+        Ok(self.accounts.get(&no).cloned())
+    }
+
+    fn accounts_of_task(&mut self, task: u32) -> Result<Vec<Account>> {
+        Ok(self.listed(self.of_task.get(&task)))
+    }
+
+    fn accounts_of_budget(&mut self, budget: u32, value: u32) -> Result<Vec<Account>> {
+        Ok(self.listed(self.of_budget.get(&(budget, value))))
+    }
+
+    fn all_accounts_of_budget(&mut self, budget: u32) -> Result<Vec<Account>> {
+        Ok(self.accounts.values().filter(|account| account.budget == budget).cloned().collect())
+    }
+
+    fn live_values(&mut self, budget: u32, oldest: Millis) -> Result<usize> {
+        let values = self.of_budget.iter().filter(|((no, value), _)| *no == budget && *value != 0);
+        let is_live = |no: &u32| {
+            let slots = self.balances.get(no);
+            slots.is_some_and(|slots| slots.iter().any(|(start, _)| *start >= oldest))
+        };
+        Ok(values.filter(|(_, accounts)| accounts.iter().any(is_live)).count())
+    }
+
+    fn put_account(&mut self, account: &Account) -> Result<u32> {
+        let mut account = account.clone();
+        if account.no == 0 {
+            self.last_account += 1;
+            account.no = self.last_account;
+            if account.budget != 0 {
+                self.of_budget.entry((account.budget, account.value)).or_default().push(account.no);
+            } else {
+                self.of_task.entry(account.task).or_default().push(account.no);
+            }
+        }
+        let no = account.no;
+        self.accounts.insert(no, account);
+        Ok(no)
+    }
+
+    fn balance(&mut self, account: u32, oldest: Millis) -> Result<Balance> {
+        let Some(slots) = self.balances.get(&account) else { return Ok(Balance::default()) };
+        let mut sum = Balance::default();
+        for (_, balance) in slots.iter().filter(|(start, _)| *start >= oldest) {
+            sum = sum.checked_add(balance).ok_or_else(|| Error::corrupt("a balance does not fit"))?;
+        }
+        Ok(sum)
+    }
+
+    fn slot(&mut self, account: u32, slot: Millis) -> Result<Balance> {
+        let slots = self.balances.get(&account);
+        let found = slots.and_then(|slots| slots.iter().rev().find(|(start, _)| *start == slot));
+        Ok(found.map(|(_, balance)| *balance).unwrap_or_default())
+    }
+
+    fn put_slot(&mut self, account: u32, slot: Millis, balance: &Balance) -> Result<()> {
+        let slots = self.balances.entry(account).or_default();
+        if let Some((_, found)) = slots.iter_mut().rev().find(|(start, _)| *start == slot) {
+            *found = *balance;
+            return Ok(());
+        }
+        slots.push((slot, *balance));
+        // More slots than a rolling window has buckets can only be past ones.
+        if slots.len() > 128 {
+            slots.sort_unstable_by_key(|(start, _)| *start);
+            slots.drain(..64);
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, id: &Id) -> Result<Option<CallRow>> {
+        Ok(self.calls.get(id).cloned())
+    }
+
+    fn put_call(&mut self, row: CallRow) -> Result<()> {
+        let id = row.id;
+        match row.state {
+            State::Open => self.open.insert((row.task, row.attempt, id)),
+            _ => self.open.remove(&(row.task, row.attempt, id)),
+        };
+        match row.state {
+            State::InDoubt => self.doubted.insert(id),
+            _ => self.doubted.remove(&id),
+        };
+        self.calls.insert(id, row);
+        Ok(())
+    }
+
+    fn open_calls(&mut self, _owner: u32, most: usize) -> Result<Vec<Id>> {
+        Ok(self.open.iter().take(most).map(|(_, _, id)| *id).collect())
+    }
+
+    fn open_calls_of(&mut self, task: u32, attempt: u32, _owner: u32) -> Result<Vec<Id>> {
+        let from = (task, attempt, Id::from_bytes([0; 16]));
+        let to = (task, attempt, Id::from_bytes([0xff; 16]));
+        Ok(self.open.range(from..=to).map(|(_, _, id)| *id).collect())
+    }
+
+    fn calls_in_doubt(&mut self, most: usize) -> Result<Vec<CallRow>> {
+        Ok(self.doubted.iter().take(most).filter_map(|id| self.calls.get(id).cloned()).collect())
+    }
+
+    fn owners(&mut self) -> Result<Vec<OwnerRow>> {
+        Ok(Vec::new())
+    }
+
+    fn end_owner(&mut self, _no: u32) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Memory {
+    fn listed(&self, numbers: Option<&Vec<u32>>) -> Vec<Account> {
+        let numbers = numbers.map(Vec::as_slice).unwrap_or_default();
+        numbers.iter().filter_map(|no| self.accounts.get(no).cloned()).collect()
+    }
+}

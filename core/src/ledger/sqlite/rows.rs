@@ -1,0 +1,184 @@
+//! How do rows become values? Conversions between SQLite's columns and the rows of `store`.
+
+use rusqlite::{Row, types::ValueRef};
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    ledger::{
+        entry::{Entry, read_proofs, read_under},
+        store::{Account, CallRow, State, TaskRow},
+    },
+    policy::{Amounts, Balance, Ceiling, Window},
+    value::{Id, Millis, Tags},
+};
+
+/// A failure of SQLite as one of ours.
+pub(super) fn failed(error: rusqlite::Error) -> Error {
+    use rusqlite::ErrorCode as Code;
+    match &error {
+        rusqlite::Error::SqliteFailure(failure, message) => {
+            let text = message.clone().unwrap_or_else(|| failure.to_string());
+            let kind = match failure.code {
+                Code::DatabaseCorrupt | Code::NotADatabase => ErrorKind::Corrupt,
+                _ => ErrorKind::StoreUnavailable,
+            };
+            let said = match failure.code {
+                Code::DatabaseCorrupt | Code::NotADatabase => "the ledger is damaged or no ledger",
+                Code::DatabaseBusy | Code::DatabaseLocked => {
+                    "the ledger is held by somebody else for too long"
+                }
+                Code::DiskFull => "the disk of the ledger is full",
+                Code::ReadOnly => "the ledger is read-only",
+                _ => "the ledger could not answer",
+            };
+            Error::new(kind, format!("{said}: {text}"))
+        }
+        rusqlite::Error::InvalidColumnType(..)
+        | rusqlite::Error::FromSqlConversionFailure(..)
+        | rusqlite::Error::IntegralValueOutOfRange(..) => {
+            Error::corrupt(format!("a row of the ledger cannot be read: {error}"))
+        }
+        _ => Error::store(format!("the ledger could not answer: {error}")),
+    }
+}
+
+pub(super) fn id_of(row: &Row<'_>, column: usize) -> rusqlite::Result<Id> {
+    row.get(column).map(Id::from_bytes)
+}
+
+fn amounts_of(row: &Row<'_>, first: usize) -> rusqlite::Result<Amounts> {
+    Ok(Amounts([row.get(first)?, row.get(first + 1)?, row.get(first + 2)?, row.get(first + 3)?]))
+}
+
+pub(super) fn balance_of(row: &Row<'_>) -> rusqlite::Result<Balance> {
+    Ok(Balance { settled: amounts_of(row, 0)?, pending: amounts_of(row, 4)?, in_doubt: amounts_of(row, 8)? })
+}
+
+pub(super) const TASK: &str =
+    "no, id, caller, name, parent, depth, tags, attempts, owner, opened_ms, observes";
+
+pub(super) fn task_of(row: &Row<'_>) -> rusqlite::Result<TaskRow> {
+    let tags: Vec<u8> = row.get(6)?;
+    Ok(TaskRow {
+        no: row.get(0)?,
+        id: Some(id_of(row, 1)?),
+        caller: row.get(2)?,
+        name: row.get(3)?,
+        parent: row.get(4)?,
+        depth: row.get(5)?,
+        tags: tags.as_chunks::<4>().0.iter().map(|no| u32::from_be_bytes(*no)).collect(),
+        attempts: row.get(7)?,
+        owner: row.get(8)?,
+        opened_ms: row.get(9)?,
+        observes: row.get(10)?,
+    })
+}
+
+pub(super) const ACCOUNT: &str = "no, task, budget, value, window, zone, hard_usd, hard_tokens, \
+    hard_llm_calls, hard_tool_calls, soft_usd, soft_tokens, soft_llm_calls, soft_tool_calls";
+
+/// The account without its label, which is made of names.
+pub(super) fn account_of(row: &Row<'_>) -> rusqlite::Result<(Account, String, Option<String>)> {
+    let mut ceiling = Ceiling::default();
+    for unit in 0..4 {
+        ceiling.hard[unit] = row.get(6 + unit)?;
+        ceiling.soft[unit] = row.get(10 + unit)?;
+    }
+    let account = Account {
+        no: row.get(0)?,
+        task: row.get(1)?,
+        budget: row.get(2)?,
+        value: row.get(3)?,
+        ceiling,
+        ..Account::default()
+    };
+    Ok((account, row.get(4)?, row.get(5)?))
+}
+
+pub(super) fn window_of(window: &str, zone: Option<&str>) -> Result<Window> {
+    Window::parse(window, zone).map_err(|error| Error::corrupt(error.to_string()))
+}
+
+pub(super) const CALL: &str = "id, task, attempt, owner, state, correctable, at_ms, held_usd, held_tokens, \
+    held_llm_calls, held_tool_calls, used_usd, used_tokens, used_llm_calls, used_tool_calls, \
+    max_output_tokens, request_hash, under";
+
+pub(super) fn call_of(row: &Row<'_>) -> rusqlite::Result<Option<CallRow>> {
+    let state: u8 = row.get(4)?;
+    let under: Vec<u8> = row.get(17)?;
+    let (Some(state), Some(under)) = (State::ALL.get(usize::from(state)).copied(), read_under(&under)) else {
+        return Ok(None);
+    };
+    Ok(Some(CallRow {
+        id: id_of(row, 0)?,
+        task: row.get(1)?,
+        attempt: row.get(2)?,
+        owner: row.get(3)?,
+        state,
+        correctable: row.get(5)?,
+        at_ms: row.get(6)?,
+        held: amounts_of(row, 7)?,
+        used: amounts_of(row, 11)?,
+        max_output_tokens: row.get::<_, i64>(15)? as u64,
+        request_hash: row.get(16)?,
+        under,
+    }))
+}
+
+/// Reads an entry; nothing when it cannot be one.
+pub(super) fn entry_of(row: &Row<'_>) -> rusqlite::Result<Option<Entry>> {
+    const CELLS: usize = Entry::COLUMNS.len();
+    let mut cells = [0; CELLS];
+    for (column, cell) in cells.iter_mut().enumerate() {
+        *cell = row.get(column)?;
+    }
+    let blob = |column| match row.get_ref(column) {
+        Ok(ValueRef::Blob(bytes)) => Ok(Some(bytes)),
+        Ok(ValueRef::Null) => Ok(None),
+        Ok(_) => Ok(Some(&b"?"[..])),
+        Err(error) => Err(error),
+    };
+    let call = match blob(CELLS)? {
+        None => None,
+        Some(bytes) => match <[u8; 16]>::try_from(bytes) {
+            Ok(bytes) => Some(Id::from_bytes(bytes)),
+            Err(_) => return Ok(None),
+        },
+    };
+    let under = match blob(CELLS + 1)? {
+        None => None,
+        Some(bytes) => match read_under(bytes) {
+            Some(under) => Some(under),
+            None => return Ok(None),
+        },
+    };
+    let Some(proofs) = read_proofs(blob(CELLS + 2)?.unwrap_or_default()) else { return Ok(None) };
+    Ok(Entry::of(&cells, call, under, proofs))
+}
+
+pub(super) fn tags_bytes(tags: &[u32]) -> Vec<u8> {
+    tags.iter().flat_map(|no| no.to_be_bytes()).collect()
+}
+
+/// A budget's scope as its column holds it: dictionary ids of its tags.
+pub(super) fn scope_of(bytes: &[u8]) -> Vec<u32> {
+    bytes.as_chunks::<4>().0.iter().map(|no| u32::from_be_bytes(*no)).collect()
+}
+
+pub(super) fn pair(tags: &mut Tags, key: &str, value: &str) -> Result<()> {
+    tags.set(key, value).map_err(|error| Error::corrupt(error.to_string()))
+}
+
+/// The sum of the slots from one on, in the order of [`balance_of`].
+pub(super) const SUMS: &str = "sum(settled_usd), sum(settled_tokens), sum(settled_llm_calls), \
+    sum(settled_tool_calls), sum(pending_usd), sum(pending_tokens), sum(pending_llm_calls), \
+    sum(pending_tool_calls), sum(in_doubt_usd), sum(in_doubt_tokens), sum(in_doubt_llm_calls), \
+    sum(in_doubt_tool_calls)";
+
+/// When an entry was written, for a query parameter.
+pub(super) const fn since(at: Option<Millis>) -> Millis {
+    match at {
+        Some(at) => at,
+        None => Millis::MIN,
+    }
+}

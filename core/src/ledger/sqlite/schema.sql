@@ -1,0 +1,46 @@
+-- Schema 1 of an outlay ledger. Entries are never edited or deleted; all other rows are folds
+-- over them (balances, calls), the dictionary (names), or what a process needs (meta, owners).
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE owners (
+    no INTEGER PRIMARY KEY, id BLOB NOT NULL, pid INTEGER NOT NULL, started_ms INTEGER NOT NULL,
+    ended_ms INTEGER, links INTEGER NOT NULL DEFAULT 0, head BLOB NOT NULL DEFAULT (zeroblob(32)));
+CREATE INDEX owners_running ON owners (no) WHERE ended_ms IS NULL;
+CREATE TABLE names (
+    no INTEGER PRIMARY KEY, key TEXT NOT NULL, value TEXT, salt BLOB, UNIQUE (key, value));
+CREATE TABLE tasks (
+    no INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, caller INTEGER NOT NULL, name INTEGER NOT NULL,
+    parent INTEGER NOT NULL, depth INTEGER NOT NULL, tags BLOB NOT NULL, attempts INTEGER NOT NULL,
+    owner INTEGER NOT NULL, opened_ms INTEGER NOT NULL, observes INTEGER NOT NULL);
+CREATE UNIQUE INDEX tasks_caller ON tasks (caller) WHERE caller <> 0;
+CREATE INDEX tasks_open ON tasks (owner) WHERE owner <> 0;
+CREATE TABLE budgets (no INTEGER PRIMARY KEY, scope BLOB NOT NULL, per TEXT);
+CREATE TABLE accounts (
+    no INTEGER PRIMARY KEY, task INTEGER NOT NULL, budget INTEGER NOT NULL, value INTEGER NOT NULL,
+    window TEXT NOT NULL, zone TEXT,
+    hard_usd INTEGER, hard_tokens INTEGER, hard_llm_calls INTEGER, hard_tool_calls INTEGER,
+    soft_usd INTEGER, soft_tokens INTEGER, soft_llm_calls INTEGER, soft_tool_calls INTEGER);
+CREATE INDEX accounts_task ON accounts (task) WHERE task <> 0;
+CREATE INDEX accounts_budget ON accounts (budget, value) WHERE budget <> 0;
+CREATE TABLE balances (
+    account INTEGER NOT NULL, slot INTEGER NOT NULL,
+    settled_usd INTEGER NOT NULL, settled_tokens INTEGER NOT NULL,
+    settled_llm_calls INTEGER NOT NULL, settled_tool_calls INTEGER NOT NULL,
+    pending_usd INTEGER NOT NULL, pending_tokens INTEGER NOT NULL,
+    pending_llm_calls INTEGER NOT NULL, pending_tool_calls INTEGER NOT NULL,
+    in_doubt_usd INTEGER NOT NULL, in_doubt_tokens INTEGER NOT NULL,
+    in_doubt_llm_calls INTEGER NOT NULL, in_doubt_tool_calls INTEGER NOT NULL,
+    PRIMARY KEY (account, slot)) WITHOUT ROWID;
+CREATE TABLE calls (
+    id BLOB PRIMARY KEY, task INTEGER NOT NULL, attempt INTEGER NOT NULL, owner INTEGER NOT NULL,
+    state INTEGER NOT NULL, correctable INTEGER NOT NULL, at_ms INTEGER NOT NULL,
+    held_usd INTEGER NOT NULL, held_tokens INTEGER NOT NULL,
+    held_llm_calls INTEGER NOT NULL, held_tool_calls INTEGER NOT NULL,
+    used_usd INTEGER NOT NULL, used_tokens INTEGER NOT NULL,
+    used_llm_calls INTEGER NOT NULL, used_tool_calls INTEGER NOT NULL,
+    max_output_tokens INTEGER NOT NULL, request_hash INTEGER NOT NULL, under BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX calls_open ON calls (owner, task, attempt) WHERE state = 0;
+CREATE INDEX calls_in_doubt ON calls (at_ms) WHERE state = 1;
+CREATE TABLE entries (
+    seq INTEGER PRIMARY KEY, {columns}, call BLOB, under BLOB, proofs BLOB, link BLOB);
+CREATE INDEX entries_task ON entries (task) WHERE task <> 0;
+INSERT INTO meta VALUES ('version', 0);

@@ -1,0 +1,227 @@
+//! What does a store keep?
+//!
+//! Rows. [`Tx`] is one transaction over them; the rules that read and write the rows stand in
+//! `commit` and `open` and are the same for every store.
+
+use rustc_hash::FxHashMap;
+
+use super::{
+    chain::Proof,
+    entry::{Entry, Under},
+};
+use crate::{
+    error::{Error, Result},
+    policy::{Amounts, Balance, Ceiling, Slot, View, Window},
+    sync::Arc,
+    value::{Id, Millis, Tags},
+};
+
+/// A task.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TaskRow {
+    pub no: u32,
+    pub id: Option<Id>,
+    /// Dictionary id of the id the caller gave; 0 for none.
+    pub caller: u32,
+    pub name: u32,
+    pub parent: u32,
+    pub depth: u32,
+    /// Dictionary ids of its tags, inherited ones too.
+    pub tags: Vec<u32>,
+    pub attempts: u32,
+    /// The owner of the open attempt; 0 when none is open.
+    pub owner: u32,
+    pub opened_ms: Millis,
+    pub observes: bool,
+}
+
+/// Balances under one window, with the limits on them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Account {
+    pub no: u32,
+    /// The task it belongs to, or 0.
+    pub task: u32,
+    /// The budget it belongs to, or 0.
+    pub budget: u32,
+    /// For a budget per value of a tag: the dictionary id of the value; 0 for its pattern.
+    pub value: u32,
+    pub window: Window,
+    pub ceiling: Ceiling,
+    /// Who it belongs to, as messages name it.
+    pub label: String,
+}
+
+impl Account {
+    /// The account as a decision sees it.
+    pub fn view(&self, balance: Balance) -> View<'_> {
+        View { label: &self.label, ceiling: &self.ceiling, window: &self.window, balance }
+    }
+}
+
+/// A shared budget.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Budget {
+    pub no: u32,
+    pub scope: Tags,
+    /// The tag each value of which has a budget of its own.
+    pub per: Option<String>,
+}
+
+impl Budget {
+    /// The budget as messages name it.
+    pub fn label(&self, value: Option<&str>) -> String {
+        let pair = |(key, value): (&str, &str)| format!("{key}={value}");
+        let mut parts: Vec<String> = self.scope.iter().map(pair).collect();
+        if let Some(per) = &self.per {
+            parts.push(format!("{per}={}", value.unwrap_or("*")));
+        }
+        format!("budget `{}`", parts.join(","))
+    }
+}
+
+/// How a call stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum State {
+    #[default]
+    Open = 0,
+    InDoubt = 1,
+    Settled = 2,
+    Voided = 3,
+}
+
+impl State {
+    pub const ALL: [Self; 4] = [Self::Open, Self::InDoubt, Self::Settled, Self::Voided];
+}
+
+/// A call.
+#[derive(Clone, Debug)]
+pub(crate) struct CallRow {
+    pub id: Id,
+    pub task: u32,
+    pub attempt: u32,
+    pub owner: u32,
+    pub state: State,
+    /// Its end is our count, not the provider's, or a void that was never contradicted.
+    pub correctable: bool,
+    pub at_ms: Millis,
+    pub held: Amounts,
+    pub used: Amounts,
+    pub max_output_tokens: u64,
+    pub request_hash: i64,
+    pub under: Under,
+}
+
+/// An owner.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnerRow {
+    pub no: u32,
+    pub id: Id,
+    pub ended: bool,
+}
+
+/// Which entries a reader wants.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Filter {
+    /// Only of this task.
+    pub task: Option<u32>,
+    /// Only from this time on.
+    pub since: Option<Millis>,
+}
+
+/// Rows a store keeps in memory between transactions, valid for one version of the rows.
+#[derive(Debug, Default)]
+pub(crate) struct Cache {
+    pub version: i64,
+    pub accounts: FxHashMap<u32, Arc<Account>>,
+    pub budgets: Option<Arc<[Budget]>>,
+    /// For each task, what its calls are held under.
+    pub under: FxHashMap<u32, Held>,
+}
+
+/// The accounts a task's calls are held under, each with its present slot.
+pub(crate) type Held = Vec<(Arc<Account>, Slot)>;
+
+const CACHED_MAX: usize = 10_000;
+
+impl Cache {
+    /// Empties it if it was made for another version, or grew too large.
+    pub fn refresh(&mut self, version: i64) {
+        let large = self.accounts.len() > CACHED_MAX || self.under.len() > CACHED_MAX;
+        if self.version != version || large {
+            *self = Self { version, ..Self::default() };
+        }
+    }
+}
+
+/// One transaction over the rows of a store. Nothing is kept if the act that uses it fails with
+/// an error of the family `Fault`; after any other error an act has written nothing.
+pub(crate) trait Tx {
+    /// The ledger's time: never earlier than the latest entry.
+    fn now(&mut self) -> Result<Millis>;
+    /// The owner the entries are written by.
+    fn owner(&self) -> u32;
+    /// What keyed hashes of this ledger are keyed with.
+    fn key(&self) -> &[u8; 32];
+    fn cache(&mut self) -> &mut Cache;
+    /// Makes every process read accounts and budgets anew.
+    fn bump(&mut self) -> Result<()>;
+
+    fn append(&mut self, entry: Entry) -> Result<()>;
+    /// Hands out entries in order until the visitor returns false.
+    fn entries(&mut self, filter: Filter, visit: &mut dyn FnMut(Entry) -> bool) -> Result<()>;
+
+    /// The dictionary id of a value, and its proof if this made it.
+    fn intern(&mut self, key: &str, value: &str) -> Result<(u32, Option<Proof>)>;
+    fn find_name(&mut self, key: &str, value: &str) -> Result<Option<u32>>;
+    /// Key and value of a dictionary id; no value if it was erased.
+    fn name(&mut self, no: u32) -> Result<Option<(String, Option<String>)>>;
+    fn erase_name(&mut self, no: u32) -> Result<()>;
+
+    fn task(&mut self, no: u32) -> Result<Option<TaskRow>>;
+    /// The number of attempts at a task, and the owner of the open one.
+    fn attempt(&mut self, task: u32) -> Result<Option<(u32, u32)>>;
+    fn task_by_id(&mut self, id: &Id) -> Result<Option<u32>>;
+    fn task_by_caller(&mut self, caller: u32) -> Result<Option<u32>>;
+    /// Inserts when `row.no` is 0; returns its number.
+    fn put_task(&mut self, row: &TaskRow) -> Result<u32>;
+    /// The newest tasks first, at most `most`.
+    fn tasks(&mut self, most: usize) -> Result<Vec<TaskRow>>;
+    /// Tasks whose open attempt belongs to `owner`.
+    fn tasks_of(&mut self, owner: u32) -> Result<Vec<TaskRow>>;
+
+    fn budgets(&mut self) -> Result<Vec<Budget>>;
+    fn put_budget(&mut self, budget: &Budget) -> Result<u32>;
+    fn account(&mut self, no: u32) -> Result<Option<Account>>;
+    fn accounts_of_task(&mut self, task: u32) -> Result<Vec<Account>>;
+    /// The accounts of a budget for one value; 0 for the budget itself or its pattern.
+    fn accounts_of_budget(&mut self, budget: u32, value: u32) -> Result<Vec<Account>>;
+    /// Every account of a budget, whatever the value.
+    fn all_accounts_of_budget(&mut self, budget: u32) -> Result<Vec<Account>>;
+    /// How many values of a budget have money in slots from `oldest` on.
+    fn live_values(&mut self, budget: u32, oldest: Millis) -> Result<usize>;
+    /// Inserts when `account.no` is 0; returns its number.
+    fn put_account(&mut self, account: &Account) -> Result<u32>;
+
+    /// The sum of the slots of an account that start at `oldest` or later.
+    fn balance(&mut self, account: u32, oldest: Millis) -> Result<Balance>;
+    fn slot(&mut self, account: u32, slot: Millis) -> Result<Balance>;
+    fn put_slot(&mut self, account: u32, slot: Millis, balance: &Balance) -> Result<()>;
+
+    fn call(&mut self, id: &Id) -> Result<Option<CallRow>>;
+    fn put_call(&mut self, row: CallRow) -> Result<()>;
+    /// Open calls of `owner`, oldest first, at most `most`.
+    fn open_calls(&mut self, owner: u32, most: usize) -> Result<Vec<Id>>;
+    /// Open calls of one attempt that belong to `owner`.
+    fn open_calls_of(&mut self, task: u32, attempt: u32, owner: u32) -> Result<Vec<Id>>;
+    /// Calls in doubt, oldest first, at most `most`.
+    fn calls_in_doubt(&mut self, most: usize) -> Result<Vec<CallRow>>;
+
+    /// Owners that have not ended.
+    fn owners(&mut self) -> Result<Vec<OwnerRow>>;
+    fn end_owner(&mut self, no: u32) -> Result<()>;
+}
+
+/// What of an entry's kind of row must exist, or the ledger is damaged.
+pub(crate) fn present<T>(row: Option<T>, what: &str, no: impl std::fmt::Display) -> Result<T> {
+    row.ok_or_else(|| Error::corrupt(format!("{what} `{no}` is missing from the ledger")))
+}

@@ -1,0 +1,7 @@
+//! May it go on? Pure functions of (state, request, now); nothing here reads a clock or a store.
+
+pub mod budget;
+pub mod limit;
+
+pub use budget::{Ask, Balance, Denial, Grant, Output, View, decide};
+pub use limit::{Amounts, Ceiling, Limit, Slot, Unit, Window};

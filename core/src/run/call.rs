@@ -1,0 +1,484 @@
+//! What is one call, from its reservation to its end?
+//!
+//! A [`Call`] is made by [`Task::reserve`] and ends once: settled, void or in doubt. Dropping it
+//! open ends it too: void if it is known not to have been sent, in doubt otherwise.
+
+use super::{ledger::Ledger, model::Model, task::Task};
+use crate::{
+    error::{Error, ErrorKind, Field, Result},
+    ledger::{
+        Entry, commit,
+        commit::{Ended, Ending, Reserve, Settle},
+        flag,
+        store::State,
+    },
+    meter::Exposure,
+    policy::{Ask, Denial, Grant, Output},
+    sync::{Arc, Mutex, lock},
+    value::{Id, Money, Usage, tags::checked_text, usage::TOKENS_MAX},
+};
+
+/// The most answers one request can ask for.
+const CHOICES_MAX: u64 = 1_000;
+/// Reasoning models need more room by default, as they think before they answer.
+const REASONING_DEFAULT: u64 = 4;
+const REASONING_MIN: u64 = 16;
+
+/// What is known of a call before it is made.
+///
+/// ```
+/// use outlay::Request;
+///
+/// let request = Request::model("gpt-4o").input_tokens(1_000).max_output_tokens(4_000);
+/// # let _ = request;
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    pub(crate) model: String,
+    pub(crate) provider: Option<String>,
+    pub(crate) id: Option<String>,
+    pub(crate) exposure: Exposure,
+    pub(crate) max_output_tokens: Option<u64>,
+    pub(crate) no_output: bool,
+    pub(crate) least_output: Option<u64>,
+    pub(crate) choices: Option<u64>,
+    pub(crate) max_usd: Option<Money>,
+    pub(crate) wait_ms: Option<u64>,
+    pub(crate) facts: Entry,
+    pub(crate) tools: Option<Arc<str>>,
+}
+
+impl Request {
+    /// A request to `model`.
+    pub fn model(model: &str) -> Self {
+        Self { model: model.to_owned(), ..Self::default() }
+    }
+
+    /// Who bills it, where the name of the model does not say.
+    #[must_use]
+    pub fn provider(mut self, provider: &str) -> Self {
+        self.provider = Some(provider.to_owned());
+        self
+    }
+
+    /// The most input tokens it has. This is the bound: no margin is added.
+    #[must_use]
+    pub fn input_tokens(mut self, tokens: u64) -> Self {
+        self.exposure.input_tokens = tokens;
+        self
+    }
+
+    /// The most output tokens each answer may have. Without it the ledger chooses, and the choice
+    /// must go into the request.
+    #[must_use]
+    pub fn max_output_tokens(mut self, tokens: u64) -> Self {
+        self.max_output_tokens = Some(tokens);
+        self
+    }
+
+    /// How many answers it asks for.
+    #[must_use]
+    pub fn choices(mut self, choices: u64) -> Self {
+        self.choices = Some(choices);
+        self
+    }
+
+    /// A name for the call, unique within the attempt: reserving it again gives the same call.
+    #[must_use]
+    pub fn id(mut self, id: &str) -> Self {
+        self.id = Some(id.to_owned());
+        self
+    }
+
+    /// The most it can cost by the caller's own word, held instead of the computed worst case.
+    #[must_use]
+    pub fn max_usd(mut self, most: Money) -> Self {
+        self.max_usd = Some(most);
+        self
+    }
+
+    /// Wait so long for money other calls hold; overrides the task's choice.
+    #[must_use]
+    pub fn wait_ms(mut self, wait_ms: u64) -> Self {
+        self.wait_ms = Some(wait_ms);
+        self
+    }
+
+    /// What a cache, searches or media can add to its cost.
+    #[must_use]
+    pub fn exposure(mut self, exposure: Exposure) -> Self {
+        self.exposure = exposure;
+        self
+    }
+
+    /// The error of a request whose worst case nobody can know, for `reason`.
+    pub fn unbounded(reason: &str) -> Error {
+        let advice = "give `max_usd` or `max_input_tokens`";
+        Error::new(
+            ErrorKind::Unbounded,
+            format!("the worst case of this request is unknown: {reason}; {advice}"),
+        )
+        .with("reason", Field::Text(reason.to_owned()))
+    }
+
+    pub(super) const fn wait(&self) -> Option<u64> {
+        self.wait_ms
+    }
+
+    /// The worst case, by the price the model has now.
+    pub(super) fn prepare(&self, task: &Task, ledger: &Ledger) -> Result<(Reserve, Arc<Model>)> {
+        checked_text("model", &self.model)?;
+        let choices = self.choices.unwrap_or(1);
+        if choices == 0 || choices > CHOICES_MAX {
+            return Err(Error::invalid(format!(
+                "`{choices}` answers; a request can ask for 1 to {CHOICES_MAX}"
+            )));
+        }
+        let largest = self.exposure.input_tokens.max(self.max_output_tokens.unwrap_or(0));
+        if largest > TOKENS_MAX {
+            return Err(Error::invalid(format!("a count of `{largest}` tokens is more than a call can use")));
+        }
+        let now = ledger.now();
+        let config = ledger.config();
+        let model = ledger.models().get(&config.prices, self.provider.as_deref(), &self.model, now);
+        let mut facts = self.facts.clone();
+        facts.input_bound = self.exposure.input_tokens;
+        let (fixed_pico, output_pico) = match (self.max_usd, model.price()) {
+            (Some(most), _) => (i128::from(most.nanos().max(0)) * 1_000, 0),
+            (None, Ok(price)) => {
+                let worst = price.worst(&self.exposure)?;
+                (worst.input_pico + i128::from(worst.fee_nanos) * 1_000, worst.output_pico_per_token)
+            }
+            (None, Err(_)) if task.observes() => {
+                facts.flags |= flag::UNPRICED;
+                (0, 0)
+            }
+            (None, Err(unpriced)) => return Err(unpriced),
+        };
+        let output = self.output(task, &model, config.default_max_output_tokens, config.min_output_tokens);
+        let ask = Ask {
+            fixed_pico,
+            output_pico,
+            input_tokens: self.exposure.input_tokens,
+            choices,
+            output,
+            llm_calls: 1,
+            tool_calls: 0,
+        };
+        let most = match output {
+            Output::Exactly(tokens) | Output::Between { most: tokens, .. } => tokens,
+        };
+        if ask.amounts(most).is_none() {
+            return Err(Error::invalid("the worst case of this request is beyond nine billion USD"));
+        }
+        if facts.request_hash == 0 {
+            let counts = [self.exposure.input_tokens, self.max_output_tokens.unwrap_or(0), choices];
+            let counts = counts.map(u64::to_be_bytes).concat();
+            // Only a named call is ever compared; the rest need not pay for a hash.
+            facts.request_hash = match self.id {
+                Some(_) => ledger.keyed_hash(&[self.model.as_bytes(), &[0], &counts]),
+                None => 0,
+            };
+        }
+        let (no, attempt) = (task.no(), task.attempt());
+        let id = match &self.id {
+            Some(name) => {
+                checked_text("call id", name)?;
+                ledger.named_call(no, attempt, name)
+            }
+            None => ledger.next_id(now),
+        };
+        let reserve = Reserve {
+            id,
+            named: self.id.is_some(),
+            task: no,
+            attempt,
+            observes: task.observes(),
+            ask,
+            facts,
+            names: model.names(),
+            tools: self.tools.clone(),
+        };
+        Ok((reserve, model))
+    }
+
+    fn output(&self, task: &Task, model: &Model, default: u64, least: u64) -> Output {
+        if self.no_output {
+            return Output::Exactly(0);
+        }
+        let price = model.price().ok();
+        let reasons = price.is_some_and(|price| price.reasoning);
+        let least = least * if reasons { REASONING_MIN } else { 1 };
+        let least = least.max(self.least_output.unwrap_or(0));
+        match self.max_output_tokens {
+            Some(tokens) if !task.clamps() => Output::Exactly(tokens),
+            Some(tokens) => Output::Between { least: least.min(tokens), most: tokens },
+            None => {
+                let default = default * if reasons { REASONING_DEFAULT } else { 1 };
+                let most = default.max(least);
+                let most = price.and_then(|price| price.max_output_tokens).map_or(most, |own| own.min(most));
+                Output::Between { least: least.min(most), most }
+            }
+        }
+    }
+}
+
+/// What a call came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It used this much.
+    Settled(Settled),
+    /// It was not billed.
+    Voided,
+    /// Nobody knows whether it was billed.
+    InDoubt,
+}
+
+/// What a call used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// The charge.
+    pub charge: Money,
+    /// What the charge was above the reservation, or nothing.
+    pub overrun: Money,
+    /// Is it our count, not the provider's?
+    pub estimated: bool,
+}
+
+/// One reserved call.
+pub struct Call {
+    task: Task,
+    model: Arc<Model>,
+    id: Id,
+    created: bool,
+    recorded: bool,
+    grant: Grant,
+    denied: Option<Box<Denial>>,
+    state: Mutex<Standing>,
+}
+
+#[derive(Default)]
+struct Standing {
+    /// Known to be sent or not; unknown in the explicit form.
+    sent: Option<bool>,
+    outcome: Option<Outcome>,
+}
+
+impl Call {
+    pub(super) fn held(
+        task: &Task,
+        model: Arc<Model>,
+        id: Id,
+        created: bool,
+        grant: Grant,
+        state: State,
+        denied: Option<Box<Denial>>,
+    ) -> Self {
+        let task = task.clone();
+        let outcome = match state {
+            State::Open => None,
+            State::InDoubt => Some(Outcome::InDoubt),
+            State::Voided => Some(Outcome::Voided),
+            State::Settled => Some(Outcome::Settled(Settled {
+                charge: Money::ZERO,
+                overrun: Money::ZERO,
+                estimated: false,
+            })),
+        };
+        // A second handle on a call leaves its end to the first.
+        let outcome = if created { outcome } else { outcome.or(Some(Outcome::InDoubt)) };
+        let state = Mutex::new(Standing { sent: None, outcome });
+        Self { task, model, id, created, recorded: true, grant, denied, state }
+    }
+
+    /// A call the ledger knows nothing of, since it could not answer and the user allowed that.
+    pub(super) fn unrecorded(task: &Task, model: Arc<Model>, want: &Reserve) -> Self {
+        let most = match want.ask.output {
+            Output::Exactly(tokens) | Output::Between { most: tokens, .. } => tokens,
+        };
+        let amounts = want.ask.amounts(most).unwrap_or_default();
+        let grant = Grant { amounts, max_output_tokens: most, over_soft: false };
+        let (task, state) = (task.clone(), Mutex::default());
+        Self { task, model, id: want.id, created: true, recorded: false, grant, denied: None, state }
+    }
+
+    /// Its id in the ledger.
+    pub fn id(&self) -> Id {
+        self.id
+    }
+
+    /// The model it is reserved for.
+    pub fn model(&self) -> &str {
+        &self.model.asked
+    }
+
+    /// The task it belongs to.
+    pub fn task(&self) -> &Task {
+        &self.task
+    }
+
+    /// The most output tokens each answer may have; this must go into the request.
+    pub fn max_output_tokens(&self) -> u64 {
+        self.grant.max_output_tokens
+    }
+
+    /// Is this the first reservation under its id? Only then may the call be sent.
+    pub fn created(&self) -> bool {
+        self.created
+    }
+
+    /// What is held for it.
+    pub fn reserved(&self) -> Money {
+        self.grant.amounts.usd()
+    }
+
+    /// Does it pass a soft limit?
+    pub fn over_soft(&self) -> bool {
+        self.grant.over_soft
+    }
+
+    /// Why it would have been denied, under a task that only observes.
+    pub fn would_deny(&self) -> Option<&Denial> {
+        self.denied.as_deref()
+    }
+
+    /// What it came to; nothing while it is open.
+    pub fn outcome(&self) -> Option<Outcome> {
+        lock(&self.state).outcome
+    }
+
+    pub(crate) fn price(&self) -> Result<&Arc<crate::meter::ModelPrice>> {
+        self.model.price()
+    }
+
+    /// Says whether the request has gone out.
+    pub fn set_sent(&self, sent: bool) {
+        lock(&self.state).sent = Some(sent);
+    }
+
+    /// Ends the call with what it used.
+    ///
+    /// More than was reserved is accepted and recorded as overrun. Settling again with the same
+    /// usage gives the same result.
+    ///
+    /// # Errors
+    ///
+    /// * `InvalidInput`: a usage that cannot be. The call is still open.
+    /// * `Conflict`: it ended otherwise before.
+    /// * `StoreUnavailable`: the ledger could not answer. The call is still open; settle it again.
+    ///
+    /// ```
+    /// use outlay::{Ledger, Limit, Request, Usage};
+    ///
+    /// let task = Ledger::in_memory().task("t", [Limit::usd("1")?])?;
+    /// let call = task.reserve(&Request::model("gpt-4o").input_tokens(1_000).max_output_tokens(500))?;
+    /// let settled = call.settle(&Usage::tokens(1_000, 500))?;
+    /// assert_eq!(settled.charge.to_string(), "0.0075 USD");
+    /// # Ok::<(), outlay::Error>(())
+    /// ```
+    pub fn settle(&self, usage: &Usage) -> Result<Settled> {
+        self.settle_as(usage, None, 0)
+    }
+
+    pub(crate) fn settle_as(&self, usage: &Usage, model: Option<&str>, flags: u32) -> Result<Settled> {
+        usage.check()?;
+        let (charge, price, flags) = match self.model.charge(usage) {
+            Ok((charge, price)) => (charge.amount, price, flags),
+            Err(_) if self.task.observes() => (Money::ZERO, None, flags | flag::UNPRICED),
+            // Priced by the caller's own `max_usd` only: that word is the charge.
+            Err(_) if self.model.price().is_err() => (self.reserved(), None, flags | flag::ESTIMATED),
+            Err(error) => return Err(error),
+        };
+        let model_used = model.filter(|model| *model != self.model()).map(Arc::from);
+        let settle = Settle { usage: *usage, usd: charge.nanos(), flags, model_used, price, by: None };
+        let ended = self.end(Ending::Settle(Box::new(settle)))?;
+        let settled = settled_of(&ended);
+        lock(&self.state).outcome = Some(Outcome::Settled(settled));
+        Ok(settled)
+    }
+
+    /// Ends the call at its reservation, as nobody knows how much of it was used.
+    pub(crate) fn settle_reserved(&self, usage: &Usage, flags: u32) -> Result<Settled> {
+        let usd = self.grant.amounts.usd().nanos();
+        let settle = Settle { usage: *usage, usd, flags: flags | flag::ESTIMATED, ..Settle::default() };
+        let ended = self.end(Ending::Settle(Box::new(settle)))?;
+        let settled = settled_of(&ended);
+        lock(&self.state).outcome = Some(Outcome::Settled(settled));
+        Ok(settled)
+    }
+
+    /// Ends the call as not billed.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict`: it ended otherwise before. `StoreUnavailable`: the call is still open.
+    pub fn void(&self) -> Result<()> {
+        self.end(Ending::Void { by: None })?;
+        lock(&self.state).outcome = Some(Outcome::Voided);
+        Ok(())
+    }
+
+    /// Ends the call as one of which nobody knows whether it was billed: it counts as spent at
+    /// its worst case until it is settled, voided or resolved.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict`: it ended otherwise before. `StoreUnavailable`: the call is still open.
+    pub fn doubt(&self) -> Result<()> {
+        self.end(Ending::Doubt)?;
+        lock(&self.state).outcome = Some(Outcome::InDoubt);
+        Ok(())
+    }
+
+    /// Ends an open call as the block round it ends: not sent is void, the rest in doubt.
+    ///
+    /// # Errors
+    ///
+    /// `StoreUnavailable`: the call is still open.
+    pub fn leave(&self) -> Result<()> {
+        let sent = {
+            let state = lock(&self.state);
+            if state.outcome.is_some() {
+                return Ok(());
+            }
+            state.sent
+        };
+        if sent == Some(false) { self.void() } else { self.doubt() }
+    }
+
+    fn end(&self, ending: Ending) -> Result<Ended> {
+        if !self.recorded {
+            let used = match &ending {
+                Ending::Settle(settle) => crate::policy::Amounts([settle.usd, 0, 0, 0]),
+                _ => crate::policy::Amounts::ZERO,
+            };
+            return Ok(Ended { state: State::Settled, used, held: self.grant.amounts, flags: 0 });
+        }
+        let id = self.id;
+        self.task.ledger().act(move |tx| commit::end(tx, &id, &ending))
+    }
+}
+
+fn settled_of(ended: &Ended) -> Settled {
+    let over = (ended.used.0[0] - ended.held.0[0]).max(0);
+    Settled {
+        charge: ended.used.usd(),
+        overrun: Money::from_nanos(over),
+        estimated: ended.flags & flag::ESTIMATED != 0,
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if self.created && self.recorded && self.task.ledger().is_own() {
+            // Nobody is left to be told; the call is in doubt when its attempt ends.
+            let _ = self.leave();
+        }
+    }
+}
+
+impl std::fmt::Debug for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Call({} {}, {} reserved)", self.model(), self.id, self.reserved())
+    }
+}

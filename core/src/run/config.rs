@@ -1,0 +1,187 @@
+//! What did the user choose for the whole process?
+//!
+//! Options come from an explicit call or from a TOML file at `$OUTLAY_CONFIG` or in the user's
+//! configuration folder; never from the working directory, which an agent may write to.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::{
+    error::{Error, Result},
+    ledger::sqlite::Durability,
+    meter::PriceBook,
+};
+
+/// What happens to a call under no task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unbound {
+    /// It is charged to the owner's default task, and a warning says so once.
+    #[default]
+    Warn,
+    /// It is refused.
+    Refuse,
+}
+
+/// What happens to a billed method that cannot be metered, under a hard limit on money.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unmetered {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It goes through unrecorded.
+    Allow,
+}
+
+/// What happens when the ledger cannot answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnUnavailable {
+    /// The call is refused.
+    #[default]
+    Refuse,
+    /// The call goes through unrecorded.
+    Allow,
+}
+
+/// The options of a process. The defaults are the safe ones.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The ledger of tasks that name none: `memory:`, `memory:NAME` or `sqlite:PATH`.
+    pub store: Option<String>,
+    /// When a commit of a ledger opened from now on is safe.
+    pub durability: Durability,
+    /// What happens to calls under no task.
+    pub unbound: Unbound,
+    /// What happens to billed methods that cannot be metered.
+    pub unmetered: Unmetered,
+    /// What happens when the ledger cannot answer.
+    pub on_unavailable: OnUnavailable,
+    /// The prices, the user's own over the bundled ones.
+    pub prices: PriceBook,
+    /// The most output tokens of a request that sets none; reasoning models have four times that.
+    pub default_max_output_tokens: u64,
+    /// Fewer output tokens are not worth a call; reasoning models need sixteen times that.
+    pub min_output_tokens: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            store: None,
+            durability: Durability::default(),
+            unbound: Unbound::default(),
+            unmetered: Unmetered::default(),
+            on_unavailable: OnUnavailable::default(),
+            prices: PriceBook::bundled().clone(),
+            default_max_output_tokens: 4_096,
+            min_output_tokens: 256,
+        }
+    }
+}
+
+/// The options as a file or a caller writes them; what is absent stays as it was.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Choices {
+    /// See [`Config::store`].
+    pub store: Option<String>,
+    /// `os` or `disk`.
+    pub durability: Option<String>,
+    /// See [`Config::unbound`].
+    pub unbound: Option<Unbound>,
+    /// See [`Config::unmetered`].
+    pub unmetered: Option<Unmetered>,
+    /// See [`Config::on_unavailable`].
+    pub on_unavailable: Option<OnUnavailable>,
+    /// Prices by model, in USD per million tokens; see [`PriceBook::with_overrides`].
+    pub prices: Option<serde_json::Value>,
+    /// See [`Config::default_max_output_tokens`].
+    pub default_max_output_tokens: Option<u64>,
+    /// See [`Config::min_output_tokens`].
+    pub min_output_tokens: Option<u64>,
+}
+
+impl Config {
+    /// The options of the user's file, or the defaults where there is none.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`: the file cannot be read or says what cannot be.
+    pub fn load() -> Result<Self> {
+        let named = std::env::var_os("OUTLAY_CONFIG").map(PathBuf::from);
+        let path = match &named {
+            Some(path) => path.clone(),
+            None => match dirs::config_dir() {
+                Some(folder) => folder.join("outlay").join("outlay.toml"),
+                None => return Ok(Self::default()),
+            },
+        };
+        if named.is_none() && !path.exists() {
+            return Ok(Self::default());
+        }
+        let wrong = |why: String| Error::invalid(format!("configuration `{}`: {why}", path.display()));
+        let text = std::fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
+        let choices = Choices::from_toml(&text).map_err(|error| wrong(error.to_string()))?;
+        Self::default().with(&choices).map_err(|error| wrong(error.to_string()))
+    }
+
+    /// The same options but for those chosen.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`: a price, a durability or a count that cannot be.
+    ///
+    /// ```
+    /// use outlay::run::config::{Choices, Config};
+    ///
+    /// let choices = Choices::from_json(r#"{"prices": {"house-7b": {"input": "0", "output": "0"}}}"#)?;
+    /// let config = Config::default().with(&choices)?;
+    /// assert!(config.prices.find(None, "house-7b", 0).is_ok());
+    /// # Ok::<(), outlay::Error>(())
+    /// ```
+    pub fn with(mut self, choices: &Choices) -> Result<Self> {
+        self.store = choices.store.clone().or(self.store);
+        self.durability = match choices.durability.as_deref() {
+            None => self.durability,
+            Some("os") => Durability::Os,
+            Some("disk") => Durability::Disk,
+            Some(other) => return Err(Error::invalid(format!("durability `{other}` is not `os` or `disk`"))),
+        };
+        self.unbound = choices.unbound.unwrap_or(self.unbound);
+        self.unmetered = choices.unmetered.unwrap_or(self.unmetered);
+        self.on_unavailable = choices.on_unavailable.unwrap_or(self.on_unavailable);
+        if let Some(prices) = &choices.prices {
+            self.prices = self.prices.with_overrides(&prices.to_string())?;
+        }
+        self.default_max_output_tokens =
+            choices.default_max_output_tokens.unwrap_or(self.default_max_output_tokens);
+        self.min_output_tokens = choices.min_output_tokens.unwrap_or(self.min_output_tokens);
+        if self.default_max_output_tokens == 0 || self.min_output_tokens == 0 {
+            return Err(Error::invalid("output token counts in the configuration must be positive"));
+        }
+        Ok(self)
+    }
+}
+
+impl Choices {
+    /// Reads TOML; prices may be numbers or texts, and are read by their decimal form.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`: no TOML, or an unknown option.
+    pub fn from_toml(text: &str) -> Result<Self> {
+        toml::from_str(text).map_err(|error| Error::invalid(error.message().to_owned()))
+    }
+
+    /// Reads JSON.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`: no JSON, or an unknown option.
+    pub fn from_json(text: &str) -> Result<Self> {
+        serde_json::from_str(text).map_err(|error| Error::invalid(format!("options: {error}")))
+    }
+}

@@ -1,0 +1,477 @@
+//! What does a program hold of a ledger?
+//!
+//! A [`Ledger`] opens tasks and declares budgets; money moves in the acts of `ledger::commit`.
+//! Clones are the same ledger.
+
+use super::{
+    config::Config,
+    model::Models,
+    process::generation,
+    task::{Task, TaskOptions},
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    ledger::{
+        chain, commit,
+        memory::Memory,
+        open,
+        sqlite::{self, Settings, Sqlite},
+        store::{Budget, State, Tx},
+    },
+    policy::Limit,
+    sync::{Arc, Mutex, lock},
+    value::{Clock, Id, IdSource, Millis, Money, Tags, Usage},
+};
+
+/// A ledger.
+#[derive(Clone)]
+pub struct Ledger(Arc<Inner>);
+
+struct Inner {
+    name: String,
+    store: Store,
+    key: [u8; 32],
+    clock: Clock,
+    ids: IdSource,
+    models: Models,
+    config: Mutex<Arc<Config>>,
+    default_task: Mutex<Option<Task>>,
+    born: u32,
+}
+
+enum Store {
+    Memory(Mutex<Memory>),
+    Sqlite(Box<Sqlite>),
+}
+
+/// A shared budget as its owner declares it.
+///
+/// ```
+/// use outlay::{Ledger, Limit, TaskOptions, Window, run::BudgetOptions};
+///
+/// let ledger = Ledger::in_memory();
+/// let month = Limit::usd("50")?.per(Window::parse("month", Some("Europe/Berlin"))?);
+/// ledger.set_budget(&BudgetOptions::new().tag("tenant", "acme")?.limit(month))?;
+///
+/// let task = ledger.open_task(TaskOptions::new("refund").tag("tenant", "acme")?)?;
+/// assert_eq!(task.available()?.unwrap().to_string(), "50.00 USD");
+/// # Ok::<(), outlay::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct BudgetOptions {
+    scope: Tags,
+    per: Option<String>,
+    limits: Vec<Limit>,
+    by: Option<String>,
+}
+
+impl BudgetOptions {
+    /// A budget over everything, with no limits yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Only tasks with this tag fall under it.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`: see [`Tags::set`].
+    pub fn tag(mut self, key: &str, value: &str) -> Result<Self> {
+        self.scope.set(key, value)?;
+        Ok(self)
+    }
+
+    /// Each value of this tag has a budget of its own (at most ten thousand at a time).
+    #[must_use]
+    pub fn per(mut self, key: &str) -> Self {
+        self.per = Some(key.to_owned());
+        self
+    }
+
+    /// One more limit.
+    #[must_use]
+    pub fn limit(mut self, limit: Limit) -> Self {
+        self.limits.push(limit);
+        self
+    }
+
+    /// Who declares it, for the entry of a grant.
+    #[must_use]
+    pub fn by(mut self, name: &str) -> Self {
+        self.by = Some(name.to_owned());
+        self
+    }
+}
+
+/// A call whose outcome nobody knows.
+#[derive(Clone, Debug)]
+pub struct InDoubt {
+    /// The call.
+    pub id: Id,
+    /// When it was reserved.
+    pub reserved_at: Millis,
+    /// Its worst case, which counts as spent.
+    pub held: Money,
+}
+
+impl Ledger {
+    /// A new ledger in memory, shared with nobody.
+    ///
+    /// # Panics
+    ///
+    /// If the operating system has no random bits.
+    pub fn in_memory() -> Self {
+        let config = Arc::new(Config::default());
+        Self::build("memory:", config, Clock::System).expect("a ledger in memory needs random bits only")
+    }
+
+    /// Opens the ledger at `store` (`memory:`, `memory:NAME`, `sqlite:PATH`) as a new owner.
+    /// [`process::ledger`](super::process::ledger) opens each store once per process instead.
+    ///
+    /// # Errors
+    ///
+    /// * `InvalidInput`: a store that cannot be.
+    /// * `StoreUnavailable`, `Corrupt`, `Unsupported`: the file cannot be used.
+    pub fn open(store: &str, config: Arc<Config>) -> Result<Self> {
+        Self::build(store, config, Clock::System)
+    }
+
+    /// The same with a clock of the caller's.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_with_clock(store: &str, config: Arc<Config>, clock: Clock) -> Result<Self> {
+        Self::build(store, config, clock)
+    }
+
+    fn build(store: &str, config: Arc<Config>, clock: Clock) -> Result<Self> {
+        let name = Self::canonical(store)?;
+        let ids = IdSource::new()?;
+        let (store, key) = if name.starts_with("memory:") {
+            let memory = Memory::new(clock.clone())?;
+            let key = memory.key();
+            (Store::Memory(Mutex::new(memory)), key)
+        } else {
+            let path = sqlite::path_of(&name)?;
+            let settings = Settings { path, durability: config.durability, clock: clock.clone() };
+            let sqlite = Sqlite::open(settings, ids.next(clock.now()))?;
+            let key = sqlite.key();
+            (Store::Sqlite(Box::new(sqlite)), key)
+        };
+        let (config, default_task) = (Mutex::new(config), Mutex::new(None));
+        let models = Models::default();
+        let born = generation();
+        Ok(Self(Arc::new(Inner { name, store, key, clock, ids, models, config, default_task, born })))
+    }
+
+    /// The one name a store has, however it is written.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`: a store that cannot be; `Unsupported`: one this version does not know.
+    pub fn canonical(store: &str) -> Result<String> {
+        if let Some(name) = store.strip_prefix("memory:") {
+            let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+            if !name.bytes().all(letter) {
+                return Err(Error::invalid(format!("store `{store}` is not `memory:` or `memory:NAME`")));
+            }
+            return Ok(store.to_owned());
+        }
+        if store.starts_with("sqlite:") {
+            return Ok(sqlite::shown(&sqlite::path_of(store)?));
+        }
+        let scheme = store.split_once(':').map_or(store, |(scheme, _)| scheme);
+        let known = "`memory:`, `memory:NAME` or `sqlite:PATH`";
+        Err(Error::new(ErrorKind::Unsupported, format!("store `{scheme}` is not known; use {known}")))
+    }
+
+    /// The store it was opened at.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Does a call of this ledger wait for a file?
+    pub fn is_blocking(&self) -> bool {
+        matches!(self.0.store, Store::Sqlite(_))
+    }
+
+    /// Opens a task with these limits; see [`open_task`](Self::open_task) for every option.
+    ///
+    /// # Errors
+    ///
+    /// As [`open_task`](Self::open_task).
+    pub fn task(&self, name: &str, limits: impl IntoIterator<Item = Limit>) -> Result<Task> {
+        let options = limits.into_iter().fold(TaskOptions::new(name), TaskOptions::limit);
+        self.open_task(options)
+    }
+
+    /// Opens a task: its first attempt, or with the id of an earlier one its next.
+    ///
+    /// # Errors
+    ///
+    /// * `InvalidInput`: a name, tag or limit that cannot be; a task more than eight deep.
+    /// * `Conflict`: the id has an open attempt in a living owner, or smaller limits now; a tag
+    ///   with a budget above would be overridden.
+    /// * `StoreUnavailable`, `Corrupt`: the ledger could not answer.
+    pub fn open_task(&self, options: TaskOptions) -> Result<Task> {
+        Task::open(self.current()?, options)
+    }
+
+    /// The task of calls under no other.
+    ///
+    /// # Errors
+    ///
+    /// `StoreUnavailable`: the ledger could not answer.
+    pub fn default_task(&self) -> Result<Task> {
+        let ledger = self.current()?;
+        let mut held = lock(&ledger.0.default_task);
+        if let Some(task) = &*held {
+            return Ok(task.clone());
+        }
+        let task = Task::open(ledger.clone(), TaskOptions::new("default"))?;
+        *held = Some(task.clone());
+        Ok(task)
+    }
+
+    /// Declares a budget: again with the same limits is no change, with larger ones a grant.
+    ///
+    /// # Errors
+    ///
+    /// * `InvalidInput`: no limit, or two of one unit and window.
+    /// * `Conflict`: smaller or other limits than there are.
+    pub fn set_budget(&self, options: &BudgetOptions) -> Result<()> {
+        if let Some(key) = &options.per {
+            Tags::new().set(key, "x")?;
+        }
+        let budget = Budget { no: 0, scope: options.scope.clone(), per: options.per.clone() };
+        let (limits, by) = (options.limits.clone(), options.by.clone());
+        self.act(move |tx| open::set_budget(tx, &budget, &limits, by.as_deref()))
+    }
+
+    /// Erases the value of a tag for ever. Entries keep its number, reports say `erased`.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`: no such value; `Conflict`: it has a budget of its own.
+    pub fn forget(&self, key: &str, value: &str) -> Result<()> {
+        let (key, value) = (key.to_owned(), value.to_owned());
+        self.act(move |tx| open::forget(tx, &key, &value))?;
+        self.0.models.clear();
+        Ok(())
+    }
+
+    /// The calls whose outcome nobody knows, oldest first, at most `most`.
+    ///
+    /// # Errors
+    ///
+    /// `StoreUnavailable`: the ledger could not answer.
+    pub fn in_doubt(&self, most: usize) -> Result<Vec<InDoubt>> {
+        let shown = |row: crate::ledger::store::CallRow| InDoubt {
+            id: row.id,
+            reserved_at: row.at_ms,
+            held: row.held.usd(),
+        };
+        self.read(|tx| Ok(tx.calls_in_doubt(most)?.into_iter().map(shown).collect()))
+    }
+
+    /// Ends a call somebody else cannot end: with the usage on the provider's bill, or void.
+    ///
+    /// # Errors
+    ///
+    /// * `NotFound`: no such call.
+    /// * `Conflict`: it is still open in a running owner, or ended with other content.
+    pub fn resolve(&self, id: Id, usage: Option<Usage>, by: &str) -> Result<Money> {
+        let by: Arc<str> = by.into();
+        let (now, prices) = (self.0.clock.now(), self.config().prices.clone());
+        let own = self.clone();
+        let ended = self.act(move |tx| {
+            let missing = || Error::new(ErrorKind::NotFound, format!("call `{id}` is not in the ledger"));
+            let row = tx.call(&id)?.ok_or_else(missing)?;
+            if row.state == State::Open {
+                return Err(Error::conflict(format!("call `{id}` is open in a running process")));
+            }
+            let ending = match usage {
+                None => commit::Ending::Void { by: Some(Arc::clone(&by)) },
+                Some(usage) => {
+                    let asked = own.model_of(tx, &id, row.task)?;
+                    let model = own.0.models.get(&prices, None, &asked, now);
+                    let (charge, price) = model.charge(&usage)?;
+                    let (usd, by) = (charge.amount.nanos(), Some(Arc::clone(&by)));
+                    let settle = commit::Settle { usage, usd, price, by, ..commit::Settle::default() };
+                    commit::Ending::Settle(Box::new(settle))
+                }
+            };
+            commit::end(tx, &id, &ending)
+        })?;
+        Ok(ended.used.usd())
+    }
+
+    fn model_of(&self, tx: &mut dyn Tx, id: &Id, task: u32) -> Result<String> {
+        let mut model = 0;
+        let filter = crate::ledger::store::Filter { task: Some(task), since: None };
+        tx.entries(filter, &mut |entry| {
+            let found = entry.call == Some(*id) && entry.model_asked != 0;
+            if found {
+                model = entry.model_asked;
+            }
+            !found
+        })?;
+        let text = open::name_of(tx, model)?;
+        text.map(|text| text.to_string())
+            .ok_or_else(|| Error::corrupt(format!("the model of call `{id}` is unknown in {}", self.0.name)))
+    }
+
+    /// Ends owners that died; returns how many of their calls are in doubt now.
+    ///
+    /// # Errors
+    ///
+    /// `StoreUnavailable`: the ledger could not answer.
+    pub fn sweep(&self) -> Result<usize> {
+        match &self.current()?.0.store {
+            Store::Memory(_) => Ok(0),
+            Store::Sqlite(sqlite) => sqlite.sweep(),
+        }
+    }
+
+    /// Recomputes every balance from the entries and compares.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt`: a balance is not the sum of its entries.
+    pub fn check_balances(&self) -> Result<()> {
+        let differing = self.read(commit::differing)?;
+        if differing.is_empty() {
+            return Ok(());
+        }
+        Err(Error::corrupt(format!(
+            "the balances of accounts {differing:?} are not the sum of their entries"
+        )))
+    }
+
+    /// The options in force.
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&lock(&self.0.config))
+    }
+
+    /// Changes the options; the durability stays.
+    pub fn set_config(&self, config: Arc<Config>) {
+        *lock(&self.0.config) = config;
+        self.0.models.clear();
+    }
+
+    /// Ends this owner.
+    ///
+    /// # Errors
+    ///
+    /// `StoreUnavailable`: what was open could not be recorded as in doubt; the next owner does it.
+    pub fn close(&self) -> Result<()> {
+        lock(&self.0.default_task).take();
+        match &self.0.store {
+            Store::Sqlite(sqlite) if self.0.born == generation() => sqlite.close(),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn is_alive(&self, owner: u32) -> Result<bool> {
+        match &self.0.store {
+            Store::Memory(_) => Ok(true),
+            Store::Sqlite(sqlite) => sqlite.is_alive(owner),
+        }
+    }
+
+    /// This ledger, or after a fork the same store as a new owner's.
+    pub(crate) fn current(&self) -> Result<Self> {
+        if self.0.born == generation() {
+            return Ok(self.clone());
+        }
+        match &self.0.store {
+            Store::Sqlite(_) => super::process::ledger(Some(&self.0.name)),
+            Store::Memory(_) => Err(Error::new(
+                ErrorKind::Unsupported,
+                "a ledger in memory cannot be shared with a forked process; use `sqlite:PATH`",
+            )),
+        }
+    }
+
+    /// Does it belong to this process, and not to the one this was forked from?
+    pub(crate) fn is_own(&self) -> bool {
+        self.0.born == generation()
+    }
+
+    pub(crate) fn act<R: Send + 'static>(
+        &self,
+        mut act: impl FnMut(&mut dyn Tx) -> Result<R> + Send + 'static,
+    ) -> Result<R> {
+        if !self.is_own() {
+            return self.current()?.act(act);
+        }
+        match &self.0.store {
+            Store::Memory(memory) => act(&mut *lock(memory)),
+            Store::Sqlite(sqlite) => sqlite.act(act),
+        }
+    }
+
+    pub(crate) fn read<R>(&self, read: impl FnOnce(&mut dyn Tx) -> Result<R>) -> Result<R> {
+        if !self.is_own() {
+            return self.current()?.read(read);
+        }
+        match &self.0.store {
+            Store::Memory(memory) => read(&mut *lock(memory)),
+            Store::Sqlite(sqlite) => sqlite.read(read),
+        }
+    }
+
+    pub(crate) fn models(&self) -> &Models {
+        &self.0.models
+    }
+
+    pub(crate) fn now(&self) -> Millis {
+        self.0.clock.now()
+    }
+
+    pub(crate) fn next_id(&self, now: Millis) -> Id {
+        self.0.ids.next(now)
+    }
+
+    pub(crate) fn named_call(&self, task: u32, attempt: u32, name: &str) -> Id {
+        chain::named_call(&self.0.key, task, attempt, name)
+    }
+
+    pub(crate) fn keyed_hash(&self, parts: &[&[u8]]) -> i64 {
+        chain::keyed_hash(&self.0.key, parts)
+    }
+
+    pub(super) fn before_fork(&self) {
+        if let Store::Sqlite(sqlite) = &self.0.store {
+            sqlite.before_fork();
+        }
+    }
+
+    pub(super) fn after_fork_in_parent(&self) {
+        if let Store::Sqlite(sqlite) = &self.0.store {
+            sqlite.after_fork_in_parent();
+        }
+    }
+
+    pub(super) fn abandon(&self) {
+        if let Store::Sqlite(sqlite) = &self.0.store {
+            sqlite.abandon();
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let (Store::Sqlite(sqlite), true) = (&self.store, self.born == generation()) {
+            // Nobody is left to be told; the next owner sweeps what remains.
+            let _ = sqlite.close();
+        }
+    }
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Ledger({})", self.0.name)
+    }
+}

@@ -1,0 +1,485 @@
+//! Which unit of work is this?
+//!
+//! A [`Task`] is one attempt at a unit of work, with limits over all its attempts. Every call
+//! under it is held against those limits, those of the tasks above it, and every shared budget
+//! its tags fall under.
+
+use std::{thread::sleep, time::Duration};
+
+use super::{
+    call::{Call, Request},
+    config::OnUnavailable,
+    ledger::Ledger,
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    ledger::{
+        commit::{self, Reserve, Verdict},
+        open::{self, OpenTask, Opened},
+    },
+    policy::{Ask, Balance, Limit, Unit},
+    sync::{Arc, Mutex, lock},
+    value::{Id, Millis, Money, Tags, tags::checked_text},
+};
+
+/// How a task is opened.
+///
+/// ```
+/// use outlay::{Ledger, Limit, TaskOptions, Unit};
+///
+/// let options = TaskOptions::new("refund")
+///     .id("refund-4711")
+///     .tag("tenant", "acme")?
+///     .limit(Limit::usd("0.50")?)
+///     .limit(Limit::new(Unit::LlmCalls, 30)?);
+/// let task = Ledger::in_memory().open_task(options)?;
+/// assert_eq!((task.name(), task.attempt()), ("refund", 1));
+/// # Ok::<(), outlay::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct TaskOptions {
+    name: String,
+    id: Option<String>,
+    tags: Tags,
+    limits: Vec<Limit>,
+    observes: bool,
+    clamps: bool,
+    wait_ms: u64,
+    parent: Option<Task>,
+    by: Option<String>,
+}
+
+impl TaskOptions {
+    /// A task of this name, without limits.
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::default() }
+    }
+
+    /// Entering a task of the same id again is its next attempt.
+    #[must_use]
+    pub fn id(mut self, id: &str) -> Self {
+        self.id = Some(id.to_owned());
+        self
+    }
+
+    /// One more tag; the class of the task is the tag `kind`.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`: see [`Tags::set`].
+    pub fn tag(mut self, key: &str, value: &str) -> Result<Self> {
+        self.tags.set(key, value)?;
+        Ok(self)
+    }
+
+    /// One more limit.
+    #[must_use]
+    pub fn limit(mut self, limit: Limit) -> Self {
+        self.limits.push(limit);
+        self
+    }
+
+    /// Deny nothing, and record what would have been denied.
+    #[must_use]
+    pub fn observe(mut self) -> Self {
+        self.observes = true;
+        self
+    }
+
+    /// Lower a request's own maximum of output tokens where only that makes it fit.
+    #[must_use]
+    pub fn clamp(mut self) -> Self {
+        self.clamps = true;
+        self
+    }
+
+    /// Wait so long for money that other calls hold, before denying.
+    #[must_use]
+    pub fn wait_ms(mut self, wait_ms: u64) -> Self {
+        self.wait_ms = wait_ms;
+        self
+    }
+
+    /// The task it lies in: its tags are inherited, its limits hold too.
+    #[must_use]
+    pub fn under(mut self, parent: &Task) -> Self {
+        self.parent = Some(parent.clone());
+        self
+    }
+
+    /// Who opens it, for the entry of a grant.
+    #[must_use]
+    pub fn by(mut self, name: &str) -> Self {
+        self.by = Some(name.to_owned());
+        self
+    }
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// It did what was wanted.
+    Succeeded,
+    /// It did not.
+    Failed,
+    /// A verdict ended it.
+    Stopped,
+}
+
+impl Attempt {
+    /// The word reports use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// One attempt at a task. Clones are the same attempt.
+#[derive(Clone)]
+pub struct Task(Arc<Inner>);
+
+struct Inner {
+    ledger: Ledger,
+    no: u32,
+    id: Id,
+    attempt: u32,
+    name: String,
+    tags: Tags,
+    observes: bool,
+    clamps: bool,
+    wait_ms: u64,
+    state: Mutex<Standing>,
+}
+
+#[derive(Default)]
+struct Standing {
+    ended: bool,
+    stopped: Option<Error>,
+}
+
+const WAIT_MAX: Duration = Duration::from_millis(50);
+
+impl Task {
+    pub(super) fn open(ledger: Ledger, options: TaskOptions) -> Result<Self> {
+        checked_text("task name", &options.name)?;
+        if let Some(id) = &options.id {
+            checked_text("task id", id)?;
+        }
+        let mut tags = Tags::new();
+        if let Some(parent) = &options.parent {
+            if parent.0.ledger.name() != ledger.name() {
+                return Err(Error::invalid("a task lies in the ledger of the task it is under"));
+            }
+            for (key, value) in parent.0.tags.iter() {
+                tags.set(key, value)?;
+            }
+        }
+        let (above, own) = (tags.clone(), options.tags.clone());
+        for (key, value) in own.iter() {
+            tags.set(key, value)?;
+        }
+        let mut want = OpenTask {
+            id: None,
+            caller: options.id,
+            name: options.name,
+            parent: options.parent.as_ref().map_or(0, |parent| parent.0.no),
+            tags,
+            limits: options.limits,
+            observes: options.observes,
+            by: options.by,
+        };
+        loop {
+            want.id = Some(ledger.next_id(ledger.now()));
+            let (attempt, above, own) = (want.clone(), above.clone(), own.clone());
+            let opened = ledger.act(move |tx| {
+                open::check_override(tx, &above, &own)?;
+                open::open_task(tx, &attempt)
+            })?;
+            match opened {
+                Opened::Yes { no, id, attempt } => {
+                    let OpenTask { name, tags, observes, .. } = want;
+                    let (clamps, wait_ms) = (options.clamps, options.wait_ms);
+                    let state = Mutex::default();
+                    let inner =
+                        Inner { ledger, no, id, attempt, name, tags, observes, clamps, wait_ms, state };
+                    return Ok(Self(Arc::new(inner)));
+                }
+                Opened::Held { owner } if ledger.is_alive(owner)? => {
+                    let id = want.caller.unwrap_or_default();
+                    return Err(Error::conflict(format!(
+                        "task `{id}` has an open attempt in a running process"
+                    )));
+                }
+                Opened::Held { .. } => {
+                    ledger.sweep()?;
+                }
+            }
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Its id in the ledger.
+    pub fn id(&self) -> Id {
+        self.0.id
+    }
+
+    /// Which attempt this is, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.0.attempt
+    }
+
+    /// Its tags, inherited ones too.
+    pub fn tags(&self) -> &Tags {
+        &self.0.tags
+    }
+
+    /// The ledger it is recorded in.
+    pub fn ledger(&self) -> &Ledger {
+        &self.0.ledger
+    }
+
+    /// Does it deny nothing?
+    pub fn observes(&self) -> bool {
+        self.0.observes
+    }
+
+    /// May a reserve of it wait for money that other calls hold?
+    pub fn waits(&self) -> bool {
+        self.0.wait_ms > 0
+    }
+
+    pub(crate) fn no(&self) -> u32 {
+        self.0.no
+    }
+
+    pub(crate) fn clamps(&self) -> bool {
+        self.0.clamps
+    }
+
+    /// Reserves the most a call can cost, before the call is made.
+    ///
+    /// The amount is held against every budget the call falls under, as one act: all of them
+    /// hold it, or none does. Two calls racing for the last cent cannot both win it.
+    ///
+    /// A reservation is a promise, not a payment. End it with exactly one of
+    /// [`settle`](Call::settle) (the call was made; this is what it used) or
+    /// [`void`](Call::void) (nothing was billed). If its owner dies, it becomes `in_doubt` and
+    /// counts as spent, at its worst case, until resolved: nobody can know whether the provider
+    /// billed it.
+    ///
+    /// # Units
+    ///
+    /// Token counts are whole tokens; the amount held is list price in nano-USD, rounded up once.
+    ///
+    /// # Errors
+    ///
+    /// * `BudgetExceeded`: a hard limit would be passed. Nothing is held. The error names the
+    ///   limit, how many output tokens would still fit, and when the limit resets.
+    /// * `Unpriced`, `Unbounded`: the worst case cannot be known. Nothing is held.
+    /// * `Conflict`: the attempt has ended, or the call id was used with another request.
+    /// * `StoreUnavailable`: the ledger could not answer. Do not make the call.
+    ///
+    /// Passing a soft limit is not an error: the reservation says so.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use outlay::{ErrorKind, Ledger, Limit, Request, Usage};
+    ///
+    /// let ledger = Ledger::in_memory();
+    /// let task = ledger.task("triage", [Limit::usd("0.06")?])?;
+    /// let request = Request::model("gpt-4o").input_tokens(4_000).max_output_tokens(4_000);
+    ///
+    /// let call = task.reserve(&request)?; // holds 0.05 USD
+    /// let denied = task.reserve(&request).unwrap_err();
+    /// assert_eq!(denied.kind(), ErrorKind::BudgetExceeded);
+    ///
+    /// // The answer turned out shorter than feared; the rest is free again.
+    /// call.settle(&Usage::tokens(4_000, 500))?;
+    /// assert_eq!(task.available()?.unwrap().to_string(), "0.045 USD");
+    /// # Ok::<(), outlay::Error>(())
+    /// ```
+    pub fn reserve(&self, request: &Request) -> Result<Call> {
+        let result = self.try_reserve(request);
+        self.note_stop(&result);
+        result
+    }
+
+    fn try_reserve(&self, request: &Request) -> Result<Call> {
+        let ledger = self.0.ledger.current()?;
+        let (want, model) = request.prepare(self, &ledger)?;
+        let verdict = match self.held(&ledger, &want, request.wait()) {
+            Err(error) if error.kind() == ErrorKind::StoreUnavailable => {
+                if ledger.config().on_unavailable == OnUnavailable::Allow {
+                    return Ok(Call::unrecorded(self, model, &want));
+                }
+                return Err(error);
+            }
+            verdict => verdict?,
+        };
+        match verdict {
+            Verdict::Denied(denial) => Err(denial.into_error()),
+            Verdict::Held { id, created, grant, state, denied, names } => {
+                if created {
+                    model.remember(names);
+                }
+                Ok(Call::held(self, model, id, created, grant, state, denied))
+            }
+        }
+    }
+
+    /// Reserves, and where only pending money is in the way waits for it.
+    fn held(&self, ledger: &Ledger, want: &Reserve, wait_ms: Option<u64>) -> Result<Verdict> {
+        let wait_ms = wait_ms.unwrap_or(self.0.wait_ms);
+        let until = (wait_ms > 0).then(|| ledger.now().saturating_add(wait_ms as Millis));
+        let mut pause = Duration::from_millis(1);
+        loop {
+            let again = want.clone();
+            let verdict = ledger.act(move |tx| commit::reserve(tx, &again))?;
+            match (&verdict, until) {
+                (Verdict::Denied(denial), Some(until)) if denial.contended && ledger.now() < until => {
+                    sleep(pause);
+                    pause = (pause * 2).min(WAIT_MAX);
+                }
+                _ => return Ok(verdict),
+            }
+        }
+    }
+
+    /// Counts a call of a tool against `tool_calls`.
+    ///
+    /// # Errors
+    ///
+    /// `BudgetExceeded`: no call of a tool is left. `Conflict`: the attempt has ended.
+    ///
+    /// ```
+    /// use outlay::{Ledger, Limit, Unit};
+    ///
+    /// let task = Ledger::in_memory().task("search", [Limit::new(Unit::ToolCalls, 1)?])?;
+    /// task.tool_call("web")?;
+    /// assert!(task.tool_call("web").is_err());
+    /// # Ok::<(), outlay::Error>(())
+    /// ```
+    pub fn tool_call(&self, tool: &str) -> Result<()> {
+        checked_text("tool", tool)?;
+        let ledger = self.0.ledger.current()?;
+        let want = Reserve {
+            id: ledger.next_id(ledger.now()),
+            named: false,
+            task: self.0.no,
+            attempt: self.0.attempt,
+            observes: self.0.observes,
+            ask: Ask::TOOL,
+            facts: crate::ledger::Entry::default(),
+            names: Default::default(),
+            tools: None,
+        };
+        let tool = tool.to_owned();
+        let result = match ledger.act(move |tx| commit::tool_call(tx, &want, &tool)) {
+            Ok(Verdict::Denied(denial)) => Err(denial.into_error()),
+            Ok(Verdict::Held { .. }) => Ok(()),
+            Err(error) => Err(error),
+        };
+        self.note_stop(&result);
+        result
+    }
+
+    fn note_stop<T>(&self, result: &Result<T>) {
+        if let Err(error) = result
+            && error.family() == crate::error::Family::Stopped
+        {
+            lock(&self.0.state).stopped = Some(error.clone());
+        }
+    }
+
+    /// Notes a verdict that came from elsewhere, as a cut stream.
+    pub(crate) fn stop(&self, error: &Error) {
+        lock(&self.0.state).stopped = Some(error.clone());
+    }
+
+    /// The latest verdict against this attempt, whoever swallowed it.
+    pub fn stopped(&self) -> Option<Error> {
+        lock(&self.0.state).stopped.clone()
+    }
+
+    /// What it has used, holds, and cannot tell, over all attempts.
+    ///
+    /// # Errors
+    ///
+    /// `StoreUnavailable`: the ledger could not answer.
+    pub fn balance(&self) -> Result<Balance> {
+        let no = self.0.no;
+        self.0.ledger.current()?.read(move |tx| {
+            let accounts = tx.accounts_of_task(no)?;
+            let life = accounts.iter().find(|account| account.window == crate::policy::Window::Life);
+            life.map_or(Ok(Balance::default()), |account| tx.balance(account.no, 0))
+        })
+    }
+
+    /// What is left for a call now: the least over every hard limit on money it falls under;
+    /// nothing where there is none.
+    ///
+    /// # Errors
+    ///
+    /// `StoreUnavailable`: the ledger could not answer.
+    pub fn available(&self) -> Result<Option<Money>> {
+        let no = self.0.no;
+        let left = self.0.ledger.current()?.act(move |tx| {
+            let balances = commit::balances(tx, no)?;
+            Ok(balances
+                .iter()
+                .filter_map(|(account, balance)| account.view(*balance).available(Unit::Usd))
+                .min())
+        })?;
+        Ok(left.map(|nanos| Money::from_nanos(nanos.max(0))))
+    }
+
+    /// Is there a hard limit on money over its calls?
+    pub(crate) fn limits_money(&self) -> Result<bool> {
+        Ok(self.available()?.is_some())
+    }
+
+    /// Ends the attempt. Calls it left open are in doubt from then on. Only the first end counts.
+    ///
+    /// # Errors
+    ///
+    /// `StoreUnavailable`: the ledger could not answer; the attempt is still open.
+    pub fn end(&self, attempt: Attempt, reason: Option<&str>) -> Result<()> {
+        if let Some(reason) = reason {
+            checked_text("reason", reason)?;
+        }
+        if lock(&self.0.state).ended {
+            return Ok(());
+        }
+        let ledger = self.0.ledger.current()?;
+        let (no, number, reason) = (self.0.no, self.0.attempt, reason.map(ToOwned::to_owned));
+        ledger.act(move |tx| open::end_attempt(tx, no, number, attempt.name(), reason.as_deref()))?;
+        lock(&self.0.state).ended = true;
+        Ok(())
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if self.state.get_mut().is_ok_and(|state| state.ended) || !self.ledger.is_own() {
+            return;
+        }
+        let outcome = if std::thread::panicking() { Attempt::Failed } else { Attempt::Succeeded };
+        let (no, attempt) = (self.no, self.attempt);
+        // Nobody is left to be told; the attempt is lost when its owner ends.
+        let _ = self.ledger.act(move |tx| open::end_attempt(tx, no, attempt, outcome.name(), None));
+    }
+}
+
+impl std::fmt::Debug for Task {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Task({} {}, attempt {})", self.0.name, self.0.id, self.0.attempt)
+    }
+}

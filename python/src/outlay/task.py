@@ -1,0 +1,315 @@
+"""Which unit of work is this?
+
+``with outlay.task("refund", usd=0.50):`` round a run, and the run cannot cost more. The task is
+carried by a context variable, so everything called inside falls under it.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import warnings
+from collections.abc import Callable, Mapping
+from contextvars import Token
+from decimal import Decimal
+from types import TracebackType
+from typing import Any, TypeVar, cast
+
+from . import _native
+from ._context import current_task as _current_task
+from .errors import InvalidInput, OutlayError, Stopped
+
+Amount = int | float | str | Decimal | _native.Money | _native.Limit
+"""A limit: a number (hard, for the life of the task) or a ``Limit``."""
+
+Limits = Amount | list[_native.Limit]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_warned = False
+
+
+class Task:
+    """One attempt at a task, as ``with outlay.task(...) as task`` gives it."""
+
+    def __init__(self, native: _native.Task) -> None:
+        self._native = native
+        self._outcome: tuple[str, str | None] | None = None
+        # Bound once: a call costs less than a microsecond, and so must the way to it.
+        self.reserve = native.reserve
+        self.tool_call = native.tool_call
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._native.name
+
+    @property
+    def id(self) -> str:
+        """Its id in the ledger, a UUID."""
+        return self._native.id
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is, from 1."""
+        return self._native.attempt
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Its tags, inherited ones too."""
+        return self._native.tags
+
+    @property
+    def spent(self) -> _native.Money:
+        """Settled and in doubt, over all attempts."""
+        return self._native.spent
+
+    @property
+    def pending(self) -> _native.Money:
+        """What open calls hold."""
+        return self._native.pending
+
+    @property
+    def in_doubt(self) -> _native.Money:
+        """What calls hold whose outcome nobody knows."""
+        return self._native.in_doubt
+
+    @property
+    def available(self) -> _native.Money | None:
+        """The least left over every hard limit on money it falls under; None without any."""
+        return self._native.available
+
+    @property
+    def stopped(self) -> OutlayError | None:
+        """The latest verdict against it, whoever swallowed the exception; None if there is none."""
+        return self._native.stopped
+
+    def raise_if_stopped(self) -> None:
+        """Raises the latest verdict against it, if there is one.
+
+        Raises:
+            Stopped: what was refused, and why.
+        """
+        if (error := self.stopped) is not None:
+            raise error
+
+    def succeed(self) -> None:
+        """Notes that the attempt did what was wanted, whatever happens until its end."""
+        self._outcome = ("succeeded", None)
+
+    def fail(self, reason: str | None = None) -> None:
+        """Notes that the attempt did not do what was wanted.
+
+        Args:
+            reason: kept in the ledger; no text of prompts or answers belongs here.
+        """
+        self._outcome = ("failed", reason)
+
+    def summary(self) -> _native.Summary:
+        """What it spent, by model and attempt, and which part bought nothing.
+
+        Example:
+            >>> import outlay
+            >>> with outlay.task("t", usd=1, store="memory:") as t:
+            ...     call = t.reserve(model="gpt-4o", input_tokens=1000, max_output_tokens=500)
+            ...     _ = call.settle(outlay.Usage(1000, 500))
+            ...     t.summary().spent
+            Money('0.0075')
+        """
+        return self._native.summary()
+
+    def __repr__(self) -> str:
+        return f"<Task {self.name!r} attempt {self.attempt}>"
+
+
+class TaskBlock:
+    """What ``outlay.task(...)`` gives: a ``with`` block, an ``async with`` block, a decorator."""
+
+    def __init__(self, name: str, store: str | None, options: dict[str, Any]) -> None:
+        self._name = name
+        self._store = store
+        self._options = options
+        self._entered: list[tuple[Task, Token[Task | None]]] = []
+
+    def __enter__(self) -> Task:
+        parent = _current_task.get()
+        if parent is not None and self._store is None:
+            ledger = parent._native.ledger()
+            under: _native.Task | None = parent._native
+        else:
+            ledger = _native.ledger(self._store)
+            same = parent is not None and parent._native.ledger().store == ledger.store
+            under = parent._native if parent is not None and same else None
+        task = Task(ledger.task(self._name, under=under, **self._options))
+        self._entered.append((task, _current_task.set(task)))
+        return task
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        task, token = self._entered.pop()
+        try:
+            _current_task.reset(token)
+        except ValueError:
+            # Left in another context than entered in, as a generator's finaliser may be.
+            _current_task.set(None)
+        verdict = task.stopped if error is not None else None
+        task._native.end(*(task._outcome or _default_outcome(error)))
+        if verdict is not None and error is not None and _is_behind(verdict, error):
+            raise verdict from error
+
+    async def __aenter__(self) -> Task:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+    def __call__(self, function: _F) -> _F:
+        """Decorates a function: each call of it is a task of its own."""
+
+        def block() -> TaskBlock:
+            return TaskBlock(self._name, self._store, self._options)
+
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def wrapped_async(*args: Any, **kwargs: Any) -> Any:
+                with block():
+                    return await function(*args, **kwargs)
+
+            return cast("_F", wrapped_async)
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise InvalidInput("a generator outlives its call; open the task inside it")
+
+        @functools.wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with block():
+                return function(*args, **kwargs)
+
+        return cast("_F", wrapped)
+
+
+def task(
+    name: str,
+    *,
+    usd: Limits | None = None,
+    tokens: Limits | None = None,
+    llm_calls: Limits | None = None,
+    tool_calls: Limits | None = None,
+    kind: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    id: str | None = None,
+    store: str | None = None,
+    enforce: bool = True,
+    clamp: bool = False,
+    wait_ms: int | None = None,
+    by: str | None = None,
+) -> TaskBlock:
+    """Opens a task round what runs inside: it cannot use more than its limits.
+
+    Args:
+        name: what the task is, as reports show it.
+        usd: the most it may cost, over all attempts; a number or a ``Limit``.
+        tokens: the most tokens, input and output together.
+        llm_calls: the most calls of a model.
+        tool_calls: the most calls of a tool.
+        kind: the class of the task, for comparing like with like.
+        tags: key=value, inherited by tasks inside; shared budgets go by them.
+        id: entering a task of the same id again is its next attempt.
+        store: ``memory:``, ``memory:NAME`` or ``sqlite:PATH``; default: the task above's, the
+            configured one, ``$OUTLAY_STORE``, or a file in the user's data folder.
+        enforce: False denies nothing and records what would have been denied.
+        clamp: lower a request's own maximum of output tokens where only that makes it fit.
+        wait_ms: wait so long for money that other calls hold, before denying.
+        by: who opens it, for the ledger entry when a limit is raised.
+
+    Raises:
+        InvalidInput: a name, tag or limit that cannot be.
+        Conflict: the id has an open attempt in a running process, or other limits now.
+        StoreUnavailable: the ledger could not answer.
+
+    Example:
+        >>> import outlay
+        >>> with outlay.task("refund", usd=0.50, store="memory:") as t:
+        ...     call = t.reserve(model="gpt-4o", input_tokens=1000, max_output_tokens=4000)
+        ...     _ = call.settle(outlay.Usage(input_tokens=1000, output_tokens=500))
+        ...     print(t.spent, t.available)
+        0.0075 USD 0.4925 USD
+    """
+    if not isinstance(name, str):
+        raise InvalidInput(f"task name `{name!r}` is not a text")
+    every = dict(tags or {})
+    if kind is not None:
+        every["kind"] = kind
+    options: dict[str, Any] = {
+        "id": id,
+        "usd": usd,
+        "tokens": tokens,
+        "llm_calls": llm_calls,
+        "tool_calls": tool_calls,
+        "tags": every,
+        "enforce": enforce,
+        "clamp": clamp,
+        "wait_ms": wait_ms,
+        "by": by,
+    }
+    return TaskBlock(name, store, options)
+
+
+def current() -> Task | None:
+    """The task the calling code runs under, or None."""
+    return _current_task.get()
+
+
+def current_or_default() -> Task:
+    """The task the calling code runs under, or the process's default task.
+
+    Raises:
+        Unsupported: there is none, and ``unbound="refuse"`` is configured.
+    """
+    if (found := _current_task.get()) is not None:
+        return found
+    if _native.unbound_policy() == "refuse":
+        from .errors import Unsupported
+
+        raise Unsupported("this call runs under no task; open one with `outlay.task(...)`")
+    global _warned
+    if not _warned:
+        _warned = True
+        warnings.warn(
+            "outlay: a call runs under no task and is charged to the task `default`, which has no "
+            "limit; open one with `outlay.task(...)`",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return Task(_native.ledger(None).default_task())
+
+
+def _default_outcome(error: BaseException | None) -> tuple[str, str | None]:
+    if error is None:
+        return ("succeeded", None)
+    if isinstance(error, Stopped):
+        return ("stopped", error.code)
+    # The name of the class only: a message may quote a prompt.
+    return ("failed", type(error).__name__)
+
+
+def _is_behind(verdict: OutlayError, error: BaseException) -> bool:
+    """Is `error` somebody else's wrapping of one of our verdicts?"""
+    if isinstance(error, OutlayError) or not isinstance(error, Exception):
+        return False
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        if isinstance(cause, Stopped):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
