@@ -1,0 +1,170 @@
+//! Where can a text be cut without changing its tokens?
+//!
+//! Both encodings split a text into pieces by a pattern and then merge bytes inside each piece.
+//! At a cut, the tokens of the whole are those of the two parts, one after the other. That holds
+//! where the character before is no whitespace (so that the pattern's look-ahead past whitespace
+//! is not involved) and no alternative of either pattern can match both neighbours in one piece.
+//!
+//! The rules name only characters whose class no version of Unicode will change. They find every
+//! space after a word, and enough in text without spaces; they do not find every boundary.
+
+use super::RUN_MAX_BYTES;
+
+/// How much text to count in one go: enough to make the way there cheap.
+const STRETCH_BYTES: usize = 64 << 10;
+
+/// The last cut in `from..=to`, in bytes, or none. `from` must be at least 1.
+pub(super) fn last(text: &str, from: usize, to: usize) -> Option<usize> {
+    let to = text.floor_char_boundary(to.min(text.len().saturating_sub(1)));
+    let mut chars = text[..text.ceil_char_boundary(to + 1)].char_indices().rev();
+    let (mut at, mut next) = chars.next()?;
+    for (before, previous) in chars {
+        if at < from {
+            return None;
+        }
+        if is_cut(previous, next) {
+            return Some(at);
+        }
+        (at, next) = (before, previous);
+    }
+    None
+}
+
+/// The first cut of a text that follows the character `previous`, in bytes.
+pub(super) fn first_after(mut previous: char, text: &str) -> Option<usize> {
+    for (at, next) in text.char_indices() {
+        if is_cut(previous, next) {
+            return Some(at);
+        }
+        previous = next;
+    }
+    None
+}
+
+/// The beginning of a text, in bytes: what can be counted in one go, then what cannot.
+pub(super) struct Stretch {
+    /// Ends at a cut or with the text, and holds no run longer than [`RUN_MAX_BYTES`].
+    pub(super) countable: usize,
+    /// A run longer than that, up to the next cut or the end of the text; else 0.
+    pub(super) overlong: usize,
+}
+
+/// Measures the next stretch of a text. Of its two parts one at least is not empty.
+pub(super) fn stretch(text: &str) -> Stretch {
+    let mut countable = 0;
+    while countable < STRETCH_BYTES {
+        if text.len() - countable <= RUN_MAX_BYTES {
+            return Stretch { countable: text.len(), overlong: 0 };
+        }
+        match last(text, countable + 1, countable + RUN_MAX_BYTES) {
+            Some(cut) => countable = cut,
+            None => return Stretch { countable, overlong: end_of_run(text, countable) - countable },
+        }
+    }
+    Stretch { countable, overlong: 0 }
+}
+
+fn end_of_run(text: &str, start: usize) -> usize {
+    let mut chars = text[start..].chars();
+    let Some(first) = chars.next() else { return start };
+    let rest = chars.as_str();
+    first_after(first, rest).map_or(text.len(), |at| text.len() - rest.len() + at)
+}
+
+/// Whether a text can be cut between these two characters, whatever stands around them.
+pub(super) fn is_cut(previous: char, next: char) -> bool {
+    if previous.is_whitespace() {
+        return false;
+    }
+    match next {
+        // Line ends may close a piece of punctuation; all other whitespace only opens pieces.
+        '\r' | '\n' => previous.is_ascii_digit() || is_letter(previous),
+        _ if next.is_whitespace() => true,
+        // Digits share a piece only with digits.
+        '0'..='9' => previous.is_ascii() && !previous.is_ascii_digit() || is_letter(previous),
+        _ if previous.is_ascii_digit() => next.is_ascii() || is_letter(next) || is_mark(next),
+        // Punctuation may open a word, but the apostrophe alone goes on with one.
+        _ => is_letter(previous) && next != '\'' && (is_mark(next) || next.is_ascii() && !is_letter(next)),
+    }
+}
+
+/// Some of what both patterns class as a letter: Latin, kana, Han and Hangul.
+fn is_letter(c: char) -> bool {
+    matches!(c, 'a'..='z' | 'A'..='Z' | 'ぁ'..='ゖ' | 'ァ'..='ヺ' | '㐀'..='䶵' | '一'..='龥' | '가'..='힣')
+}
+
+/// Some of what both patterns class as neither letter, number nor whitespace: the punctuation of
+/// Chinese, Japanese and Korean.
+fn is_mark(c: char) -> bool {
+    matches!(c, '、'..='〃' | '〈'..='】' | '！'..='／' | '：'..='＠' | '“' | '”' | '…')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// At least one character for every class that either pattern tells apart.
+    const CLASSES: &str = "aZsd09 \t\r\n\u{b}\u{a0}\u{2028}\u{3000}'/.(-\u{0}é\u{301}\u{e33}Ⅷ²½ʰǅßкШ٣\
+                           がー一龥힣、。「！／：…“\u{2019}€😀\u{200d}\u{fe0f}𝐀𠀀\u{378}\u{e000}";
+
+    /// What may stand one further away.
+    const CONTEXT: &str = "aZs1 \t\n'/.\u{301}²が、😀";
+
+    #[test]
+    fn the_tokens_of_the_parts_are_the_tokens_of_the_whole() {
+        let engines = [tiktoken_fast::o200k_base().unwrap(), tiktoken_fast::cl100k_base().unwrap()];
+        let mut cuts = 0;
+        for a in CONTEXT.chars() {
+            for b in CLASSES.chars() {
+                for c in CLASSES.chars().filter(|&c| is_cut(b, c)) {
+                    for d in CONTEXT.chars() {
+                        cuts += 1;
+                        let (left, right) = (String::from_iter(['x', a, b]), String::from_iter([c, d, 'x']));
+                        for engine in &engines {
+                            let mut parts = engine.encode_ordinary(&left);
+                            parts.extend(engine.encode_ordinary(&right));
+                            let whole = engine.encode_ordinary(&[&*left, &right].concat());
+                            assert_eq!(parts, whole, "{left:?} | {right:?}");
+                        }
+                    }
+                }
+            }
+        }
+        assert!(cuts > 100_000, "only {cuts} cuts were tried");
+    }
+
+    #[test]
+    fn a_contraction_is_not_cut() {
+        let engine = tiktoken_fast::o200k_base().unwrap();
+        let parts = [engine.encode_ordinary("it"), engine.encode_ordinary("'s")].concat();
+        assert_ne!(parts, engine.encode_ordinary("it's"));
+        assert_eq!(last("it's", 1, 3), None);
+    }
+
+    #[test]
+    fn finds_the_last_cut_in_a_range() {
+        let text = "one two  three";
+        assert_eq!(last(text, 1, 100), Some(7));
+        assert_eq!(last(text, 1, 7), Some(7));
+        assert_eq!(last(text, 1, 6), Some(3));
+        assert_eq!(last(text, 4, 6), None);
+        assert_eq!(last("", 1, 10), None);
+        assert_eq!(last("漢字。漢字", 1, 8), Some(6));
+    }
+
+    #[test]
+    fn a_run_is_overlong_only_beyond_the_limit() {
+        let measured = |text: &str| {
+            let stretch = stretch(text);
+            (stretch.countable, stretch.overlong)
+        };
+        let run = "=".repeat(RUN_MAX_BYTES - 1);
+        assert_eq!(measured(&format!("one {run}x two")), (3, RUN_MAX_BYTES + 1));
+        assert_eq!(measured(&format!("one {run} two")), (RUN_MAX_BYTES + 7, 0));
+        assert_eq!(measured(&format!("{run}= two")), (RUN_MAX_BYTES + 4, 0));
+        assert_eq!(measured(&format!("{run}漢")), (0, RUN_MAX_BYTES + 2));
+        let (countable, overlong) = measured(&"word ".repeat(STRETCH_BYTES));
+        assert!((STRETCH_BYTES..STRETCH_BYTES + RUN_MAX_BYTES).contains(&countable));
+        assert_eq!(overlong, 0);
+    }
+}

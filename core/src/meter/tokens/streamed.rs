@@ -1,0 +1,187 @@
+//! How many tokens has this stream sent so far?
+//!
+//! A stream comes in pieces that end anywhere, and counting all of it again at each piece would
+//! cost the square of its length. Text before the last cut is counted once and dropped; only
+//! what follows the cut is kept. The invariant: at any moment the count equals that of the text
+//! pushed so far, counted whole, up to the limits that [`count`](super::count) has as well.
+
+use super::{Count, Encoding, RUN_MAX_BYTES, Tally, cut, tally};
+
+/// Counts the tokens of a text that arrives in pieces.
+///
+/// Keeps at most [`RUN_MAX_BYTES`] of text between two pushes, however long the stream.
+///
+/// # Example
+///
+/// ```
+/// use outlay::meter::tokens::{Encoding, Streamed, count};
+///
+/// let mut streamed = Streamed::new(Encoding::O200k);
+/// for delta in ["It is toler", "ably we", "ll kn", "own that it is."] {
+///     streamed.push(delta);
+///     assert!(streamed.lowest() <= streamed.tokens().tokens);
+/// }
+/// assert_eq!(streamed.tokens(), count(Encoding::O200k, "It is tolerably well known that it is."));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Streamed {
+    encoding: Encoding,
+    counted: Tally,
+    /// The text after the last cut.
+    tail: String,
+    /// While a run is too long to count: its last character so far.
+    overlong: Option<char>,
+}
+
+impl Streamed {
+    /// A stream of which nothing has arrived yet.
+    pub fn new(encoding: Encoding) -> Self {
+        Self { encoding, counted: Tally::default(), tail: String::new(), overlong: None }
+    }
+
+    /// Takes the next piece of the text.
+    ///
+    /// Costs the counting of that piece, whatever came before it. A single piece longer than
+    /// [`TEXT_MAX_BYTES`](super::TEXT_MAX_BYTES) is counted by its bytes beyond that.
+    pub fn push(&mut self, delta: &str) {
+        let delta = self.leave_run(delta);
+        if delta.is_empty() {
+            return;
+        }
+        let joint = self.tail.len();
+        self.tail.push_str(delta);
+        if let Some(cut) = cut::last(&self.tail, joint.max(1), self.tail.len()) {
+            self.counted.add(tally(self.encoding, &self.tail[..cut]));
+            self.tail.drain(..cut);
+        }
+        if self.tail.len() > RUN_MAX_BYTES {
+            self.counted.add_bytes(self.tail.len());
+            self.overlong = self.tail.chars().next_back();
+            self.tail.clear();
+            self.tail.shrink_to(RUN_MAX_BYTES);
+        }
+    }
+
+    /// The count of all text pushed so far, in tokens.
+    ///
+    /// Costs the counting of what follows the last cut: about a word, at most
+    /// [`RUN_MAX_BYTES`]. Use [`lowest`](Self::lowest) to look after every piece.
+    pub fn tokens(&self) -> Count {
+        let mut all = self.counted;
+        all.add(tally(self.encoding, &self.tail));
+        all.count()
+    }
+
+    /// The fewest tokens that the text can turn out to be, whatever else arrives.
+    ///
+    /// It never falls, is never above [`tokens`](Self::tokens), and costs a few instructions.
+    /// It lags behind by what follows the last cut: a word at the end may still grow into one
+    /// token with what comes next, so it counts as the fewest tokens that can hold its bytes.
+    pub fn lowest(&self) -> u64 {
+        let mut all = self.counted;
+        all.add_bytes(self.tail.len());
+        all.lowest()
+    }
+
+    /// Counts by its bytes what belongs to an overlong run, and gives back the rest.
+    fn leave_run<'a>(&mut self, delta: &'a str) -> &'a str {
+        let Some(previous) = self.overlong else { return delta };
+        let cut = cut::first_after(previous, delta);
+        let (inside, rest) = delta.split_at(cut.unwrap_or(delta.len()));
+        self.counted.add_bytes(inside.len());
+        self.overlong = match cut {
+            Some(_) => None,
+            None => Some(inside.chars().next_back().unwrap_or(previous)),
+        };
+        rest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::meter::tokens::count;
+    use proptest::prelude::*;
+    use std::sync::LazyLock;
+    use tiktoken_fast::{CoreBPE, cl100k_base, o200k_base};
+
+    static ENGINES: LazyLock<[CoreBPE; 2]> =
+        LazyLock::new(|| [o200k_base().unwrap(), cl100k_base().unwrap()]);
+
+    /// The engine's own count, without any of our limits.
+    fn true_count(encoding: Encoding, text: &str) -> u64 {
+        let [o200k, cl100k] = &*ENGINES;
+        let engine = if encoding == Encoding::O200k { o200k } else { cl100k };
+        engine.encode_ordinary(text).len() as u64
+    }
+
+    fn streamed(encoding: Encoding, text: &str, sizes: &[usize]) -> Streamed {
+        let mut streamed = Streamed::new(encoding);
+        let mut sizes = sizes.iter().cycle();
+        let (mut rest, mut low) = (text, 0);
+        while !rest.is_empty() {
+            let (delta, after) = rest.split_at(rest.ceil_char_boundary(*sizes.next().unwrap()));
+            streamed.push(delta);
+            assert!(low <= streamed.lowest(), "the lowest count fell");
+            assert!(streamed.tail.len() <= RUN_MAX_BYTES);
+            low = streamed.lowest();
+            rest = after;
+        }
+        let truth = true_count(encoding, text);
+        assert!(low <= truth && truth <= streamed.tokens().tokens, "{low} {truth} {streamed:?}");
+        assert!(!streamed.tokens().exact || streamed.tokens().tokens == truth);
+        streamed
+    }
+
+    #[test]
+    fn nothing_is_no_tokens() {
+        let mut streamed = Streamed::new(Encoding::O200k);
+        streamed.push("");
+        assert_eq!((streamed.tokens(), streamed.lowest()), (Count { tokens: 0, exact: true }, 0));
+    }
+
+    #[test]
+    fn an_overlong_run_costs_exactness_but_not_the_rest() {
+        let text = format!("Before it {} and after it.", "é'".repeat(RUN_MAX_BYTES));
+        for encoding in [Encoding::O200k, Encoding::Cl100k] {
+            let whole = count(encoding, &text);
+            assert!(!whole.exact);
+            for size in [1, 7, RUN_MAX_BYTES, 100_000] {
+                assert_eq!(streamed(encoding, &text, &[size]).tokens(), whole, "pieces of {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_lowest_count_is_close_in_ordinary_text() {
+        let text = "It is a truth universally acknowledged, that a single man in possession of a \
+                    good fortune, must be in want of a wife. "
+            .repeat(20);
+        let streamed = streamed(Encoding::O200k, &text, &[4]);
+        assert!(streamed.tokens().tokens - streamed.lowest() <= 1);
+    }
+
+    proptest! {
+        #[test]
+        fn a_stream_counts_as_its_whole_text_does(
+            words in prop::collection::vec("[a-zA-Z0-9 .,'\"/\n\r\t=é漢字。、かй😀\u{301}\u{3000}]{0,12}|\\PC{0,4}", 0..40),
+            sizes in prop::collection::vec(1..20_usize, 1..8),
+            cl100k: bool,
+        ) {
+            let encoding = if cl100k { Encoding::Cl100k } else { Encoding::O200k };
+            let text = words.concat();
+            prop_assert_eq!(streamed(encoding, &text, &sizes).tokens(), count(encoding, &text));
+        }
+
+        #[test]
+        fn long_runs_count_alike_however_they_arrive(
+            runs in prop::collection::vec((0..8_usize, 1..2000_usize), 1..6),
+            sizes in prop::collection::vec(1..1500_usize, 1..5),
+        ) {
+            let units = ["a", " ", "\n", "=", "漢", "7", "word ", "'"];
+            let text: String = runs.iter().map(|&(unit, times)| units[unit].repeat(times)).collect();
+            let whole = count(Encoding::O200k, &text);
+            prop_assert_eq!(streamed(Encoding::O200k, &text, &sizes).tokens(), whole);
+        }
+    }
+}
