@@ -1,0 +1,79 @@
+"""Bounds, records and explains what AI agents spend.
+
+    >>> import outlay
+    >>> with outlay.task("refund", usd=0.50, store="memory:") as task:
+    ...     call = task.reserve(model="gpt-4o", input_tokens=1000, max_output_tokens=4000)
+    ...     settled = call.settle(outlay.Usage(input_tokens=1000, output_tokens=500))
+    >>> print(settled.charge)
+    0.0075 USD
+
+``outlay.instrument()`` puts the guard into the OpenAI and Anthropic clients, so that a task bounds
+whatever runs inside it without another line.
+"""
+
+from __future__ import annotations
+
+from . import _process
+from ._native import Call, Limit, Money, Settled, Usage
+from ._process import budget, configure, forget, instrument, ledger, report, resolve, uninstrument
+from .errors import (
+    ApprovalRequired,
+    BreakerTripped,
+    BudgetExceeded,
+    Conflict,
+    Corrupt,
+    Fault,
+    Halted,
+    InvalidInput,
+    LeaseLost,
+    Misuse,
+    NotFound,
+    OutlayError,
+    Stopped,
+    StoreUnavailable,
+    Unbounded,
+    Unknowable,
+    Unpriced,
+    Unsupported,
+)
+from .task import Task, current, task
+
+__version__ = _process.VERSION
+
+__all__ = [
+    "ApprovalRequired",
+    "BreakerTripped",
+    "BudgetExceeded",
+    "Call",
+    "Conflict",
+    "Corrupt",
+    "Fault",
+    "Halted",
+    "InvalidInput",
+    "LeaseLost",
+    "Limit",
+    "Misuse",
+    "Money",
+    "NotFound",
+    "OutlayError",
+    "Settled",
+    "Stopped",
+    "StoreUnavailable",
+    "Task",
+    "Unbounded",
+    "Unknowable",
+    "Unpriced",
+    "Unsupported",
+    "Usage",
+    "__version__",
+    "budget",
+    "configure",
+    "current",
+    "forget",
+    "instrument",
+    "ledger",
+    "report",
+    "resolve",
+    "task",
+    "uninstrument",
+]

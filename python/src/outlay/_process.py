@@ -1,0 +1,215 @@
+"""What belongs to the whole process: options, ledgers, budgets, forks, the end.
+
+Importing this announces forks to the core, and ends this process as an owner at its exit.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from . import _native
+from .errors import InvalidInput
+from .task import Limits, current
+
+VERSION = _native.version()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_native.before_fork,
+        after_in_parent=_native.after_fork_in_parent,
+        after_in_child=_native.after_fork_in_child,
+    )
+atexit.register(_native.close_all)
+
+
+def configure(
+    *,
+    store: str | None = None,
+    durability: str | None = None,
+    unbound: str | None = None,
+    unmetered: str | None = None,
+    on_unavailable: str | None = None,
+    prices: Mapping[str, Mapping[str, Any]] | None = None,
+    default_max_output_tokens: int | None = None,
+    min_output_tokens: int | None = None,
+) -> None:
+    """Changes options of the process; what is not given stays as it was.
+
+    Args:
+        store: the ledger of tasks that name none.
+        durability: ``os`` (a commit survives kill -9) or ``disk`` (it survives loss of power), for
+            ledgers opened from now on.
+        unbound: calls under no task: ``warn`` (charge the default task) or ``refuse``.
+        unmetered: billed methods that cannot be metered, under a limit in USD: ``refuse``, ``allow``.
+        on_unavailable: if the ledger cannot answer: ``refuse`` or ``allow``.
+        prices: by model, in USD per million tokens: ``{"house-7b": {"input": 0, "output": "0.20"}}``.
+        default_max_output_tokens: for requests that set none; reasoning models have four times that.
+        min_output_tokens: fewer are not worth a call; reasoning models need sixteen times that.
+
+    Raises:
+        InvalidInput: an option that cannot be; nothing is changed.
+
+    Example:
+        >>> import outlay
+        >>> outlay.configure(prices={"house-7b": {"input": 0, "output": 0}})
+        >>> with outlay.task("t", usd=0, store="memory:") as t:
+        ...     t.reserve(model="house-7b", input_tokens=10, max_output_tokens=10).reserved
+        Money('0.00')
+    """
+    given = {
+        "store": store,
+        "durability": durability,
+        "unbound": unbound,
+        "unmetered": unmetered,
+        "on_unavailable": on_unavailable,
+        "prices": prices,
+        "default_max_output_tokens": default_max_output_tokens,
+        "min_output_tokens": min_output_tokens,
+    }
+    chosen = {name: value for name, value in given.items() if value is not None}
+    try:
+        text = json.dumps(chosen, default=_plain, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"an option cannot be read: {error}") from None
+    _native.configure(text)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Decimal):
+        return str(value)
+    raise TypeError(f"`{type(value).__name__}` is not a number, text or mapping")
+
+
+def ledger(store: str | None = None) -> _native.Ledger:
+    """The ledger at `store`, opened once per process; without one, the running task's or default.
+
+    Raises:
+        InvalidInput: a store that cannot be.
+        StoreUnavailable, Corrupt, Unsupported: the file cannot be used.
+    """
+    task = current()
+    if store is None and task is not None:
+        return task._native.ledger()
+    return _native.ledger(store)
+
+
+def budget(
+    *,
+    tags: Mapping[str, str] | None = None,
+    per: str | None = None,
+    usd: Limits | None = None,
+    tokens: Limits | None = None,
+    llm_calls: Limits | None = None,
+    tool_calls: Limits | None = None,
+    window: str = "life",
+    tz: str | None = None,
+    store: str | None = None,
+    by: str | None = None,
+) -> None:
+    """Declares a budget that every task with these tags falls under, in every process.
+
+    Declaring it again with the same limits changes nothing, with larger ones is a recorded grant.
+
+    Args:
+        tags: the scope; none means every task.
+        per: each value of this tag has a budget of its own.
+        usd: a number or a ``Limit``; likewise ``tokens``, ``llm_calls``, ``tool_calls``.
+        window: the window of limits given as numbers: ``life``, ``day``, ``week``, ``month``,
+            ``rolling:24h``.
+        tz: the time zone of calendar windows; UTC if absent.
+        store: the ledger; see ``task``.
+        by: who declares it, for the entry of a grant.
+
+    Raises:
+        InvalidInput: no limit, or one that cannot be.
+        Conflict: smaller or other limits than there are.
+
+    Example:
+        >>> import outlay
+        >>> outlay.budget(tags={"tenant": "acme"}, usd=50, window="month", store="memory:docs")
+        >>> with outlay.task("t", tags={"tenant": "acme"}, store="memory:docs") as t:
+        ...     print(t.available)
+        50.00 USD
+    """
+    limits = {"usd": usd, "tokens": tokens, "llm_calls": llm_calls, "tool_calls": tool_calls}
+    windowed = {unit: _windowed(limit, window, tz) for unit, limit in limits.items()}
+    ledger(store).budget(tags=dict(tags or {}), per=per, by=by, **windowed)
+
+
+def _windowed(limit: Limits | None, window: str, tz: str | None) -> Limits | None:
+    if limit is None or isinstance(limit, (_native.Limit, list)):
+        return limit
+    return _native.Limit(limit, window=window, tz=tz)
+
+
+def forget(key: str, value: str, *, store: str | None = None) -> None:
+    """Erases the value of a tag for ever; entries keep its number, reports say ``erased``.
+
+    Raises:
+        NotFound: no such value.
+        Conflict: it has a budget of its own.
+    """
+    ledger(store).forget(key, value)
+
+
+def resolve(
+    id: str, usage: _native.Usage | None = None, *, by: str, store: str | None = None
+) -> _native.Money:
+    """Ends a call in doubt: with the usage on the provider's bill, or as not billed.
+
+    Args:
+        id: the call's id, as ``outlay resolve`` lists it.
+        usage: what the provider billed; None means nothing.
+        by: who says so.
+
+    Returns:
+        What the call cost.
+
+    Raises:
+        NotFound: no such call.
+        Conflict: it is open in a running process, or ended with other content.
+    """
+    return ledger(store).resolve(id, usage, by=by)
+
+
+def report(
+    by: str = "task", *, since: str | None = None, store: str | None = None
+) -> _native.Report:
+    """Where the money went.
+
+    Args:
+        by: ``task``, ``attempt``, ``agent``, ``model`` or ``tag:NAME``.
+        since: ``7d``, ``24h`` or a date; None means all.
+
+    Raises:
+        InvalidInput: a word that is not known.
+    """
+    return ledger(store).report(by, since=since)
+
+
+def instrument() -> None:
+    """Puts the guard into the clients it finds (openai, anthropic), and lets threads carry the task.
+
+    Every billed request of a patched client is reserved before it is sent; one that does not fit
+    raises ``BudgetExceeded`` and is not sent. Calling it again finds clients imported since.
+
+    Raises:
+        Unsupported: an installed client is of a version that cannot be guarded.
+    """
+    from . import integrations
+
+    integrations.instrument()
+
+
+def uninstrument() -> None:
+    """Takes the guard out again."""
+    from . import integrations
+
+    integrations.uninstrument()
