@@ -24,7 +24,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
-from outlay._patches import Patches
+from ._patches import Patches
 
 #: The innermost open task, or None outside every `with outlay.task(...)`.
 current_task: ContextVar[Any] = ContextVar("outlay_task", default=None)

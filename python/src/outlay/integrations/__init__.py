@@ -1,1 +1,82 @@
-"""What Outlay puts round other packages; each module needs its package only to instrument it."""
+"""How does the guard get into the packages that call models, whenever they are imported?
+
+Invariant: once `instrument()` has returned, no client of these packages is without it, though none
+of them is imported for it: what is not there yet is guarded at the end of its own import.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+from .. import _context
+from . import anthropic, openai
+
+# The module that has all that is wrapped -> what wraps it, what undoes it.
+_GUARDS: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {
+    "openai._base_client": (openai.instrument, openai.uninstrument),
+    "anthropic._base_client": (anthropic.instrument, anthropic.uninstrument),
+}
+
+
+class _Arrivals(MetaPathFinder):
+    """Lets the other finders find a guarded package, and guards it when it has been run."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name not in _GUARDS:
+            return None
+        for finder in sys.meta_path:
+            find: Any = None if finder is self else getattr(finder, "find_spec", None)
+            spec: ModuleSpec | None = find and find(name, path, target)
+            if spec is not None and spec.loader is not None:
+                _guard_after(name, spec.loader)
+                return spec
+        return None
+
+
+def _guard_after(name: str, loader: Any) -> None:
+    run = loader.exec_module
+
+    def exec_module(module: ModuleType) -> None:
+        run(module)
+        if _arrivals in sys.meta_path:
+            _GUARDS[name][0]()
+
+    loader.exec_module = exec_module
+
+
+_arrivals = _Arrivals()
+_lock = threading.Lock()
+
+
+def instrument() -> None:
+    """Guards the clients of openai and anthropic, imported or not; threads carry the task.
+
+    Raises:
+        Unsupported: an installed client is of a version that cannot be guarded; where it is not
+            imported yet, its import raises this.
+    """
+    _context.carry()
+    with _lock:
+        if _arrivals not in sys.meta_path:
+            sys.meta_path.insert(0, _arrivals)
+    for name, (guard, _) in _GUARDS.items():
+        if name in sys.modules:
+            guard()
+
+
+def uninstrument() -> None:
+    """Takes the guard out again. Calls in flight are still settled."""
+    with _lock:
+        if _arrivals in sys.meta_path:
+            sys.meta_path.remove(_arrivals)
+    for _, unguard in _GUARDS.values():
+        unguard()
+    _context.uncarry()

@@ -11,8 +11,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from outlay._patches import Patches, Place
-from outlay.task import current
+from .._patches import Patches, Place
+from ._stainless import current_native
 
 
 def places(patches: Patches) -> list[Place]:
@@ -39,7 +39,7 @@ def _connect(patches: Patches, original: Callable[..., Any]) -> Callable[..., An
     @functools.wraps(original)
     def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
         if patches.on:
-            current().unmetered(f"openai websocket {type(self).__name__}.connect")
+            current_native().unmetered(f"openai websocket {type(self).__name__}.connect")
         return original(self, *args, **kwargs)
 
     return connect

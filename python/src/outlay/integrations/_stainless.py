@@ -13,11 +13,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
-from outlay.errors import BudgetExceeded
-from outlay.integrations._billed import Bill
-from outlay.task import current
+from ..errors import BudgetExceeded
+from ..task import current_or_default
+from ._billed import Bill
+
+
+def current_native() -> Any:
+    """The core's side of the task this call falls under."""
+    task: Any = current_or_default()
+    return task._native
 
 
 def ask(bill: Bill, client: Any, options: Any) -> Ask | None:
@@ -25,7 +31,7 @@ def ask(bill: Bill, client: Any, options: Any) -> Ask | None:
     api = bill.api(options.method, options.url)
     if api is None:
         return None
-    task, body = current(), options.json_data
+    task, body = current_native(), options.json_data
     if api and isinstance(body, Mapping) and not options.files:
         return Ask(
             task, api, {**body, **(options.extra_json or {})}, str(client._prepare_url(options.url))
@@ -74,7 +80,8 @@ class Ask:
         if act is None:
             return
         if not self.task.blocking:
-            return act()
+            act()
+            return
         try:
             await _in_thread(act)
         except Exception:
@@ -126,7 +133,7 @@ class _Reserving:
 def _limiter() -> Any:
     from anyio.lowlevel import RunVar
 
-    return RunVar("outlay_threads")
+    return cast("Any", RunVar("outlay_threads"))
 
 
 async def _in_thread(act: Callable[[], None]) -> None:

@@ -14,10 +14,10 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from outlay._patches import Patches
-from outlay.integrations import _stainless as http
-from outlay.integrations._billed import ANTHROPIC
-from outlay.integrations._response import arrived, failed
+from .._patches import Patches
+from . import _stainless as http
+from ._billed import ANTHROPIC
+from ._response import arrived, failed
 
 _patches = Patches()
 

@@ -17,11 +17,11 @@ from contextvars import ContextVar
 from copy import copy
 from typing import Any
 
-from outlay._patches import Patches
-from outlay.integrations import _openai_sockets as sockets
-from outlay.integrations import _stainless as http
-from outlay.integrations._billed import OPENAI
-from outlay.integrations._response import arrived, failed
+from .._patches import Patches
+from . import _openai_sockets as sockets
+from . import _stainless as http
+from ._billed import OPENAI
+from ._response import arrived, failed
 
 
 class _Flight:
