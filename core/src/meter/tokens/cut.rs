@@ -15,28 +15,30 @@ const STRETCH_BYTES: usize = 64 << 10;
 
 /// The last cut in `from..=to`, in bytes, or none. `from` must be at least 1.
 pub(super) fn last(text: &str, from: usize, to: usize) -> Option<usize> {
-    let to = text.floor_char_boundary(to.min(text.len().saturating_sub(1)));
-    let mut chars = text[..text.ceil_char_boundary(to + 1)].char_indices().rev();
-    let (mut at, mut next) = chars.next()?;
-    for (before, previous) in chars {
+    let mut at = text.floor_char_boundary(to);
+    let mut chars = text[at..].chars();
+    let (mut next, mut after) = (chars.next(), chars.next());
+    for (before, previous) in text[..at].char_indices().rev() {
         if at < from {
             return None;
         }
-        if is_cut(previous, next) {
+        if next.is_some_and(|next| is_cut(previous, next, after)) {
             return Some(at);
         }
-        (at, next) = (before, previous);
+        (at, next, after) = (before, Some(previous), next);
     }
     None
 }
 
-/// The first cut of a text that follows the character `previous`, in bytes.
-pub(super) fn first_after(mut previous: char, text: &str) -> Option<usize> {
+/// The first cut of a text, in bytes.
+pub(super) fn first(text: &str) -> Option<usize> {
+    let mut previous = None;
     for (at, next) in text.char_indices() {
-        if is_cut(previous, next) {
+        let after = text[at + next.len_utf8()..].chars().next();
+        if previous.is_some_and(|previous| is_cut(previous, next, after)) {
             return Some(at);
         }
-        previous = next;
+        previous = Some(next);
     }
     None
 }
@@ -56,23 +58,18 @@ pub(super) fn stretch(text: &str) -> Stretch {
         if text.len() - countable <= RUN_MAX_BYTES {
             return Stretch { countable: text.len(), overlong: 0 };
         }
-        match last(text, countable + 1, countable + RUN_MAX_BYTES) {
-            Some(cut) => countable = cut,
-            None => return Stretch { countable, overlong: end_of_run(text, countable) - countable },
-        }
+        let Some(cut) = last(text, countable + 1, countable + RUN_MAX_BYTES) else {
+            let overlong = first(&text[countable..]).unwrap_or(text.len() - countable);
+            return Stretch { countable, overlong };
+        };
+        countable = cut;
     }
     Stretch { countable, overlong: 0 }
 }
 
-fn end_of_run(text: &str, start: usize) -> usize {
-    let mut chars = text[start..].chars();
-    let Some(first) = chars.next() else { return start };
-    let rest = chars.as_str();
-    first_after(first, rest).map_or(text.len(), |at| text.len() - rest.len() + at)
-}
-
-/// Whether a text can be cut between these two characters, whatever stands around them.
-pub(super) fn is_cut(previous: char, next: char) -> bool {
+/// Whether a text can be cut between `previous` and `next`, whatever stands around them and what
+/// follows `after`.
+pub(super) fn is_cut(previous: char, next: char, after: Option<char>) -> bool {
     if previous.is_whitespace() {
         return false;
     }
@@ -84,7 +81,8 @@ pub(super) fn is_cut(previous: char, next: char) -> bool {
         '0'..='9' => previous.is_ascii() && !previous.is_ascii_digit() || is_letter(previous),
         _ if previous.is_ascii_digit() => next.is_ascii() || is_letter(next) || is_mark(next),
         // Punctuation may open a word, but the apostrophe alone goes on with one.
-        _ => is_letter(previous) && next != '\'' && (is_mark(next) || next.is_ascii() && !is_letter(next)),
+        '\'' => is_letter(previous) && after.is_some_and(|c| c.is_ascii() && !is_letter(c)),
+        _ => is_letter(previous) && (is_mark(next) || next.is_ascii() && !is_letter(next)),
     }
 }
 
@@ -116,8 +114,8 @@ mod tests {
         let mut cuts = 0;
         for a in CONTEXT.chars() {
             for b in CLASSES.chars() {
-                for c in CLASSES.chars().filter(|&c| is_cut(b, c)) {
-                    for d in CONTEXT.chars() {
+                for c in CLASSES.chars() {
+                    for d in CONTEXT.chars().filter(|&d| is_cut(b, c, Some(d))) {
                         cuts += 1;
                         let (left, right) = (String::from_iter(['x', a, b]), String::from_iter([c, d, 'x']));
                         for engine in &engines {
@@ -139,6 +137,8 @@ mod tests {
         let parts = [engine.encode_ordinary("it"), engine.encode_ordinary("'s")].concat();
         assert_ne!(parts, engine.encode_ordinary("it's"));
         assert_eq!(last("it's", 1, 3), None);
+        assert_eq!(last("it'", 1, 3), None);
+        assert_eq!(last("'it'\n'", 1, 3), Some(3));
     }
 
     #[test]
@@ -150,6 +150,17 @@ mod tests {
         assert_eq!(last(text, 4, 6), None);
         assert_eq!(last("", 1, 10), None);
         assert_eq!(last("漢字。漢字", 1, 8), Some(6));
+    }
+
+    #[test]
+    fn finds_the_first_cut() {
+        assert_eq!(first("one two three"), Some(3));
+        assert_eq!(first("'' 'it', that"), Some(2));
+        assert_eq!(first("'it', that"), Some(3));
+        assert_eq!(first("it'll d'"), Some(5));
+        assert_eq!(first("d'"), None);
+        assert_eq!(first("d"), None);
+        assert_eq!(first(""), None);
     }
 
     #[test]

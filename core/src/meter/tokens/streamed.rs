@@ -27,16 +27,16 @@ use super::{Count, Encoding, RUN_MAX_BYTES, Tally, cut, tally};
 pub struct Streamed {
     encoding: Encoding,
     counted: Tally,
-    /// The text after the last cut.
+    /// The text after the last cut; of an overlong run only what may decide the next cut.
     tail: String,
-    /// While a run is too long to count: its last character so far.
-    overlong: Option<char>,
+    /// Whether the run that the tail belongs to is too long to count.
+    overlong: bool,
 }
 
 impl Streamed {
     /// A stream of which nothing has arrived yet.
     pub fn new(encoding: Encoding) -> Self {
-        Self { encoding, counted: Tally::default(), tail: String::new(), overlong: None }
+        Self { encoding, counted: Tally::default(), tail: String::new(), overlong: false }
     }
 
     /// Takes the next piece of the text.
@@ -44,20 +44,20 @@ impl Streamed {
     /// Costs the counting of that piece, whatever came before it. A single piece longer than
     /// [`TEXT_MAX_BYTES`](super::TEXT_MAX_BYTES) is counted by its bytes beyond that.
     pub fn push(&mut self, delta: &str) {
-        let delta = self.leave_run(delta);
-        if delta.is_empty() {
+        // One byte back: a cut before an apostrophe shows when the next character is there.
+        let joint = self.tail.len().saturating_sub(1);
+        self.tail.push_str(delta);
+        if self.overlong && !self.leave_run() {
             return;
         }
-        let joint = self.tail.len();
-        self.tail.push_str(delta);
         if let Some(cut) = cut::last(&self.tail, joint.max(1), self.tail.len()) {
             self.counted.add(tally(self.encoding, &self.tail[..cut]));
             self.tail.drain(..cut);
         }
-        if self.tail.len() > RUN_MAX_BYTES {
-            self.counted.add_bytes(self.tail.len());
-            self.overlong = self.tail.chars().next_back();
-            self.tail.clear();
+        let undecided = usize::from(self.tail.ends_with('\''));
+        if self.tail.len() - undecided > RUN_MAX_BYTES {
+            self.overlong = true;
+            self.leave_run();
             self.tail.shrink_to(RUN_MAX_BYTES);
         }
     }
@@ -68,7 +68,11 @@ impl Streamed {
     /// [`RUN_MAX_BYTES`]. Use [`lowest`](Self::lowest) to look after every piece.
     pub fn tokens(&self) -> Count {
         let mut all = self.counted;
-        all.add(tally(self.encoding, &self.tail));
+        if self.overlong {
+            all.add_bytes(self.tail.len());
+        } else {
+            all.add(tally(self.encoding, &self.tail));
+        }
         all.count()
     }
 
@@ -83,17 +87,15 @@ impl Streamed {
         all.lowest()
     }
 
-    /// Counts by its bytes what belongs to an overlong run, and gives back the rest.
-    fn leave_run<'a>(&mut self, delta: &'a str) -> &'a str {
-        let Some(previous) = self.overlong else { return delta };
-        let cut = cut::first_after(previous, delta);
-        let (inside, rest) = delta.split_at(cut.unwrap_or(delta.len()));
-        self.counted.add_bytes(inside.len());
-        self.overlong = match cut {
-            Some(_) => None,
-            None => Some(inside.chars().next_back().unwrap_or(previous)),
-        };
-        rest
+    /// Counts by its bytes what belongs to an overlong run. Returns whether the run has ended.
+    fn leave_run(&mut self) -> bool {
+        let cut = cut::first(&self.tail);
+        let undecided = || self.tail.char_indices().rev().nth(1).map_or(0, |(at, _)| at);
+        let inside = cut.unwrap_or_else(undecided);
+        self.counted.add_bytes(inside);
+        self.tail.drain(..inside);
+        self.overlong = cut.is_none();
+        !self.overlong
     }
 }
 
