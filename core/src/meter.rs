@@ -1,15 +1,19 @@
 //! What did it use, and what does that cost?
 //!
 //! Everything here is a pure function of what it is handed: no clock, no network, no file. A
-//! [`Request`] is read into an upper bound of what it can use, a response into what it did use; a
-//! model's [price](PriceBook::find) turns either into money.
+//! [`Request`] is read into an upper bound of what it can use, a response ([`usage`], [`StreamReader`])
+//! into what it did use; a model's [price](PriceBook::find) turns either into money.
 
 mod api;
+mod extract;
 mod json;
 mod price;
 mod request;
+mod stream;
 pub mod tokens;
 
 pub use api::Api;
+pub use extract::{Extracted, usage};
 pub use price::{CacheWrite, Charge, Exposure, Media, ModelPrice, PriceBook, UnitPrices, Worst};
 pub use request::{Facts, InputBound, Message, Method, Piece, Request};
+pub use stream::{Delta, Lane, StreamReader};

@@ -240,7 +240,8 @@ fn hidden_output_is_known() {
 #[test]
 fn tools_are_named_and_counted() {
     let facts = chat(json!({"n": 3, "tools": [
-        {"type": "function", "function": {"name": "search", "parameters": {"type": "object", "properties": {}}}},
+        {"type": "function", "function": {
+            "name": "search", "parameters": {"type": "object", "properties": {}}}},
         {"type": "custom", "custom": {"name": "run"}},
     ]}));
     assert_eq!(facts.tools, ["search", "run"]);
@@ -282,7 +283,8 @@ fn messages_come_in_the_order_of_the_cache() {
         "tools": [{"name": "f", "input_schema": {}}],
         "messages": [
             {"role": "user", "content": "hello"},
-            {"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": "f", "input": {"a": 1}}]},
+            {"role": "assistant", "content": [
+                {"type": "tool_use", "id": "1", "name": "f", "input": {"a": 1}}]},
         ],
     });
     let request = Request::read(Api::AnthropicMessages, &body, None).unwrap();

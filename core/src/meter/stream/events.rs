@@ -1,0 +1,199 @@
+//! What does one event say?
+
+use serde_json::Value;
+
+use super::{Delta, Lane, State};
+use crate::meter::{api::Api, json::Object};
+
+/// Parts of a chat choice that are not calls of tools.
+const CONTENT: u64 = 0;
+const REFUSAL: u64 = 1;
+const REASONING: u64 = 2;
+const AUDIO: u64 = 3;
+const FUNCTION: u64 = 4;
+const FIRST_TOOL: u64 = 8;
+
+/// What may be done with an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is the caller's.
+    Ordinary,
+    /// It tells nothing but the usage.
+    OnlyUsage,
+}
+
+impl State {
+    /// Takes the data of one event.
+    pub(super) fn event(&mut self, api: Api, data: Option<&[u8]>) -> Verdict {
+        let Some(data) = data else { return Verdict::Ordinary };
+        if data == b"[DONE]" {
+            self.finished = true;
+            self.usage_is_final |= self.usage.is_some();
+            return Verdict::Ordinary;
+        }
+        let Ok(Value::Object(event)) = serde_json::from_slice(data) else {
+            self.unreadable_events += 1;
+            return Verdict::Ordinary;
+        };
+        if let Some(error) = event.get("error").filter(|error| !error.is_null()) {
+            self.error = Some(error_text(error));
+        }
+        match api {
+            Api::AnthropicMessages => self.message_event(&event),
+            Api::OpenAiResponses | Api::OpenAiImages => self.response_event(&event),
+            Api::OpenAiChat | Api::OpenAiEmbeddings => return self.chunk(event),
+        }
+        Verdict::Ordinary
+    }
+
+    fn chunk(&mut self, mut event: Object) -> Verdict {
+        self.take_model(&event);
+        let found = event.remove("usage");
+        let choices = event.get("choices").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        for (position, choice) in choices.iter().enumerate() {
+            let index = number(choice, "index").unwrap_or(position as u64);
+            self.choice(index, choice.get("delta").unwrap_or(&Value::Null));
+        }
+        let stops =
+            choices.iter().any(|choice| choice.get("finish_reason").is_some_and(|reason| !reason.is_null()));
+        let Some(Value::Object(found)) = found else { return Verdict::Ordinary };
+        self.usage = Some(found);
+        // Some servers tell a running count with every chunk: only the last is final.
+        self.usage_is_final = choices.is_empty() || stops;
+        if !choices.is_empty() {
+            return Verdict::Ordinary;
+        }
+        self.finished = true;
+        Verdict::OnlyUsage
+    }
+
+    fn choice(&mut self, index: u64, delta: &Value) {
+        self.text(index, CONTENT, delta.get("content"));
+        self.text(index, REFUSAL, delta.get("refusal"));
+        // Two names of the same text: a server that sends both sends it once.
+        let reasoning = ["reasoning_content", "reasoning"].iter().find_map(|key| delta.get(*key)?.as_str());
+        if let Some(text) = reasoning {
+            self.push(index, REASONING, text);
+        }
+        self.text(index, AUDIO, delta.get("audio").and_then(|audio| audio.get("transcript")));
+        if let Some(call) = delta.get("function_call") {
+            self.text(index, FUNCTION, call.get("name"));
+            self.text(index, FUNCTION, call.get("arguments"));
+        }
+        let calls = delta.get("tool_calls").and_then(Value::as_array);
+        for (position, call) in calls.into_iter().flatten().enumerate() {
+            let lane = FIRST_TOOL.saturating_add(number(call, "index").unwrap_or(position as u64));
+            for (kind, field) in
+                [("function", "name"), ("function", "arguments"), ("custom", "name"), ("custom", "input")]
+            {
+                self.text(index, lane, call.get(kind).and_then(|inner| inner.get(field)));
+            }
+        }
+    }
+
+    fn response_event(&mut self, event: &Object) {
+        let kind = event.get("type").and_then(Value::as_str).unwrap_or_default();
+        let at = |key| event.get(key).and_then(Value::as_u64).unwrap_or(0);
+        let lane = (at("output_index"), at("content_index").saturating_add(at("summary_index")));
+        match kind {
+            "response.output_item.added" => {
+                let name = event.get("item").and_then(|item| item.get("name"));
+                self.text(lane.0, lane.1, name);
+            }
+            "response.completed" | "response.incomplete" | "response.failed" => {
+                self.finished = true;
+                if let Some(Value::Object(response)) = event.get("response") {
+                    self.take_response(response);
+                }
+            }
+            "image_generation.completed" | "image_edit.completed" => {
+                self.finished = true;
+                self.take_response(event);
+            }
+            "error" => {
+                let text = event.get("message").or_else(|| event.get("code")).and_then(Value::as_str);
+                self.error.get_or_insert_with(|| text.unwrap_or("error").to_owned());
+            }
+            // Audio comes as its transcript too; as itself it is no text.
+            "response.audio.delta" => {}
+            _ if kind.strip_suffix(".delta").is_some() => self.text(lane.0, lane.1, event.get("delta")),
+            _ => {}
+        }
+    }
+
+    fn take_response(&mut self, response: &Object) {
+        self.take_model(response);
+        self.output = response.get("output").cloned();
+        if let Some(error) = response.get("error").filter(|error| !error.is_null()) {
+            self.error = Some(error_text(error));
+        }
+        if let Some(Value::Object(found)) = response.get("usage") {
+            self.usage = Some(found.clone());
+            self.usage_is_final = true;
+        }
+    }
+
+    fn message_event(&mut self, event: &Object) {
+        let index = event.get("index").and_then(Value::as_u64).unwrap_or(0);
+        match event.get("type").and_then(Value::as_str).unwrap_or_default() {
+            "message_start" => {
+                if let Some(Value::Object(message)) = event.get("message") {
+                    self.take_model(message);
+                    self.merge_usage(message.get("usage"));
+                }
+            }
+            "content_block_start" => {
+                let block = event.get("content_block");
+                for key in ["text", "thinking", "name"] {
+                    self.text(index, 0, block.and_then(|block| block.get(key)));
+                }
+            }
+            "content_block_delta" => {
+                let delta = event.get("delta");
+                for key in ["text", "thinking", "partial_json"] {
+                    self.text(index, 0, delta.and_then(|delta| delta.get(key)));
+                }
+            }
+            "message_delta" => self.usage_is_final |= self.merge_usage(event.get("usage")),
+            "message_stop" => self.finished = true,
+            _ => {}
+        }
+    }
+
+    /// Counts are cumulative: a later one replaces the one before, a missing one leaves it.
+    fn merge_usage(&mut self, found: Option<&Value>) -> bool {
+        let Some(Value::Object(found)) = found else { return false };
+        let known = self.usage.get_or_insert_with(Object::new);
+        for (key, value) in found.iter().filter(|(_, value)| !value.is_null()) {
+            known.insert(key.clone(), value.clone());
+        }
+        found.contains_key("output_tokens")
+    }
+
+    fn take_model(&mut self, object: &Object) {
+        if let Some(model) = object.get("model").and_then(Value::as_str).filter(|model| !model.is_empty()) {
+            self.model = Some(model.to_owned());
+        }
+    }
+
+    fn text(&mut self, choice: u64, part: u64, value: Option<&Value>) {
+        if let Some(Value::String(text)) = value {
+            self.push(choice, part, text);
+        }
+    }
+
+    fn push(&mut self, choice: u64, part: u64, text: &str) {
+        if !text.is_empty() {
+            self.deltas.push(Delta { lane: Lane { choice, part }, text: text.to_owned() });
+        }
+    }
+}
+
+fn number(value: &Value, key: &str) -> Option<u64> {
+    value.get(key).and_then(Value::as_u64)
+}
+
+fn error_text(error: &Value) -> String {
+    let known = ["type", "code", "message"].iter().find_map(|key| error.get(*key)?.as_str());
+    known.or_else(|| error.as_str()).unwrap_or("error").to_owned()
+}
