@@ -2,12 +2,16 @@
 
 pub mod call;
 pub mod config;
+pub mod exchange;
 pub mod ledger;
 pub(crate) mod model;
+mod prefix;
 pub mod process;
+mod stream;
 pub mod task;
 
 pub use call::{Call, Outcome, Request, Settled};
 pub use config::{Config, OnUnavailable, Unbound, Unmetered};
+pub use exchange::{Exchange, Failure, StreamEnd, Terms};
 pub use ledger::{BudgetOptions, Ledger};
 pub use task::{Attempt, Task, TaskOptions};

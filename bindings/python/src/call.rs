@@ -61,12 +61,7 @@ impl Call {
     /// How it stands: "open", "settled", "voided" or "in_doubt".
     #[getter]
     fn state(&self) -> &'static str {
-        match self.call.outcome() {
-            None => "open",
-            Some(outlay::Outcome::Settled(_)) => "settled",
-            Some(outlay::Outcome::Voided) => "voided",
-            Some(outlay::Outcome::InDoubt) => "in_doubt",
-        }
+        state_of(&self.call)
     }
 
     /// Ends the call with what it used.
@@ -154,5 +149,15 @@ impl Settled {
 
     fn __repr__(&self) -> String {
         format!("<Settled {}>", self.0.charge)
+    }
+}
+
+/// How a call stands, in the words of the documentation.
+pub(crate) fn state_of(call: &outlay::Call) -> &'static str {
+    match call.outcome() {
+        None => "open",
+        Some(outlay::Outcome::Settled(_)) => "settled",
+        Some(outlay::Outcome::Voided) => "voided",
+        Some(outlay::Outcome::InDoubt) => "in_doubt",
     }
 }

@@ -177,6 +177,12 @@ pub(crate) fn configure(py: Python<'_>, json: &str) -> PyResult<()> {
     })
 }
 
+/// Gives every option of the process its default again.
+#[pyfunction]
+pub(crate) fn reset_options() {
+    process::configure(outlay::Config::default());
+}
+
 /// What happens to calls under no task: "warn" or "refuse".
 #[pyfunction]
 pub(crate) fn unbound_policy(py: Python<'_>) -> PyResult<&'static str> {

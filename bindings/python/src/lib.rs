@@ -3,6 +3,7 @@
 mod call;
 mod convert;
 mod error;
+mod exchange;
 mod ledger;
 mod task;
 
@@ -16,9 +17,11 @@ mod _native {
     #[pymodule_export]
     use super::convert::{Limit, Money, Usage};
     #[pymodule_export]
+    use super::exchange::Exchange;
+    #[pymodule_export]
     use super::ledger::{
         Ledger, after_fork_in_child, after_fork_in_parent, before_fork, close_all, configure, error_codes,
-        ledger, run_command, unbound_policy, unmetered_policy, version,
+        ledger, reset_options, run_command, unbound_policy, unmetered_policy, version,
     };
     #[pymodule_export]
     use super::task::Task;

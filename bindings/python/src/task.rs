@@ -7,6 +7,7 @@ use crate::{
     call::Call,
     convert::{Money, count, decimal_text},
     error::{guard, invalid, raise, waiting},
+    exchange::{Exchange, LARGE_BYTES},
 };
 
 /// One attempt at a task; `outlay.Task` wraps it.
@@ -129,6 +130,49 @@ impl Task {
         }
         let call = waiting(py, blocking || self.task.waits(), || self.task.reserve(&request))?;
         Ok(Call { call, blocking: self.blocking })
+    }
+
+    /// Reserves for one HTTP attempt, read from the JSON body about to be sent; for integrations.
+    #[pyo3(signature = (
+        api, body, *, url=None, streaming=false, wait_ms=None, max_usd=None, max_input_tokens=None,
+        turn=None
+    ))]
+    #[allow(clippy::too_many_arguments)]
+    fn reserve_http(
+        &self,
+        py: Python<'_>,
+        api: &str,
+        body: &str,
+        url: Option<&str>,
+        streaming: bool,
+        wait_ms: Option<u64>,
+        max_usd: Option<&Bound<'_, PyAny>>,
+        max_input_tokens: Option<&Bound<'_, PyAny>>,
+        turn: Option<String>,
+    ) -> PyResult<Exchange> {
+        let _ = (url, streaming);
+        let mut terms = outlay::run::Terms { wait_ms, turn, ..Default::default() };
+        if let Some(most) = max_usd {
+            let text = decimal_text(most, "max_usd")?;
+            terms.max_usd = Some(guard(py, || outlay::Money::parse(&text))?);
+        }
+        if let Some(tokens) = max_input_tokens {
+            terms.max_input_tokens = Some(count(tokens, "max_input_tokens")?);
+        }
+        let free = self.blocking || body.len() > LARGE_BYTES || wait_ms.unwrap_or(self.task.wait_ms()) > 0;
+        let exchange = waiting(py, free, || self.task.exchange(api.parse()?, body.as_bytes(), &terms))?;
+        Ok(Exchange { exchange, blocking: self.blocking })
+    }
+
+    /// How long a reserve of it waits for money that other calls hold, in milliseconds.
+    #[getter]
+    fn wait_ms(&self) -> u64 {
+        self.task.wait_ms()
+    }
+
+    /// Refuses a billed request that cannot be metered, if there is a hard limit on money over it.
+    fn unmetered(&self, py: Python<'_>, what: &str) -> PyResult<()> {
+        waiting(py, self.blocking, || self.task.unmetered(what))
     }
 
     /// Counts a call of a tool against `tool_calls`.

@@ -7,7 +7,6 @@
 //! was estimated or void may be corrected once by the provider's usage. Nothing else.
 
 use super::{
-    chain,
     entry::{Entry, Kind, Under, flag},
     store::{CallRow, Held, State, Tx, present},
 };
@@ -46,6 +45,7 @@ pub(crate) struct Reserve {
     pub facts: Entry,
     pub names: [Name; 3],
     pub tools: Option<Arc<str>>,
+    pub turn: Option<Arc<str>>,
 }
 
 /// What a reserve came to.
@@ -172,6 +172,9 @@ fn name_request(tx: &mut dyn Tx, entry: &mut Entry, want: &Reserve) -> Result<[u
     [entry.provider, entry.model_asked, entry.price] = names;
     if let Some(tools) = &want.tools {
         entry.tool_set = intern(tx, entry, "tools", tools)?;
+    }
+    if let Some(turn) = &want.turn {
+        entry.turn = intern(tx, entry, "turn", turn)?;
     }
     Ok(names)
 }
@@ -447,11 +450,6 @@ pub(crate) fn balances(tx: &mut dyn Tx, task: u32) -> Result<Vec<(Arc<super::sto
     }
     tx.cache().under.insert(task, held);
     Ok(balances)
-}
-
-/// The id of the call named `name` in an attempt.
-pub(crate) fn named_call(tx: &dyn Tx, task: u32, attempt: u32, name: &str) -> Id {
-    chain::named_call(tx.key(), task, attempt, name)
 }
 
 /// Recomputes every balance from the entries; returns the accounts whose rows differ.

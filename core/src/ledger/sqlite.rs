@@ -27,7 +27,6 @@ use rows::failed;
 
 use super::{
     chain::{self, Link},
-    commit,
     entry::Entry,
     journal::{Connection, Journal},
     open,
@@ -401,11 +400,6 @@ fn create_tables(db: &Database) -> Result<()> {
     db.execute("INSERT INTO meta VALUES ('hash_key', ?)", [key]).map_err(failed)?;
     db.pragma_update(None, "application_id", APPLICATION).map_err(failed)?;
     db.pragma_update(None, "user_version", SCHEMA).map_err(failed)
-}
-
-/// Recomputes every balance from the entries; returns the accounts whose rows differ.
-pub(crate) fn differing_balances(ledger: &Sqlite) -> Result<Vec<u32>> {
-    ledger.read(|tx| commit::differing(tx))
 }
 
 /// Where a ledger lies, for messages.

@@ -46,6 +46,7 @@ pub struct Request {
     pub(crate) wait_ms: Option<u64>,
     pub(crate) facts: Entry,
     pub(crate) tools: Option<Arc<str>>,
+    pub(crate) turn: Option<String>,
 }
 
 impl Request {
@@ -155,7 +156,16 @@ impl Request {
             }
             (None, Err(unpriced)) => return Err(unpriced),
         };
-        let output = self.output(task, &model, config.default_max_output_tokens, config.min_output_tokens);
+        let mut output =
+            self.output(task, &model, config.default_max_output_tokens, config.min_output_tokens);
+        if let (Some(most_usd), Ok(price), Output::Between { least, most }) =
+            (self.max_usd, model.price(), output)
+        {
+            // What is sent out must hold the answer to the caller's word.
+            let affordable = price.worst(&self.exposure)?.affordable_output_tokens(most_usd).unwrap_or(0);
+            let most = most.min(affordable / choices).max(1);
+            output = Output::Between { least: least.min(most), most };
+        }
         let ask = Ask {
             fixed_pico,
             output_pico,
@@ -198,6 +208,7 @@ impl Request {
             facts,
             names: model.names(),
             tools: self.tools.clone(),
+            turn: self.turn.as_deref().map(Arc::from),
         };
         Ok((reserve, model))
     }
@@ -397,14 +408,26 @@ impl Call {
         Ok(settled)
     }
 
-    /// Ends the call at its reservation, as nobody knows how much of it was used.
-    pub(crate) fn settle_reserved(&self, usage: &Usage, flags: u32) -> Result<Settled> {
-        let usd = self.grant.amounts.usd().nanos();
-        let settle = Settle { usage: *usage, usd, flags: flags | flag::ESTIMATED, ..Settle::default() };
+    /// Ends the call at our own count of what it used.
+    pub(crate) fn settle_estimated(
+        &self,
+        usage: &Usage,
+        charge: Money,
+        model: Option<&str>,
+        flags: u32,
+    ) -> Result<Settled> {
+        let model_used = model.filter(|model| *model != self.model()).map(Arc::from);
+        let flags = flags | flag::ESTIMATED;
+        let settle = Settle { usage: *usage, usd: charge.nanos(), flags, model_used, ..Settle::default() };
         let ended = self.end(Ending::Settle(Box::new(settle)))?;
         let settled = settled_of(&ended);
         lock(&self.state).outcome = Some(Outcome::Settled(settled));
         Ok(settled)
+    }
+
+    /// Ends the call at its reservation, as nobody knows how much of it was used.
+    pub(crate) fn settle_reserved(&self, usage: &Usage, flags: u32) -> Result<Settled> {
+        self.settle_estimated(usage, self.grant.amounts.usd(), None, flags)
     }
 
     /// Ends the call as not billed.

@@ -8,8 +8,9 @@ use std::{thread::sleep, time::Duration};
 
 use super::{
     call::{Call, Request},
-    config::OnUnavailable,
+    config::{OnUnavailable, Unmetered},
     ledger::Ledger,
+    prefix::{Latest, Prefix},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -17,6 +18,7 @@ use crate::{
         commit::{self, Reserve, Verdict},
         open::{self, OpenTask, Opened},
     },
+    meter::Message,
     policy::{Ask, Balance, Limit, Unit},
     sync::{Arc, Mutex, lock},
     value::{Id, Millis, Money, Tags, tags::checked_text},
@@ -152,6 +154,7 @@ struct Inner {
     clamps: bool,
     wait_ms: u64,
     state: Mutex<Standing>,
+    latest: Mutex<Latest>,
 }
 
 #[derive(Default)]
@@ -202,9 +205,20 @@ impl Task {
                 Opened::Yes { no, id, attempt } => {
                     let OpenTask { name, tags, observes, .. } = want;
                     let (clamps, wait_ms) = (options.clamps, options.wait_ms);
-                    let state = Mutex::default();
-                    let inner =
-                        Inner { ledger, no, id, attempt, name, tags, observes, clamps, wait_ms, state };
+                    let (state, latest) = (Mutex::default(), Mutex::default());
+                    let inner = Inner {
+                        ledger,
+                        no,
+                        id,
+                        attempt,
+                        name,
+                        tags,
+                        observes,
+                        clamps,
+                        wait_ms,
+                        state,
+                        latest,
+                    };
                     return Ok(Self(Arc::new(inner)));
                 }
                 Opened::Held { owner } if ledger.is_alive(owner)? => {
@@ -248,6 +262,11 @@ impl Task {
     /// Does it deny nothing?
     pub fn observes(&self) -> bool {
         self.0.observes
+    }
+
+    /// How long a reserve of it waits for money that other calls hold.
+    pub fn wait_ms(&self) -> u64 {
+        self.0.wait_ms
     }
 
     /// May a reserve of it wait for money that other calls hold?
@@ -353,6 +372,24 @@ impl Task {
         }
     }
 
+    /// Refuses a billed request that cannot be metered, if there is a hard limit on money over it
+    /// and the options do not allow it.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported`: what cannot be metered, by name.
+    pub fn unmetered(&self, what: &str) -> Result<()> {
+        let allowed = self.0.ledger.config().unmetered == Unmetered::Allow;
+        if allowed || self.0.observes || self.available()?.is_none() {
+            return Ok(());
+        }
+        let message = format!(
+            "`{what}` costs money that outlay cannot meter, and this task has a limit in USD; \
+             configure `unmetered=\"allow\"` to let it through unrecorded"
+        );
+        Err(Error::new(ErrorKind::Unsupported, message))
+    }
+
     /// Counts a call of a tool against `tool_calls`.
     ///
     /// # Errors
@@ -380,6 +417,7 @@ impl Task {
             facts: crate::ledger::Entry::default(),
             names: Default::default(),
             tools: None,
+            turn: None,
         };
         let tool = tool.to_owned();
         let result = match ledger.act(move |tx| commit::tool_call(tx, &want, &tool)) {
@@ -391,12 +429,17 @@ impl Task {
         result
     }
 
-    fn note_stop<T>(&self, result: &Result<T>) {
+    pub(super) fn note_stop<T>(&self, result: &Result<T>) {
         if let Err(error) = result
             && error.family() == crate::error::Family::Stopped
         {
             lock(&self.0.state).stopped = Some(error.clone());
         }
+    }
+
+    /// What a request shares with the latest one of this attempt; it becomes the latest.
+    pub(super) fn compare_with_latest(&self, messages: &[Message<'_>]) -> Prefix {
+        lock(&self.0.latest).replace(messages)
     }
 
     /// Notes a verdict that came from elsewhere, as a cut stream.
@@ -439,11 +482,6 @@ impl Task {
                 .min())
         })?;
         Ok(left.map(|nanos| Money::from_nanos(nanos.max(0))))
-    }
-
-    /// Is there a hard limit on money over its calls?
-    pub(crate) fn limits_money(&self) -> Result<bool> {
-        Ok(self.available()?.is_some())
     }
 
     /// Ends the attempt. Calls it left open are in doubt from then on. Only the first end counts.

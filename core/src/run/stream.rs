@@ -1,0 +1,143 @@
+//! How far may this stream go, and what did it use?
+//!
+//! The text is counted as it comes. A stream is stopped only when the fewest tokens it can have
+//! been are more than its reservation allows; one that is left without the provider's usage is
+//! settled at the most it can have been.
+
+use rustc_hash::FxHashMap;
+
+use super::call::{Call, Settled};
+use crate::{
+    error::{Error, ErrorKind, Field, Result},
+    meter::{
+        Api, Exposure, Lane, StreamReader,
+        tokens::{Encoding, Streamed},
+    },
+    value::{Money, Usage},
+};
+
+/// Tokens an answer may have beyond its text: an end mark and a role.
+const FRAME_TOKENS: u64 = 2;
+/// Texts counted apart from each other: choices, tool calls, reasoning. More share the last one.
+const LANES_MAX: usize = 1_024;
+/// A tokenizer we only approximate may use half as many tokens as ours, hardly fewer.
+const APPROXIMATE_LOWEST_PER_MILLE: u64 = 500;
+const EXACT_PER_MILLE: u64 = 1_000;
+
+pub(super) struct Stream {
+    reader: StreamReader,
+    lanes: FxHashMap<Lane, Streamed>,
+    encoding: Encoding,
+    prior_per_mille: u64,
+    /// The most output tokens the reservation covers.
+    allowed: u64,
+    exposure: Exposure,
+    unreadable: bool,
+}
+
+impl Stream {
+    pub fn new(api: Api, hide_usage: bool, call: &Call, exposure: &Exposure, choices: u64) -> Self {
+        let price = call.price().ok();
+        let granted = call.max_output_tokens().saturating_mul(choices);
+        // Under the caller's own `max_usd` the money may be used up before the tokens are.
+        let worst = price.and_then(|price| price.worst(exposure).ok());
+        let affordable = worst.map(|worst| worst.affordable_output_tokens(call.reserved()).unwrap_or(0));
+        Self {
+            reader: StreamReader::new(api, hide_usage),
+            lanes: FxHashMap::default(),
+            encoding: price.map_or(Encoding::O200k, |price| price.encoding),
+            prior_per_mille: price.map_or(1_700, |price| u64::from(price.prior_per_mille)),
+            allowed: affordable.unwrap_or(u64::MAX).min(granted.max(1)),
+            exposure: *exposure,
+            unreadable: false,
+        }
+    }
+
+    /// Takes the next bytes; false when the reservation is used up.
+    pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> bool {
+        if self.unreadable {
+            out.extend_from_slice(bytes);
+            return true;
+        }
+        // What cannot be read can still be handed on: it ends as a stream without usage.
+        self.unreadable = self.reader.push(bytes, out).is_err();
+        self.count();
+        self.lowest() <= self.allowed
+    }
+
+    /// Hands on what was kept back.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        self.reader.end(out);
+        self.count();
+    }
+
+    fn count(&mut self) {
+        for delta in self.reader.deltas() {
+            let lane = if self.lanes.len() < LANES_MAX { delta.lane } else { Lane { choice: 0, part: 0 } };
+            let encoding = self.encoding;
+            self.lanes.entry(lane).or_insert_with(|| Streamed::new(encoding)).push(&delta.text);
+        }
+    }
+
+    fn lowest(&self) -> u64 {
+        let counted: u64 = self.lanes.values().map(Streamed::lowest).sum();
+        let exact = self.prior_per_mille == EXACT_PER_MILLE;
+        counted * if exact { EXACT_PER_MILLE } else { APPROXIMATE_LOWEST_PER_MILLE } / EXACT_PER_MILLE
+    }
+
+    fn highest(&self) -> u64 {
+        let counted: u64 = self.lanes.values().map(|text| text.tokens().tokens).sum();
+        let enlarged = (counted * self.prior_per_mille).div_ceil(EXACT_PER_MILLE);
+        enlarged + FRAME_TOKENS * self.lanes.len().max(1) as u64
+    }
+
+    /// Settles by the provider's final usage, or by our count.
+    pub fn settle(&mut self, call: &Call, hidden_output: bool, flags: u32) -> Result<Settled> {
+        if let Ok(Some(extracted)) = self.reader.usage()
+            && let Some(usage) = extracted.usage
+        {
+            return call.settle_as(&usage, extracted.model.as_deref(), flags);
+        }
+        let told = self.reader.usage_so_far().and_then(|extracted| extracted.usage);
+        let output = self.highest().max(told.map_or(0, |usage| usage.output_tokens)).min(self.allowed);
+        let usage = match told {
+            Some(usage) => Usage { output_tokens: output, ..usage },
+            None => Usage::tokens(self.exposure.input_tokens, output),
+        };
+        if hidden_output || self.unreadable || usage.check().is_err() {
+            return call.settle_reserved(&Usage::tokens(self.exposure.input_tokens, output), flags);
+        }
+        let most = match (told, call.price()) {
+            // What the provider said of the input is exact, whatever the output turns out to be.
+            (Some(usage_so_far), Ok(price)) => {
+                price.charge(&Usage { output_tokens: output, ..usage_so_far }).map(|charge| charge.amount)
+            }
+            (None, Ok(price)) => price.worst(&self.exposure).and_then(|worst| worst.amount(output)),
+            (_, Err(error)) => Err(error),
+        };
+        let most = most.unwrap_or(call.reserved()).min(call.reserved());
+        call.settle_estimated(&usage, most, self.reader.model(), flags)
+    }
+
+    /// The error of a stream that has used up its reservation.
+    pub fn exceeded(&self, call: &Call) -> Error {
+        let (lowest, allowed) = (self.lowest(), self.allowed);
+        let message = format!(
+            "this answer has used up its reservation of {}: {lowest} output tokens or more, {allowed} reserved",
+            call.reserved()
+        );
+        let tokens = |count: u64| Field::Integer(i64::try_from(count).unwrap_or(i64::MAX));
+        Error::new(ErrorKind::BudgetExceeded, message)
+            .with("budget", Field::Text(format!("call `{}`", call.id())))
+            .with("unit", Field::Text("usd".to_owned()))
+            .with("limit", Field::Money(call.reserved()))
+            .with("spent", Field::Money(call.reserved()))
+            .with("pending", Field::Money(Money::ZERO))
+            .with("requested", Field::Money(Money::ZERO))
+            .with("affordable_output_tokens", Field::Integer(0))
+            .with("output_tokens", tokens(lowest))
+            .with("contended", Field::Flag(false))
+            .with("window", Field::Text("life".to_owned()))
+            .with("resets_at", Field::Absent)
+    }
+}
