@@ -33,9 +33,9 @@ def failed(call: Any, error: BaseException, sent: bool = True) -> None:
 def _failure(error: BaseException) -> str:
     names: set[str] = set()
     cause: BaseException | None = error
-    while cause is not None:
-        names.update(c.__name__ for c in type(cause).__mro__)
-        cause = cause.__cause__
+    for _ in range(16):  # a chain of causes may be a ring
+        names.update(each.__name__ for each in type(cause).__mro__ if cause is not None)
+        cause = cause and cause.__cause__
     if names & _NOT_SENT:
         return "not_sent"
     if not isinstance(error, Exception):
@@ -46,10 +46,8 @@ def _failure(error: BaseException) -> str:
 def _text(response: Any) -> str:
     try:
         return str(response.text)
-    except (
-        Exception
-    ):  # closed before it was read, as a client does with an answer it will ask for again
-        return ""
+    except Exception:
+        return ""  # closed before it was read, as a client does before it asks again
 
 
 def arrived(call: Any, response: Any) -> Callable[[], None] | None:
@@ -103,9 +101,8 @@ class _Body:
         if self.ended:
             return b""
         self.ended = True
-        unseen = (
-            self.size == 0 and self.response.num_bytes_downloaded > 0
-        )  # read through iter_raw, past us
+        # Read through iter_raw, which hands out bytes past us.
+        unseen = self.size == 0 and self.response.num_bytes_downloaded > 0
         if self.kept is None and not unseen:
             return self.call.stream_end(how) or b""
         if how == "done" and not unseen and self.size <= _BODY_MAX_BYTES:

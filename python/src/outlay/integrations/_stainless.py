@@ -84,12 +84,10 @@ class Ask:
             return
         try:
             await _in_thread(act)
-        except Exception:
-            raise
-        except (
-            BaseException
-        ):  # cancelled, perhaps before a thread was free; ending twice in one way is ending once
-            act()
+        except BaseException as error:
+            # Cancelled, perhaps before a thread was free. Ending twice in one way is ending once.
+            if not isinstance(error, Exception):
+                act()
             raise
 
 
@@ -122,10 +120,8 @@ class _Reserving:
             call.fail("not_sent")
 
     def _taken(self) -> Any:
-        call, self.call = (
-            self.call,
-            None,
-        )  # an idle thread may keep its last piece of work, this object, for long
+        # An idle thread may keep its last piece of work, and so this object, for long.
+        call, self.call = self.call, None
         return call
 
 
