@@ -16,13 +16,14 @@
 //! # Ok::<(), outlay::Error>(())
 //! ```
 //!
-//! Data goes one way: [`value`] → [`meter`] → [`policy`] → [`ledger`] → [`run`] → `report`.
+//! Data goes one way: [`value`] → [`meter`] → [`policy`] → [`ledger`] → [`run`] → [`report`].
 #![forbid(unsafe_code)]
 
 mod error;
 pub mod ledger;
 pub mod meter;
 pub mod policy;
+pub mod report;
 pub mod run;
 mod sync;
 pub mod value;

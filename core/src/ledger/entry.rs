@@ -251,7 +251,8 @@ entry! {
     prefix_bytes: u64,
     /// Tokens before it.
     prefix_tokens: u64,
-    /// The budget, account or dictionary id it is about.
+    /// The budget, account or dictionary id it is about; for the start of an attempt, the number
+    /// of the attempt at the task above it is part of; 0 for none.
     subject: u32,
     /// Dictionary id of a remark: an outcome, a reason, who did it.
     note: u32,

@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use super::{
     chain::Proof,
     entry::Entry,
-    store::{Account, Budget, Cache, CallRow, Filter, OwnerRow, State, TaskRow, Tx},
+    store::{Account, Budget, Cache, CallRow, Filter, OwnerRow, State, TaskRow, Tx, Which},
 };
 use crate::{
     error::{Error, Result},
@@ -28,6 +28,7 @@ pub(crate) struct Memory {
     key: [u8; 32],
     cache: Cache,
     entries: VecDeque<Entry>,
+    dropped: u64,
     names: Vec<(String, Option<String>)>,
     name_numbers: FxHashMap<(String, String), u32>,
     tasks: BTreeMap<u32, TaskRow>,
@@ -56,6 +57,7 @@ impl Memory {
             last: 0,
             cache: Cache::default(),
             entries: VecDeque::new(),
+            dropped: 0,
             names: Vec::new(),
             name_numbers: FxHashMap::default(),
             tasks: BTreeMap::new(),
@@ -80,6 +82,7 @@ impl Memory {
 
     /// Drops the oldest entry; the balances keep what it said. A call goes with its last entry.
     fn fold_oldest(&mut self) {
+        self.dropped += 1;
         let Some(call) = self.entries.pop_front().and_then(|entry| entry.call) else { return };
         let ended = |row: &CallRow| matches!(row.state, State::Settled | State::Voided);
         if self.calls.get(&call).is_some_and(ended) {
@@ -144,6 +147,10 @@ impl Tx for Memory {
             }
         }
         Ok(())
+    }
+
+    fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     fn intern(&mut self, key: &str, value: &str) -> Result<(u32, Option<Proof>)> {
@@ -212,8 +219,14 @@ impl Tx for Memory {
         Ok(no)
     }
 
-    fn tasks(&mut self, most: usize) -> Result<Vec<TaskRow>> {
-        Ok(self.tasks.values().rev().take(most).cloned().collect())
+    fn tasks(&mut self, which: Which, most: usize) -> Result<Vec<TaskRow>> {
+        let wanted = |row: &&TaskRow| match which {
+            Which::All => true,
+            Which::Named(name) => row.name == name,
+            Which::Under(parent) => row.parent == parent,
+            Which::Between(from, to) => row.id.is_some_and(|id| from <= id && id <= to),
+        };
+        Ok(self.tasks.values().rev().filter(wanted).take(most).cloned().collect())
     }
 
     fn tasks_of(&mut self, owner: u32) -> Result<Vec<TaskRow>> {

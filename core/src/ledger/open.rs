@@ -91,6 +91,7 @@ pub(crate) fn open_task(tx: &mut dyn Tx, want: &OpenTask) -> Result<Opened> {
     raise(tx, accounts, &ceilings, want.by.as_deref(), no)?;
     row.attempts += 1;
     row.owner = tx.owner();
+    row.outcome = 0;
     row.observes = want.observes;
     tx.put_task(&row)?;
     start_attempt(tx, &row)
@@ -140,7 +141,8 @@ fn new_task(tx: &mut dyn Tx, want: &OpenTask, ceilings: &[(Window, Ceiling)]) ->
 fn start_attempt(tx: &mut dyn Tx, row: &TaskRow) -> Result<Opened> {
     let at_ms = tx.now()?;
     let (task, attempt) = (row.no, row.attempts);
-    tx.append(Entry { kind: Kind::AttemptStarted, at_ms, task, attempt, ..Entry::default() })?;
+    let subject = if row.parent == 0 { 0 } else { tx.attempt(row.parent)?.map_or(0, |(above, _)| above) };
+    tx.append(Entry { kind: Kind::AttemptStarted, at_ms, task, attempt, subject, ..Entry::default() })?;
     let id = row.id.ok_or_else(|| Error::corrupt(format!("task `{task}` has no id")))?;
     Ok(Opened::Yes { no: task, id, attempt })
 }
@@ -161,11 +163,11 @@ pub(crate) fn end_attempt(
     if row.attempts != attempt || row.owner != tx.owner() {
         return Ok(());
     }
-    row.owner = 0;
-    tx.put_task(&row)?;
     let at_ms = tx.now()?;
     let mut entry = Entry { kind: Kind::AttemptEnded, at_ms, task, attempt, ..Entry::default() };
     entry.note = intern(tx, &mut entry, "outcome", outcome)?;
+    (row.owner, row.outcome) = (0, entry.note);
+    tx.put_task(&row)?;
     if let Some(reason) = reason {
         entry.subject = intern(tx, &mut entry, "reason", reason)?;
     }
@@ -182,11 +184,11 @@ pub(crate) fn sweep(tx: &mut dyn Tx, owner: u32) -> Result<usize> {
         end(tx, id, &Ending::Doubt)?;
     }
     for mut row in tx.tasks_of(owner)?.into_iter().take(SWEPT_MAX) {
-        row.owner = 0;
-        tx.put_task(&row)?;
         let (at_ms, task, attempt) = (tx.now()?, row.no, row.attempts);
         let mut entry = Entry { kind: Kind::AttemptEnded, at_ms, task, attempt, ..Entry::default() };
         entry.note = intern(tx, &mut entry, "outcome", "lost")?;
+        (row.owner, row.outcome) = (0, entry.note);
+        tx.put_task(&row)?;
         tx.append(entry)?;
     }
     tx.end_owner(owner)?;

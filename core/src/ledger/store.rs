@@ -31,6 +31,8 @@ pub(crate) struct TaskRow {
     pub attempts: u32,
     /// The owner of the open attempt; 0 when none is open.
     pub owner: u32,
+    /// Dictionary id of how the latest attempt ended; 0 while it is open.
+    pub outcome: u32,
     pub opened_ms: Millis,
     pub observes: bool,
 }
@@ -70,12 +72,17 @@ pub(crate) struct Budget {
 impl Budget {
     /// The budget as messages name it.
     pub fn label(&self, value: Option<&str>) -> String {
+        format!("budget `{}`", self.name(value))
+    }
+
+    /// The tags it covers.
+    pub fn name(&self, value: Option<&str>) -> String {
         let pair = |(key, value): (&str, &str)| format!("{key}={value}");
         let mut parts: Vec<String> = self.scope.iter().map(pair).collect();
         if let Some(per) = &self.per {
             parts.push(format!("{per}={}", value.unwrap_or("*")));
         }
-        format!("budget `{}`", parts.join(","))
+        parts.join(",")
     }
 }
 
@@ -128,6 +135,18 @@ pub(crate) struct Filter {
     pub since: Option<Millis>,
 }
 
+/// Which tasks a reader wants.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Which {
+    All,
+    /// Those of this name, a dictionary id.
+    Named(u32),
+    /// Those directly under this one.
+    Under(u32),
+    /// Those with an id from the first to the second.
+    Between(Id, Id),
+}
+
 /// Rows a store keeps in memory between transactions, valid for one version of the rows.
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
@@ -169,6 +188,10 @@ pub(crate) trait Tx {
     fn append(&mut self, entry: Entry) -> Result<()>;
     /// Hands out entries in order until the visitor returns false.
     fn entries(&mut self, filter: Filter, visit: &mut dyn FnMut(Entry) -> bool) -> Result<()>;
+    /// How many of the oldest entries are kept no longer, other than in the balances.
+    fn dropped(&self) -> u64 {
+        0
+    }
 
     /// The dictionary id of a value, and its proof if this made it.
     fn intern(&mut self, key: &str, value: &str) -> Result<(u32, Option<Proof>)>;
@@ -185,7 +208,7 @@ pub(crate) trait Tx {
     /// Inserts when `row.no` is 0; returns its number.
     fn put_task(&mut self, row: &TaskRow) -> Result<u32>;
     /// The newest tasks first, at most `most`.
-    fn tasks(&mut self, most: usize) -> Result<Vec<TaskRow>>;
+    fn tasks(&mut self, which: Which, most: usize) -> Result<Vec<TaskRow>>;
     /// Tasks whose open attempt belongs to `owner`.
     fn tasks_of(&mut self, owner: u32) -> Result<Vec<TaskRow>>;
 

@@ -55,7 +55,7 @@ pub(super) fn balance_of(row: &Row<'_>) -> rusqlite::Result<Balance> {
 }
 
 pub(super) const TASK: &str =
-    "no, id, caller, name, parent, depth, tags, attempts, owner, opened_ms, observes";
+    "no, id, caller, name, parent, depth, tags, attempts, owner, opened_ms, observes, outcome";
 
 pub(super) fn task_of(row: &Row<'_>) -> rusqlite::Result<TaskRow> {
     let tags: Vec<u8> = row.get(6)?;
@@ -71,6 +71,7 @@ pub(super) fn task_of(row: &Row<'_>) -> rusqlite::Result<TaskRow> {
         owner: row.get(8)?,
         opened_ms: row.get(9)?,
         observes: row.get(10)?,
+        outcome: row.get(11)?,
     })
 }
 

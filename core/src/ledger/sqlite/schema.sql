@@ -10,8 +10,10 @@ CREATE TABLE names (
 CREATE TABLE tasks (
     no INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, caller INTEGER NOT NULL, name INTEGER NOT NULL,
     parent INTEGER NOT NULL, depth INTEGER NOT NULL, tags BLOB NOT NULL, attempts INTEGER NOT NULL,
-    owner INTEGER NOT NULL, opened_ms INTEGER NOT NULL, observes INTEGER NOT NULL);
+    owner INTEGER NOT NULL, opened_ms INTEGER NOT NULL, observes INTEGER NOT NULL,
+    outcome INTEGER NOT NULL);
 CREATE UNIQUE INDEX tasks_caller ON tasks (caller) WHERE caller <> 0;
+CREATE INDEX tasks_parent ON tasks (parent) WHERE parent <> 0;
 CREATE INDEX tasks_open ON tasks (owner) WHERE owner <> 0;
 CREATE TABLE budgets (no INTEGER PRIMARY KEY, scope BLOB NOT NULL, per TEXT);
 CREATE TABLE accounts (

@@ -18,7 +18,7 @@ use crate::{
     ledger::{
         chain::{self, Link, Proof},
         entry::{Entry, under_bytes},
-        store::{Account, Budget, Cache, CallRow, Filter, OwnerRow, State, TaskRow, Tx},
+        store::{Account, Budget, Cache, CallRow, Filter, OwnerRow, State, TaskRow, Tx, Which},
     },
     policy::{Amounts, Balance},
     value::{Id, Millis, Tags},
@@ -214,12 +214,12 @@ impl Tx for Session {
 
     fn put_task(&mut self, row: &TaskRow) -> Result<u32> {
         if row.no != 0 {
-            let sql = "UPDATE tasks SET attempts = ?, owner = ?, observes = ? WHERE no = ?";
-            self.run(sql, params![row.attempts, row.owner, row.observes, row.no])?;
+            let sql = "UPDATE tasks SET attempts = ?, owner = ?, observes = ?, outcome = ? WHERE no = ?";
+            self.run(sql, params![row.attempts, row.owner, row.observes, row.outcome, row.no])?;
             return Ok(row.no);
         }
         let sql = "INSERT INTO tasks (id, caller, name, parent, depth, tags, attempts, owner, opened_ms, \
-                   observes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+                   observes, outcome) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let id = row.id.as_ref().map(Id::bytes);
         let tags = tags_bytes(&row.tags);
         let (place, state) = ((row.parent, row.depth), (row.attempts, row.owner));
@@ -233,13 +233,24 @@ impl Tx for Session {
             state.0,
             state.1,
             row.opened_ms,
-            row.observes
+            row.observes,
+            row.outcome
         ];
         self.inserted(sql, params)
     }
 
-    fn tasks(&mut self, most: usize) -> Result<Vec<TaskRow>> {
-        self.every(&format!("SELECT {TASK} FROM tasks ORDER BY no DESC LIMIT ?"), [most as i64], task_of)
+    fn tasks(&mut self, which: Which, most: usize) -> Result<Vec<TaskRow>> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let bytes = |id: Id| Value::Blob(id.bytes().to_vec());
+        let (wanted, params) = match which {
+            Which::All => ("1", vec![]),
+            Which::Named(name) => ("name = ?", vec![name.into()]),
+            Which::Under(parent) => ("parent = ? AND parent <> 0", vec![parent.into()]),
+            Which::Between(from, to) => ("id BETWEEN ? AND ?", vec![bytes(from), bytes(to)]),
+        };
+        let sql = format!("SELECT {TASK} FROM tasks WHERE {wanted} ORDER BY no DESC LIMIT {most}");
+        let params = rusqlite::params_from_iter(params);
+        self.every(&sql, params, task_of)
     }
 
     fn tasks_of(&mut self, owner: u32) -> Result<Vec<TaskRow>> {

@@ -1,0 +1,29 @@
+//! What happened? Reports as pure folds over entries.
+//!
+//! A report adds up what entries say and prices nothing again: its totals are the balances the
+//! ledger keeps, cut up another way. What a call used is attributed once, so no cent stands in
+//! two rows.
+//!
+//! ```
+//! use outlay::{Ledger, Limit, Request, Usage, report::{By, ReportOptions}};
+//!
+//! let ledger = Ledger::in_memory();
+//! let task = ledger.task("refund", [Limit::usd("0.50")?])?;
+//! let call = task.reserve(&Request::model("gpt-4o").input_tokens(1_000).max_output_tokens(4_000))?;
+//! call.settle(&Usage::tokens(1_000, 500))?;
+//!
+//! let report = ledger.report(&ReportOptions::by(By::Model))?;
+//! assert_eq!(report.rows[0].key.as_deref(), Some("gpt-4o"));
+//! assert_eq!(report.totals.spent().to_string(), "0.0075 USD");
+//! # Ok::<(), outlay::Error>(())
+//! ```
+
+pub mod attribution;
+mod names;
+pub mod standing;
+pub mod summary;
+pub mod text;
+
+pub use attribution::{By, Figures, Report, ReportOptions, Row};
+pub use standing::{BudgetState, DoubtedCall, LimitState, Standing, TaskState};
+pub use summary::{AttemptLine, Loss, Summary};

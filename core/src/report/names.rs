@@ -1,0 +1,71 @@
+//! What is it called? Names of the dictionary and of tasks, looked up once per report.
+
+use std::collections::hash_map::Entry;
+
+use rustc_hash::FxHashMap;
+
+use crate::{
+    error::Result,
+    ledger::store::{TaskRow, Tx},
+    value::Id,
+};
+
+/// The word for a value that was forgotten.
+const ERASED: &str = "erased";
+
+type KeyAndValue = Option<(String, Option<String>)>;
+
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    names: FxHashMap<u32, KeyAndValue>,
+    tasks: FxHashMap<u32, Option<TaskRow>>,
+}
+
+impl Names {
+    fn name(&mut self, tx: &mut dyn Tx, no: u32) -> Result<&KeyAndValue> {
+        match self.names.entry(no) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(place) => Ok(place.insert(tx.name(no)?)),
+        }
+    }
+
+    fn row(&mut self, tx: &mut dyn Tx, no: u32) -> Result<Option<&TaskRow>> {
+        match self.tasks.entry(no) {
+            Entry::Occupied(known) => Ok(known.into_mut().as_ref()),
+            Entry::Vacant(place) => Ok(place.insert(tx.task(no)?).as_ref()),
+        }
+    }
+
+    /// The text of a dictionary id; nothing for 0.
+    pub fn text(&mut self, tx: &mut dyn Tx, no: u32) -> Result<Option<String>> {
+        if no == 0 {
+            return Ok(None);
+        }
+        let text = self.name(tx, no)?.as_ref().and_then(|(_, value)| value.clone());
+        Ok(Some(text.unwrap_or_else(|| ERASED.to_owned())))
+    }
+
+    /// Key and value of a tag; no value where it was erased.
+    pub fn pair(&mut self, tx: &mut dyn Tx, no: u32) -> Result<KeyAndValue> {
+        self.name(tx, no).cloned()
+    }
+
+    /// The id the caller gave a task, else its name; and its id in the ledger.
+    pub fn task(&mut self, tx: &mut dyn Tx, no: u32) -> Result<(Option<String>, Option<Id>)> {
+        let Some((caller, name, id)) = self.row(tx, no)?.map(|row| (row.caller, row.name, row.id)) else {
+            return Ok((None, None));
+        };
+        Ok((self.text(tx, if caller == 0 { name } else { caller })?, id))
+    }
+
+    /// The dictionary id of a task's value of this tag; 0 where it has none.
+    pub fn tag(&mut self, tx: &mut dyn Tx, task: u32, key: &str) -> Result<u32> {
+        let tags = self.row(tx, task)?.map(|row| row.tags.clone()).unwrap_or_default();
+        for no in tags {
+            if self.name(tx, no)?.as_ref().is_some_and(|(own, _)| own == key) {
+                return Ok(no);
+            }
+        }
+        Ok(0)
+    }
+}
