@@ -9,7 +9,7 @@ use super::{Count, Encoding, RUN_MAX_BYTES, Tally, cut, tally};
 
 /// Counts the tokens of a text that arrives in pieces.
 ///
-/// Keeps at most [`RUN_MAX_BYTES`] of text between two pushes, however long the stream.
+/// Keeps at most [`RUN_MAX_BYTES`] and an apostrophe between two pushes, however long the stream.
 ///
 /// # Example
 ///
@@ -45,12 +45,15 @@ impl Streamed {
     /// [`TEXT_MAX_BYTES`](super::TEXT_MAX_BYTES) is counted by its bytes beyond that.
     pub fn push(&mut self, delta: &str) {
         // One byte back: a cut before an apostrophe shows when the next character is there.
-        let joint = self.tail.len().saturating_sub(1);
+        let mut unseen = self.tail.len().saturating_sub(1).max(1);
         self.tail.push_str(delta);
-        if self.overlong && !self.leave_run() {
-            return;
+        if self.overlong {
+            if !self.leave_run() {
+                return;
+            }
+            unseen = 1;
         }
-        if let Some(cut) = cut::last(&self.tail, joint.max(1), self.tail.len()) {
+        if let Some(cut) = cut::last(&self.tail, unseen, self.tail.len()) {
             self.counted.add(tally(self.encoding, &self.tail[..cut]));
             self.tail.drain(..cut);
         }
@@ -125,7 +128,7 @@ mod tests {
             let (delta, after) = rest.split_at(rest.ceil_char_boundary(*sizes.next().unwrap()));
             streamed.push(delta);
             assert!(low <= streamed.lowest(), "the lowest count fell");
-            assert!(streamed.tail.len() <= RUN_MAX_BYTES);
+            assert!(streamed.tail.len() <= RUN_MAX_BYTES + 1);
             low = streamed.lowest();
             rest = after;
         }
@@ -152,6 +155,17 @@ mod tests {
                 assert_eq!(streamed(encoding, &text, &[size]).tokens(), whole, "pieces of {size}");
             }
         }
+    }
+
+    #[test]
+    fn the_run_after_an_overlong_run_is_measured_from_its_own_cut() {
+        let long = "é".repeat(RUN_MAX_BYTES);
+        let next = format!(" a b{}", "b".repeat(RUN_MAX_BYTES - 2));
+        let mut streamed = Streamed::new(Encoding::O200k);
+        streamed.push(&long);
+        streamed.push(&next[..4]);
+        streamed.push(&next[4..]);
+        assert_eq!(streamed.tokens(), count(Encoding::O200k, &[long, next].concat()));
     }
 
     #[test]
