@@ -20,10 +20,12 @@
 
 pub mod attribution;
 mod names;
+pub mod since;
 pub mod standing;
 pub mod summary;
 pub mod text;
 
 pub use attribution::{By, Figures, Report, ReportOptions, Row};
+pub use since::Since;
 pub use standing::{BudgetState, DoubtedCall, LimitState, Standing, TaskState};
 pub use summary::{AttemptLine, Loss, Summary};

@@ -6,12 +6,13 @@ use pyo3::{prelude::*, types::PyDict};
 use crate::{
     convert::{Money, Usage, count, limits},
     error::{guard, invalid, waiting},
+    report::Report,
     task::Task,
 };
 
 /// A ledger; `outlay.ledger` opens it once per process.
 #[pyclass(frozen, module = "outlay._native")]
-pub(crate) struct Ledger(outlay::Ledger);
+pub(crate) struct Ledger(pub(crate) outlay::Ledger);
 
 /// Opens a ledger, or gives the one that is open already.
 #[pyfunction]
@@ -136,6 +137,16 @@ impl Ledger {
     fn in_doubt(&self, py: Python<'_>, most: usize) -> PyResult<Vec<(String, Money)>> {
         let calls = waiting(py, true, || self.0.in_doubt(most))?;
         Ok(calls.into_iter().map(|call| (call.id.to_string(), Money(call.held))).collect())
+    }
+
+    /// Where the money went: by "task", "attempt", "agent", "model" or "tag:NAME".
+    #[pyo3(signature = (by="task", *, since=None))]
+    fn report(&self, py: Python<'_>, by: &str, since: Option<&str>) -> PyResult<Report> {
+        let read = || {
+            let since = since.map(str::parse).transpose()?;
+            self.0.report(&outlay::report::ReportOptions { by: by.parse()?, since })
+        };
+        waiting(py, true, read).map(Report)
     }
 
     /// Recomputes every balance from the entries; raises Corrupt if one differs.

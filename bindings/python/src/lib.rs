@@ -5,6 +5,7 @@ mod convert;
 mod error;
 mod exchange;
 mod ledger;
+mod report;
 mod task;
 
 use pyo3::prelude::*;
@@ -23,6 +24,8 @@ mod _native {
         Ledger, after_fork_in_child, after_fork_in_parent, before_fork, close_all, configure, error_codes,
         ledger, reset_options, run_command, unbound_policy, unmetered_policy, version,
     };
+    #[pymodule_export]
+    use super::report::{AttemptLine, Figures, Loss, Report, ReportRow, Summary};
     #[pymodule_export]
     use super::task::Task;
 }

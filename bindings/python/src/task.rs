@@ -8,6 +8,7 @@ use crate::{
     convert::{Money, count, decimal_text},
     error::{guard, invalid, raise, waiting},
     exchange::{Exchange, LARGE_BYTES},
+    report::Summary,
 };
 
 /// One attempt at a task; `outlay.Task` wraps it.
@@ -162,6 +163,16 @@ impl Task {
         let free = self.blocking || body.len() > LARGE_BYTES || wait_ms.unwrap_or(self.task.wait_ms()) > 0;
         let exchange = waiting(py, free, || self.task.exchange(api.parse()?, body.as_bytes(), &terms))?;
         Ok(Exchange { exchange, blocking: self.blocking })
+    }
+
+    /// The ledger it is recorded in.
+    fn ledger(&self) -> crate::ledger::Ledger {
+        crate::ledger::Ledger(self.task.ledger().clone())
+    }
+
+    /// What it spent, by attempt and model, and which part bought nothing.
+    fn summary(&self, py: Python<'_>) -> PyResult<Summary> {
+        waiting(py, self.blocking, || self.task.summary()).map(Summary)
     }
 
     /// How long a reserve of it waits for money that other calls hold, in milliseconds.

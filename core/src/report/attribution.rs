@@ -10,6 +10,7 @@ use rustc_hash::FxHashMap;
 
 use super::{
     names::Names,
+    since::Since,
     text::{Table, count},
 };
 use crate::{
@@ -96,7 +97,7 @@ pub struct ReportOptions {
     /// What its rows are.
     pub by: By,
     /// Only calls reserved from this time on, with all that became of them. All calls without it.
-    pub since: Option<Millis>,
+    pub since: Option<Since>,
 }
 
 impl ReportOptions {
@@ -107,7 +108,7 @@ impl ReportOptions {
 
     /// Only calls reserved from this time on.
     #[must_use]
-    pub const fn since(mut self, since: Millis) -> Self {
+    pub const fn since(mut self, since: Since) -> Self {
         self.since = Some(since);
         self
     }
@@ -435,6 +436,8 @@ impl Ledger {
     pub fn report(&self, options: &ReportOptions) -> Result<Report> {
         let ReportOptions { by, since } = options.clone();
         self.read(|tx| {
+            let now = tx.now()?;
+            let since = since.map(|since| since.at(now));
             let mut fold = Attribution::default();
             fold.read(tx, Filter { task: None, since })?;
             let (rows, totals) = grouped(tx, &fold.places, &by)?;
