@@ -102,7 +102,9 @@ impl<C: Connection> Journal<C> {
             self.lead();
         }
         loop {
-            match mem::replace(&mut *lock(&ticket.state), Turn::Waits) {
+            // Not in the match itself: its lock would be held while leading.
+            let turn = mem::replace(&mut *lock(&ticket.state), Turn::Waits);
+            match turn {
                 Turn::Waits => {}
                 Turn::Leads => {
                     self.lead();
