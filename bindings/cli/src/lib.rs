@@ -1,7 +1,98 @@
 //! The command line of outlay, as a library: each package's `outlay` command calls [`run`].
+//!
+//! A command opens the ledger as an owner of its own, which takes over what dead processes left
+//! open, and ends that owner before it returns. What it prints is made in full before the first
+//! byte goes out, so a reader that goes away early is no error.
 
-/// Runs a command; returns its exit code.
+mod arguments;
+mod commands;
+mod csv;
+mod json;
+mod place;
+mod tables;
+
+use std::io::{ErrorKind as Fault, Write};
+
+use clap::{Parser as _, error::ErrorKind as Usage};
+use outlay::{Error, ErrorKind, Family, report::text::shown};
+
+use arguments::Arguments;
+
+/// It did what was asked.
+pub const OK: i32 = 0;
+/// It did not: nothing was found, or the ledger says no.
+pub const FAILED: i32 = 1;
+/// The command is not understood.
+pub const MISUSED: i32 = 2;
+/// The ledger cannot be used.
+pub const STORE: i32 = 3;
+
+/// Runs a command, given without the name of the program; returns its exit code.
+///
+/// # Exit codes
+///
+/// 0: done. 1: nothing found, or refused. 2: the command is not understood. 3: the ledger cannot
+/// be used.
+///
+/// ```
+/// assert_eq!(outlay_cli::run(&["--version".to_owned()]), 0);
+/// assert_eq!(outlay_cli::run(&["speed".to_owned()]), 2);
+/// ```
 pub fn run(arguments: &[String]) -> i32 {
-    let _ = arguments;
-    2
+    run_into(arguments, &mut std::io::stdout().lock(), &mut std::io::stderr().lock())
+}
+
+/// The same with its output and its errors going elsewhere.
+///
+/// ```
+/// let (mut out, mut errors) = (Vec::new(), Vec::new());
+/// let store = ["--store", "sqlite:/nowhere/ledger.db", "tasks"].map(String::from);
+/// assert_eq!(outlay_cli::run_into(&store, &mut out, &mut errors), 1);
+/// assert!(String::from_utf8(errors).unwrap().starts_with("outlay: there is no ledger at"));
+/// ```
+pub fn run_into(arguments: &[String], out: &mut dyn Write, errors: &mut dyn Write) -> i32 {
+    let words = std::iter::once("outlay").chain(arguments.iter().map(String::as_str));
+    let (code, result) = match Arguments::try_parse_from(words) {
+        Ok(arguments) => match commands::run(&arguments) {
+            Ok(text) => (OK, out.write_all(text.as_bytes())),
+            Err(error) => (code_of(&error), tell(errors, &error)),
+        },
+        Err(error) => match error.kind() {
+            Usage::DisplayHelp | Usage::DisplayVersion => (OK, write!(out, "{error}")),
+            Usage::DisplayHelpOnMissingArgumentOrSubcommand => (MISUSED, write!(errors, "{error}")),
+            _ => (MISUSED, tell(errors, &misuse(&error))),
+        },
+    };
+    match result.and_then(|()| out.flush()) {
+        Ok(()) => code,
+        // Whoever read has seen enough, as `head` does.
+        Err(error) if error.kind() == Fault::BrokenPipe => code,
+        Err(error) => {
+            let message = format!("the output cannot be written: {error}");
+            let _ = tell(errors, &Error::new(ErrorKind::Unsupported, message));
+            FAILED
+        }
+    }
+}
+
+fn tell(errors: &mut dyn Write, error: &Error) -> std::io::Result<()> {
+    writeln!(errors, "outlay: {} ({})", shown(&error.to_string()), error.kind().code())
+}
+
+fn code_of(error: &Error) -> i32 {
+    match (error.kind(), error.family()) {
+        (ErrorKind::InvalidInput, _) => MISUSED,
+        (ErrorKind::Unsupported, _) | (_, Family::Fault) => STORE,
+        _ => FAILED,
+    }
+}
+
+/// What the parser found wrong, in one line.
+fn misuse(error: &clap::Error) -> Error {
+    let text = error.to_string();
+    let first = text.split("\n\n").next().unwrap_or_default();
+    let lines: Vec<&str> = first.lines().map(str::trim).collect();
+    let said = lines.join(" ");
+    let said = said.strip_prefix("error: ").unwrap_or(&said);
+    Error::new(ErrorKind::InvalidInput, format!("{said}; see `outlay --help`"))
 }

@@ -77,11 +77,7 @@ pub fn configure(config: Config) {
 /// * `StoreUnavailable`, `Corrupt`, `Unsupported`: the file cannot be used.
 pub fn ledger(store: Option<&str>) -> Result<Ledger> {
     let config = config()?;
-    let url = match store {
-        Some(url) => url.to_owned(),
-        None => default_store(&config)?,
-    };
-    let name = Ledger::canonical(&url)?;
+    let name = store_name(store)?;
     let mut open = open_ledgers();
     if let Some(ledger) = open.ledgers.get(&name) {
         return Ok(ledger.clone());
@@ -92,6 +88,25 @@ pub fn ledger(store: Option<&str>) -> Result<Ledger> {
     let ledger = Ledger::open(&name, config)?;
     open.ledgers.insert(name, ledger.clone());
     Ok(ledger)
+}
+
+/// The one name of the store that [`ledger`] would open, which need not exist.
+///
+/// # Errors
+///
+/// `InvalidInput`, `Unsupported`: a store that cannot be.
+///
+/// ```
+/// use outlay::run::process::store_name;
+///
+/// assert_eq!(store_name(Some("memory:tests"))?, "memory:tests");
+/// # Ok::<(), outlay::Error>(())
+/// ```
+pub fn store_name(store: Option<&str>) -> Result<String> {
+    match store {
+        Some(url) => Ledger::canonical(url),
+        None => Ledger::canonical(&default_store(&*config()?)?),
+    }
 }
 
 fn default_store(config: &Config) -> Result<String> {

@@ -1,0 +1,153 @@
+//! What can be asked? The commands, their options and their help.
+
+use clap::{Args, Parser, Subcommand};
+use outlay::report::{By, Since};
+
+/// What AI agents spent: which task, which attempt, whose, and what bought nothing.
+#[derive(Debug, Parser)]
+#[command(
+    name = "outlay",
+    version,
+    arg_required_else_help = true,
+    after_help = "\
+Amounts are exact and in USD, times are in UTC.
+Exit codes: 0 done, 1 nothing found or refused, 2 not understood, 3 the ledger cannot be used.
+
+Examples:
+  outlay tasks
+  outlay show refund-4711
+  outlay report --by agent --since 7d
+  outlay --store sqlite:ledger.db report --by tag:tenant --csv > tenants.csv"
+)]
+pub(crate) struct Arguments {
+    #[arg(
+        long,
+        global = true,
+        value_name = "STORE",
+        help = "\
+The ledger, as sqlite:PATH [default: the configured one, $OUTLAY_STORE, or the user's own]"
+    )]
+    pub store: Option<String>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List tasks, the newest first
+    #[command(after_help = "Examples:\n  outlay tasks\n  outlay tasks --most 500 --json")]
+    Tasks(Tasks),
+    /// Show one task: attempts, models, limits, and what bought nothing
+    #[command(after_help = "Examples:\n  outlay show refund-4711\n  outlay show 019a2b --json")]
+    Show(Show),
+    /// Add up where the money went
+    #[command(after_help = "\
+Examples:
+  outlay report
+  outlay report --by model --since 24h
+  outlay report --by tag:tenant --since 2026-11-01 --csv > november.csv")]
+    Report(Report),
+    /// End calls whose outcome nobody knows; without ID, list them
+    #[command(after_help = "\
+Until it is resolved, such a call counts as spent at its worst case. The provider's dashboard says
+what it used.
+
+Examples:
+  outlay resolve
+  outlay resolve 019a2b3c-0000-7000-8000-000000000001 --void
+  outlay resolve 019a2b3c-0000-7000-8000-000000000001 --settle 1000,500 --by maria
+  outlay resolve 019a2b3c-0000-7000-8000-000000000001 \\
+      --settle-json '{\"input_tokens\": 1000, \"cache_read_tokens\": 800, \"output_tokens\": 500}'")]
+    Resolve(Resolve),
+    /// List shared budgets with what is left of them
+    #[command(after_help = "Examples:\n  outlay budgets\n  outlay budgets --json")]
+    Budgets(Json),
+    /// Erase the value of a tag for ever; the amounts stay
+    #[command(after_help = "\
+Entries keep the number of the value; reports say `erased`. It cannot be undone.
+
+Examples:
+  outlay forget user=maria@example.com --yes
+  outlay forget task=refund-4711 --yes")]
+    Forget(Forget),
+    /// Recompute every balance from the entries and compare
+    #[command(after_help = "Example:\n  outlay check && echo sound")]
+    Check(Json),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Json {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Tasks {
+    /// How many
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub most: u32,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// The id its caller gave it, its id in the ledger or the beginning of that, or its name
+    pub task: String,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// What the rows are: task, attempt, agent, model or tag:NAME
+    #[arg(long, default_value = "task")]
+    pub by: By,
+    /// Only calls from then on: 7d, 24h, 30m, a date or a time
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Since>,
+    #[command(flatten)]
+    pub json: Json,
+    /// Print CSV, without the totals
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Resolve {
+    /// The call
+    #[arg(requires = "ending")]
+    pub id: Option<String>,
+    #[command(flatten)]
+    pub ending: Ending,
+    /// Who says so [default: the user's name]
+    #[arg(long, value_name = "NAME", requires = "id")]
+    pub by: Option<String>,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+#[derive(Debug, Args)]
+#[group(id = "ending", multiple = false, requires = "id")]
+pub(crate) struct Ending {
+    /// It was billed: this many tokens of input and output
+    #[arg(long, value_name = "INPUT,OUTPUT")]
+    pub settle: Option<String>,
+    /// It was billed: this usage, as JSON
+    #[arg(long, value_name = "JSON")]
+    pub settle_json: Option<String>,
+    /// It was not billed
+    #[arg(long)]
+    pub void: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Forget {
+    /// The tag
+    #[arg(value_name = "KEY=VALUE")]
+    pub tag: String,
+    /// Do it; without this nothing is erased
+    #[arg(long)]
+    pub yes: bool,
+}

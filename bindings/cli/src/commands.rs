@@ -1,0 +1,187 @@
+//! What does each command do? Asks the core, and gives the text to print.
+
+use outlay::{
+    Error, ErrorKind, Result, Usage,
+    report::{ReportOptions, text::shown},
+};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    arguments::{Arguments, Command, Ending, Forget, Json, Report, Resolve, Show, Tasks},
+    csv, json,
+    place::Opened,
+    tables,
+};
+
+/// The most calls in doubt that are listed.
+const LISTED_MAX: usize = 10_000;
+
+pub(crate) fn run(arguments: &Arguments) -> Result<String> {
+    let open = || Opened::new(arguments.store.as_deref());
+    match &arguments.command {
+        Command::Tasks(asked) => tasks(&open()?, asked),
+        Command::Show(asked) => show(&open()?, asked),
+        Command::Report(asked) => report(&open()?, asked),
+        Command::Resolve(asked) => match &asked.id {
+            None => in_doubt(&open()?, &asked.json),
+            Some(id) => {
+                let usage = usage_of(&asked.ending)?;
+                resolve(&open()?, id, usage, asked)
+            }
+        },
+        Command::Budgets(asked) => budgets(&open()?, asked),
+        Command::Forget(asked) => {
+            let (key, value) = tag_of(asked)?;
+            open()?.forget(key, value)?;
+            Ok(format!("{} is forgotten\n", shown(&asked.tag)))
+        }
+        Command::Check(asked) => {
+            open()?.check_balances()?;
+            let said = "every balance is the sum of its entries\n".to_owned();
+            Ok(if asked.json { json::printed(&json!({ "sound": true })) } else { said })
+        }
+    }
+}
+
+fn tasks(ledger: &Opened, asked: &Tasks) -> Result<String> {
+    let most = asked.most as usize;
+    let mut tasks = ledger.tasks(most.saturating_add(1))?;
+    let more = tasks.len() > most;
+    tasks.truncate(most);
+    if asked.json.json {
+        return Ok(json::printed(&tasks.iter().map(json::task).collect()));
+    }
+    if tasks.is_empty() && !more {
+        return Ok("there are no tasks\n".to_owned());
+    }
+    let rest = if more { "there are older ones; see `--most`\n" } else { "" };
+    Ok(format!("{}\n{rest}", tables::tasks(&tasks)))
+}
+
+fn show(ledger: &Opened, asked: &Show) -> Result<String> {
+    let state = ledger.find_task(&asked.task)?;
+    let summary = ledger.summary(&state.id)?;
+    if asked.json.json {
+        return Ok(json::printed(&json::summary(&state, &summary)));
+    }
+    let pair = |(key, value): &(String, Option<String>)| {
+        format!("{}={}", shown(key), shown(value.as_deref().unwrap_or("erased")))
+    };
+    let tags: Vec<String> = state.tags.iter().map(pair).collect();
+    let mut parts = vec![summary.to_string()];
+    if !state.limits.is_empty() {
+        parts.push(tables::limits(&state.limits));
+    }
+    if !tags.is_empty() {
+        parts.push(format!("tags: {}", tags.join(" ")));
+    }
+    if state.observes {
+        parts.push("it only observes: nothing is denied".to_owned());
+    }
+    Ok(parts.join("\n\n") + "\n")
+}
+
+fn report(ledger: &Opened, asked: &Report) -> Result<String> {
+    let options = ReportOptions { by: asked.by.clone(), since: asked.since };
+    let report = ledger.report(&options)?;
+    if asked.json.json {
+        return Ok(json::printed(&json::report(&report)));
+    }
+    if asked.csv {
+        let rows: Vec<_> = report.rows.iter().map(json::row).collect();
+        return Ok(csv::sheet(&rows, &json::ROW));
+    }
+    Ok(format!("{report}\n"))
+}
+
+fn budgets(ledger: &Opened, asked: &Json) -> Result<String> {
+    let budgets = ledger.budgets()?;
+    if asked.json {
+        return Ok(json::printed(&budgets.iter().map(json::budget).collect()));
+    }
+    if budgets.is_empty() {
+        return Ok("there are no shared budgets\n".to_owned());
+    }
+    Ok(format!("{}\n", tables::budgets(&budgets)))
+}
+
+fn in_doubt(ledger: &Opened, asked: &Json) -> Result<String> {
+    let calls = ledger.doubted_calls(LISTED_MAX)?;
+    if asked.json {
+        return Ok(json::printed(&calls.iter().map(json::doubted).collect()));
+    }
+    if calls.is_empty() {
+        return Ok("no call is in doubt\n".to_owned());
+    }
+    Ok(format!("{}\n", tables::doubted(&calls)))
+}
+
+fn resolve(ledger: &Opened, id: &str, usage: Option<Usage>, asked: &Resolve) -> Result<String> {
+    let own = || ["USER", "USERNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    let by = asked.by.clone().or_else(own).filter(|name| !name.is_empty());
+    let spent = ledger.resolve(id.parse()?, usage, by.as_deref().unwrap_or("command line"))?;
+    let state = if usage.is_some() { "settled" } else { "voided" };
+    if asked.json.json {
+        let said = json!({ "id": id, "state": state, "spent_usd": spent.decimal() });
+        return Ok(json::printed(&said));
+    }
+    let at = if usage.is_some() { format!(" at {spent}") } else { String::new() };
+    Ok(format!("call {id} is {state}{at}\n"))
+}
+
+/// What was billed; nothing when it was not.
+fn usage_of(ending: &Ending) -> Result<Option<Usage>> {
+    let usage = match (&ending.settle, &ending.settle_json) {
+        (Some(counts), _) => counted(counts)?,
+        (None, Some(text)) => read_usage(text)?,
+        (None, None) => return Ok(None),
+    };
+    usage.check()?;
+    Ok(Some(usage))
+}
+
+fn counted(text: &str) -> Result<Usage> {
+    let wrong = || invalid(format!("`{text}` is not INPUT,OUTPUT, as in `1000,500`"));
+    let (input, output) = text.split_once(',').ok_or_else(wrong)?;
+    let count = |digits: &str| digits.trim().parse::<u64>().map_err(|_| wrong());
+    Ok(Usage::tokens(count(input)?, count(output)?))
+}
+
+fn read_usage(text: &str) -> Result<Usage> {
+    let counts: Map<String, Value> = serde_json::from_str(text)
+        .map_err(|error| invalid(format!("the usage is no JSON object: {error}")))?;
+    let mut usage = Usage::default();
+    for (name, value) in &counts {
+        let place = match name.as_str() {
+            "input_tokens" => &mut usage.input_tokens,
+            "cache_read_tokens" => &mut usage.cache_read_tokens,
+            "cache_write_tokens" => &mut usage.cache_write_tokens,
+            "cache_write_1h_tokens" => &mut usage.cache_write_1h_tokens,
+            "input_audio_tokens" => &mut usage.input_audio_tokens,
+            "input_image_tokens" => &mut usage.input_image_tokens,
+            "output_tokens" => &mut usage.output_tokens,
+            "reasoning_tokens" => &mut usage.reasoning_tokens,
+            "output_audio_tokens" => &mut usage.output_audio_tokens,
+            "output_image_tokens" => &mut usage.output_image_tokens,
+            "web_searches" => &mut usage.web_searches,
+            _ => return Err(invalid(format!("`{name}` is no count of a usage"))),
+        };
+        let wrong = || invalid(format!("`{name}` is `{value}`, not a whole number"));
+        *place = value.as_u64().ok_or_else(wrong)?;
+    }
+    Ok(usage)
+}
+
+fn tag_of(asked: &Forget) -> Result<(&str, &str)> {
+    let tag = asked.tag.as_str();
+    let pair = tag.split_once('=').filter(|(key, value)| !key.is_empty() && !value.is_empty());
+    let pair = pair.ok_or_else(|| invalid(format!("`{tag}` is not KEY=VALUE")))?;
+    if !asked.yes {
+        return Err(invalid(format!("forgetting `{tag}` cannot be undone; say `--yes`")));
+    }
+    Ok(pair)
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(ErrorKind::InvalidInput, message)
+}

@@ -1,0 +1,199 @@
+//! How does a program read it? Amounts of money are texts, exact to the nano-USD.
+
+use outlay::{
+    Balance, Id, Millis, Money, Unit, Window,
+    policy::limit::show_time,
+    report::{BudgetState, DoubtedCall, Figures, LimitState, Report, Row, Summary, TaskState},
+};
+use serde_json::{Map, Value, json};
+
+pub(crate) type Object = Map<String, Value>;
+
+/// The keys of a row of a report, in their order.
+pub(crate) const ROW: [&str; 20] = [
+    "key",
+    "task_id",
+    "attempt",
+    "calls",
+    "tool_calls",
+    "input_tokens",
+    "cache_read_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "spent_usd",
+    "settled_usd",
+    "in_doubt_usd",
+    "pending_usd",
+    "estimated_usd",
+    "estimated_calls",
+    "overrun_usd",
+    "overrun_calls",
+    "unpriced_calls",
+    "voided_calls",
+    "share_per_mille",
+];
+
+/// A value as indented JSON with a newline at its end.
+pub(crate) fn printed(value: &Value) -> String {
+    format!("{value:#}\n")
+}
+
+fn usd(money: Money) -> Value {
+    money.decimal().into()
+}
+
+fn id(id: Option<Id>) -> Value {
+    id.map(|id| id.to_string()).into()
+}
+
+fn time(at: Option<Millis>) -> Value {
+    at.map(show_time).into()
+}
+
+fn object(value: Value) -> Object {
+    match value {
+        Value::Object(object) => object,
+        _ => Object::new(),
+    }
+}
+
+fn figures(figures: &Figures) -> Object {
+    object(json!({
+        "calls": figures.calls(),
+        "tool_calls": figures.tool_calls(),
+        "input_tokens": figures.usage.input_tokens,
+        "cache_read_tokens": figures.usage.cache_read_tokens,
+        "output_tokens": figures.usage.output_tokens,
+        "reasoning_tokens": figures.usage.reasoning_tokens,
+        "spent_usd": usd(figures.spent()),
+        "settled_usd": usd(figures.settled()),
+        "in_doubt_usd": usd(figures.in_doubt()),
+        "pending_usd": usd(figures.pending()),
+        "estimated_usd": usd(figures.estimated),
+        "estimated_calls": figures.estimated_calls,
+        "overrun_usd": usd(figures.overrun),
+        "overrun_calls": figures.overrun_calls,
+        "unpriced_calls": figures.unpriced_calls,
+        "voided_calls": figures.voided_calls,
+    }))
+}
+
+/// One row of a report, under the keys of [`ROW`].
+pub(crate) fn row(row: &Row) -> Object {
+    let mut object = object(json!({ "key": row.key, "task_id": id(row.task), "attempt": row.attempt }));
+    object.extend(figures(&row.figures));
+    object.insert("share_per_mille".to_owned(), row.share_per_mille.into());
+    object
+}
+
+pub(crate) fn report(report: &Report) -> Value {
+    json!({
+        "by": report.by.to_string(),
+        "since": time(report.since),
+        "rows": report.rows.iter().map(row).collect::<Vec<_>>(),
+        "totals": figures(&report.totals),
+        "dropped_entries": report.dropped_entries,
+    })
+}
+
+fn balance(balance: &Balance) -> Object {
+    object(json!({
+        "spent_usd": Money::from_nanos(balance.spent(Unit::Usd)).decimal(),
+        "settled_usd": usd(balance.settled.usd()),
+        "in_doubt_usd": usd(balance.in_doubt.usd()),
+        "pending_usd": usd(balance.pending.usd()),
+    }))
+}
+
+fn amount(unit: Unit, amount: i64) -> Value {
+    if unit == Unit::Usd { usd(Money::from_nanos(amount)) } else { amount.into() }
+}
+
+fn window(window: &Window) -> Object {
+    object(json!({ "window": window.to_string(), "time_zone": window.zone() }))
+}
+
+fn limit(limit: &LimitState) -> Value {
+    let mut object = object(json!({
+        "unit": limit.unit.name(),
+        "limit": amount(limit.unit, limit.amount),
+        "hard": limit.hard,
+        "spent": amount(limit.unit, limit.spent),
+        "pending": amount(limit.unit, limit.pending),
+        "available": amount(limit.unit, limit.available),
+        "resets_at": time(limit.resets_at),
+    }));
+    object.extend(window(&limit.window));
+    object.into()
+}
+
+fn limits(limits: &[LimitState]) -> Value {
+    limits.iter().map(limit).collect()
+}
+
+pub(crate) fn task(task: &TaskState) -> Value {
+    let tags: Object = task.tags.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect();
+    let mut object = object(json!({
+        "id": task.id.to_string(),
+        "caller_id": task.caller_id,
+        "name": task.name,
+        "state": task.standing.name(),
+        "attempts": task.attempts,
+        "tags": tags,
+        "parent_id": id(task.parent),
+        "opened_at": time(Some(task.opened_at)),
+        "observes": task.observes,
+    }));
+    object.extend(balance(&task.balance));
+    object.insert("limits".to_owned(), limits(&task.limits));
+    object.into()
+}
+
+/// A task with all that is known of it.
+pub(crate) fn summary(state: &TaskState, summary: &Summary) -> Value {
+    let mut object = object(task(state));
+    let attempt = |line: &outlay::report::AttemptLine| {
+        let mut attempt = Object::new();
+        attempt.insert("number".to_owned(), line.number.into());
+        attempt.insert("state".to_owned(), line.standing.name().into());
+        attempt.insert("reason".to_owned(), line.reason.clone().into());
+        attempt.extend(figures(&line.figures));
+        Value::from(attempt)
+    };
+    let loss = |loss: &outlay::report::Loss| {
+        let spent = usd(loss.usd);
+        json!({ "what": loss.what, "spent_usd": spent, "calls": loss.calls })
+    };
+    let model = |line: &Row| {
+        let mut model = row(line);
+        model.retain(|key, _| key != "task_id" && key != "attempt");
+        Value::from(model)
+    };
+    object.insert("available_usd".to_owned(), summary.available.map(Money::decimal).into());
+    // The number of attempts gives way to what is known of each.
+    object.insert("attempts".to_owned(), summary.attempts.iter().map(attempt).collect());
+    object.insert("by_model".to_owned(), summary.by_model.iter().map(model).collect());
+    object.insert("bought_nothing".to_owned(), summary.bought_nothing.iter().map(loss).collect());
+    object.insert("totals".to_owned(), figures(&summary.figures).into());
+    object.into()
+}
+
+pub(crate) fn budget(budget: &BudgetState) -> Value {
+    let mut object = object(json!({ "name": budget.name, "per": budget.per, "value": budget.value }));
+    object.extend(window(&budget.window));
+    object.extend(balance(&budget.balance));
+    object.insert("limits".to_owned(), limits(&budget.limits));
+    object.into()
+}
+
+pub(crate) fn doubted(call: &DoubtedCall) -> Value {
+    json!({
+        "id": call.id.to_string(),
+        "reserved_at": time(Some(call.reserved_at)),
+        "held_usd": usd(call.held),
+        "model": call.model,
+        "task": call.task,
+        "task_id": id(call.task_id),
+        "attempt": call.attempt,
+    })
+}

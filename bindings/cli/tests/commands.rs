@@ -1,0 +1,395 @@
+//! Each command against a real ledger in a file.
+
+use std::{io, sync::Arc};
+
+use outlay::{
+    Attempt, BudgetOptions, Clock, Config, Ledger, Limit, ManualClock, Request, TaskOptions, Unit, Usage,
+    Window,
+};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// 2100-01-01T12:00:00Z: later than any machine's clock, so that the ledger's time stands still.
+const NOON: i64 = 4_102_488_000_000;
+const DAY: i64 = 86_400_000;
+
+/// A ledger with two tenants, a failed attempt and a call in doubt.
+struct Sample {
+    _folder: TempDir,
+    store: String,
+    ledger: Ledger,
+    clock: ManualClock,
+}
+
+/// What a command printed, and its exit code.
+struct Printed {
+    code: i32,
+    out: String,
+    errors: String,
+}
+
+fn sample() -> Sample {
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite:{}", folder.path().join("ledger.db").display());
+    let clock = ManualClock::at(NOON);
+    let config = Arc::new(Config::default());
+    let ledger = Ledger::open_with_clock(&store, config, Clock::Manual(clock.clone())).unwrap();
+    let day = Limit::usd("50").unwrap().per(Window::parse("day", None).unwrap());
+    ledger.set_budget(&BudgetOptions::new().tag("tenant", "acme").unwrap().limit(day)).unwrap();
+
+    let options = || {
+        let refund = TaskOptions::new("refund").id("refund-4711").tag("tenant", "acme").unwrap();
+        refund.limit(Limit::usd("0.5").unwrap()).limit(Limit::new(Unit::ToolCalls, 50).unwrap())
+    };
+    let gpt = Request::model("gpt-4o").input_tokens(1_000).max_output_tokens(500);
+    let first = ledger.open_task(options()).unwrap();
+    first.reserve(&gpt).unwrap().settle(&Usage::tokens(1_000, 500)).unwrap(); // 0.0075 USD
+    first.end(Attempt::Failed, Some("no JSON")).unwrap();
+    let second = ledger.open_task(options()).unwrap();
+    second.reserve(&gpt).unwrap().settle(&Usage::tokens(1_000, 0)).unwrap(); // 0.0025 USD
+    second.tool_call("search").unwrap();
+    second.end(Attempt::Succeeded, None).unwrap();
+    let payout =
+        ledger.open_task(TaskOptions::new("payout").tag("tenant", "=cmd|'calc'!A1").unwrap()).unwrap();
+    let mini = Request::model("gpt-4o-mini").input_tokens(1_000).max_output_tokens(1_000);
+    payout.reserve(&mini).unwrap().doubt().unwrap(); // 0.00075 USD
+    payout.end(Attempt::Succeeded, None).unwrap();
+    Sample { _folder: folder, store, ledger, clock }
+}
+
+fn outlay(words: &[&str]) -> Printed {
+    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    let (mut out, mut errors) = (Vec::new(), Vec::new());
+    let code = outlay_cli::run_into(&words, &mut out, &mut errors);
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Printed { code, out: text(out), errors: text(errors) }
+}
+
+impl Sample {
+    fn outlay(&self, words: &[&str]) -> Printed {
+        outlay(&[&["--store", &self.store], words].concat())
+    }
+
+    fn printed(&self, words: &[&str]) -> String {
+        let printed = self.outlay(words);
+        assert_eq!((printed.code, printed.errors.as_str()), (0, ""), "{words:?}");
+        printed.out
+    }
+
+    fn json(&self, words: &[&str]) -> Value {
+        serde_json::from_str(&self.printed(&[words, &["--json"]].concat())).unwrap()
+    }
+
+    fn doubted(&self) -> String {
+        self.ledger.in_doubt(1).unwrap()[0].id.to_string()
+    }
+
+    /// One line on the standard error, and nothing else.
+    fn refused(&self, words: &[&str], code: i32, message: &str) {
+        let printed = self.outlay(words);
+        assert_eq!((printed.code, printed.out.as_str()), (code, ""), "{words:?}: {}", printed.errors);
+        assert!(printed.errors.contains(message), "{words:?}: {}", printed.errors);
+        assert!(printed.errors.starts_with("outlay: ") && printed.errors.lines().count() == 1);
+        assert!(printed.errors.ends_with(")\n"));
+    }
+}
+
+/// The lines of a table without what lines them up.
+fn cells(table: &str) -> Vec<String> {
+    table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+}
+
+#[test]
+fn tasks_are_listed_with_the_newest_first() {
+    let sample = sample();
+    let id = sample.ledger.find_task("payout").unwrap().id;
+    let expected = [
+        "task id state opened attempts spent pending in doubt limit".to_owned(),
+        format!("payout {id} succeeded 2100-01-01T12:00:00Z 1 0.00075 0.00 0.00075 -"),
+        "refund refund-4711 succeeded 2100-01-01T12:00:00Z 2 0.01 0.00 0.00 0.50".to_owned(),
+    ];
+    assert_eq!(cells(&sample.printed(&["tasks"])), expected);
+    assert!(sample.printed(&["tasks", "--most", "1"]).ends_with("see `--most`\n"));
+    let tasks = sample.json(&["tasks"]);
+    assert_eq!(tasks[0]["id"], id.to_string());
+    assert_eq!(tasks[0]["tags"]["tenant"], "=cmd|'calc'!A1");
+    assert_eq!(tasks[1]["caller_id"], "refund-4711");
+    assert_eq!((&tasks[1]["spent_usd"], &tasks[1]["attempts"]), (&"0.01".into(), &2.into()));
+    assert_eq!(tasks[1]["limits"][0]["available"], "0.49");
+    assert_eq!(tasks[1]["limits"][1]["available"], 49);
+}
+
+#[test]
+fn a_task_is_shown_with_what_bought_nothing() {
+    let sample = sample();
+    let text = sample.printed(&["show", "refund"]);
+    let expected = "\
+task refund (refund-4711): succeeded
+0.01 USD spent, 0.00 USD pending, 0.00 USD in doubt, 0.49 USD available
+
+attempt               reason    calls   tool calls    spent
+1         failed      no JSON       1            0   0.0075
+2         succeeded                 1            1   0.0025
+
+model    calls   input   cached   output   reasoning   spent
+gpt-4o       2   2,000        0      500           0    0.01
+
+bought nothing    calls    spent
+failed attempts       1   0.0075
+
+limit               window   resets   amount   spent   pending   available
+usd          hard   life     -          0.50    0.01      0.00        0.49
+tool calls   hard   life     -            50       1         0          49
+
+tags: tenant=acme
+";
+    assert_eq!(text, expected);
+    let task = sample.json(&["show", "refund-4711"]);
+    assert_eq!(task["attempts"][0]["state"], "failed");
+    assert_eq!(task["bought_nothing"][0]["spent_usd"], "0.0075");
+    assert_eq!(task["available_usd"], "0.49");
+    assert_eq!(task["by_model"][0]["output_tokens"], 500);
+}
+
+#[test]
+fn a_task_is_found_by_the_beginning_of_its_id_only_if_no_other_begins_so() {
+    let sample = sample();
+    let id = sample.ledger.find_task("refund").unwrap().id.to_string();
+    assert_eq!(sample.json(&["show", &id])["caller_id"], "refund-4711");
+    // The first digits are the time of opening, the same for both.
+    sample.refused(&["show", &id[..8]], 1, "means several tasks: `");
+    sample.refused(&["show", &id[..5]], 1, "(not_found)");
+    sample.refused(&["show", "nothing"], 1, "task `nothing` is not in the ledger (not_found)");
+}
+
+#[test]
+fn a_report_adds_up_by_tag_and_time() {
+    let sample = sample();
+    let expected = [
+        "model calls tool calls input cached output reasoning spent in doubt pending share",
+        "gpt-4o 2 0 2,000 0 500 0 0.01 0.00 0.00 93.0 %",
+        "gpt-4o-mini 1 0 0 0 0 0 0.00075 0.00075 0.00 7.0 %",
+        "(none) 0 1 0 0 0 0 0.00 0.00 0.00 0.0 %",
+        "total 3 1 2,000 0 500 0 0.01075 0.00075 0.00 100.0 %",
+    ];
+    assert_eq!(cells(&sample.printed(&["report", "--by", "model"])), expected);
+    let report = sample.json(&["report", "--by", "tag:tenant"]);
+    assert_eq!(report["rows"][0]["key"], "acme");
+    assert_eq!(report["totals"]["spent_usd"], "0.01075");
+    assert_eq!(sample.json(&["report", "--by", "attempt"])["rows"][0]["attempt"], 1);
+
+    sample.clock.advance(2 * DAY);
+    let late = sample.ledger.task("late", []).unwrap();
+    late.tool_call("search").unwrap();
+    for since in ["24h", "1d", "2100-01-02", "2100-01-02T00:00:00Z"] {
+        let report = sample.json(&["report", "--since", since]);
+        assert_eq!(report["rows"].as_array().unwrap().len(), 1, "{since}");
+        assert_eq!(report["rows"][0]["key"], "late");
+    }
+    assert_eq!(sample.json(&["report", "--since", "7d"])["rows"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn a_report_as_csv_can_be_read_and_runs_nothing() {
+    let sample = sample();
+    let text = sample.printed(&["report", "--by", "tag:tenant", "--csv"]);
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let keys: Vec<String> = reader.headers().unwrap().iter().map(ToOwned::to_owned).collect();
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    let cell = |row: usize, key: &str| &rows[row][keys.iter().position(|own| own == key).unwrap()];
+    assert_eq!((cell(0, "key"), cell(0, "spent_usd"), cell(0, "share_per_mille")), ("acme", "0.01", "930"));
+    assert_eq!((cell(1, "key"), cell(1, "in_doubt_usd")), ("'=cmd|'calc'!A1", "0.00075"));
+}
+
+#[test]
+fn what_is_in_doubt_is_listed_and_ended() {
+    let sample = sample();
+    let id = sample.doubted();
+    let text = sample.printed(&["resolve"]);
+    let line = format!("{id}   2100-01-01T12:00:00Z   payout   1         gpt-4o-mini   0.00075");
+    assert_eq!(text.lines().nth(1), Some(line.as_str()));
+    assert_eq!(sample.json(&["resolve"])[0]["model"], "gpt-4o-mini");
+
+    let settled = sample.printed(&["resolve", &id, "--settle", "1000,500", "--by", "maria"]);
+    assert_eq!(settled, format!("call {id} is settled at 0.00045 USD\n"));
+    assert_eq!(sample.printed(&["resolve"]), "no call is in doubt\n");
+    assert_eq!(sample.json(&["report"])["totals"]["settled_usd"], "0.01045");
+    // The same again is the same; another word is a conflict.
+    let usage = r#"{"input_tokens": 1000, "output_tokens": 500}"#;
+    assert_eq!(sample.json(&["resolve", &id, "--settle-json", usage])["spent_usd"], "0.00045");
+    sample.refused(&["resolve", &id, "--void"], 1, "(conflict)");
+}
+
+#[test]
+fn what_was_not_billed_is_voided() {
+    let sample = sample();
+    let id = sample.doubted();
+    assert_eq!(sample.printed(&["resolve", &id, "--void"]), format!("call {id} is voided\n"));
+    assert_eq!(sample.json(&["report"])["totals"]["in_doubt_usd"], "0.00");
+}
+
+#[test]
+fn an_open_call_of_a_running_process_is_nobody_elses() {
+    let sample = sample();
+    let task = sample.ledger.task("running", []).unwrap();
+    let call = task.reserve(&Request::model("gpt-4o").input_tokens(1).max_output_tokens(1)).unwrap();
+    sample.refused(&["resolve", &call.id().to_string(), "--void"], 1, "open in a running process");
+    assert_eq!(sample.json(&["show", "running"])["state"], "running");
+    call.void().unwrap();
+}
+
+#[test]
+fn budgets_are_listed_with_what_is_left() {
+    let sample = sample();
+    let expected = "\
+budget        limit          window    resets                 amount   spent   pending   available
+tenant=acme   usd     hard   day UTC   2100-01-02T00:00:00Z    50.00    0.01      0.00       49.99
+";
+    assert_eq!(sample.printed(&["budgets"]), expected);
+    let budgets = sample.json(&["budgets"]);
+    assert_eq!((&budgets[0]["name"], &budgets[0]["window"]), (&"tenant=acme".into(), &"day".into()));
+    assert_eq!(budgets[0]["limits"][0]["limit"], "50.00");
+}
+
+#[test]
+fn a_forgotten_value_is_gone_and_its_amounts_stay() {
+    let sample = sample();
+    let tag = "tenant==cmd|'calc'!A1";
+    sample.refused(&["forget", tag], 2, "cannot be undone; say `--yes` (invalid_input)");
+    sample.refused(&["forget", "tenant", "--yes"], 2, "is not KEY=VALUE");
+    sample.refused(&["forget", "tenant=acme", "--yes"], 1, "(conflict)");
+    sample.printed(&["forget", tag, "--yes"]);
+    sample.refused(&["forget", tag, "--yes"], 1, "(not_found)");
+    let report = sample.json(&["report", "--by", "tag:tenant"]);
+    assert_eq!(
+        (&report["rows"][1]["key"], &report["rows"][1]["spent_usd"]),
+        (&"erased".into(), &"0.00075".into())
+    );
+    assert!(sample.printed(&["show", "payout"]).contains("tags: tenant=erased"));
+}
+
+#[test]
+fn a_sound_ledger_is_told_from_an_edited_one() {
+    let sample = sample();
+    assert_eq!(sample.printed(&["check"]), "every balance is the sum of its entries\n");
+    assert_eq!(sample.json(&["check"])["sound"], true);
+    let path = sample.store.strip_prefix("sqlite:").unwrap();
+    let edited = rusqlite::Connection::open(path).unwrap();
+    edited.execute("UPDATE balances SET settled_usd = settled_usd - 1 WHERE settled_usd > 0", []).unwrap();
+    sample.refused(&["check"], 3, "(corrupt)");
+}
+
+#[test]
+fn nothing_is_made_where_there_is_no_ledger() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = |name: &str| format!("sqlite:{}", folder.path().join(name).display());
+    for words in [&["tasks"][..], &["show", "x"], &["report"], &["resolve"], &["budgets"], &["check"]] {
+        let printed = outlay(&[&["--store", &store("none/ledger.db")], words].concat());
+        assert_eq!(printed.code, 1, "{words:?}");
+        assert!(printed.errors.contains("there is no ledger at") && printed.errors.contains("--store"));
+    }
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+    std::fs::write(folder.path().join("empty.db"), "").unwrap();
+    assert_eq!(outlay(&["--store", &store("empty.db"), "tasks"]).code, 1);
+    std::fs::write(folder.path().join("text.db"), "not a database, ".repeat(100)).unwrap();
+    let printed = outlay(&["--store", &store("text.db"), "tasks"]);
+    assert_eq!(printed.code, 3);
+    assert!(printed.errors.ends_with("(corrupt)\n"), "{}", printed.errors);
+    assert_eq!(outlay(&["--store", "memory:", "tasks"]).code, 3);
+    assert_eq!(outlay(&["--store", "sqlite:../x", "tasks"]).code, 2);
+}
+
+#[test]
+fn no_owner_is_left_behind() {
+    let sample = sample();
+    for words in [&["tasks"][..], &["show", "refund"], &["show", "nothing"], &["report"], &["check"]] {
+        sample.outlay(words);
+    }
+    let path = sample.store.strip_prefix("sqlite:").unwrap();
+    let rows = rusqlite::Connection::open(path).unwrap();
+    let running = "SELECT count(*) FROM owners WHERE ended_ms IS NULL";
+    let count: i64 = rows.query_row(running, [], |row| row.get(0)).unwrap();
+    assert_eq!(count, 1, "only the owner of this test runs");
+    assert_eq!(std::path::Path::new(&format!("{path}-owners")).read_dir().unwrap().count(), 1);
+}
+
+#[test]
+fn what_is_not_understood_is_said_in_one_line() {
+    let sample = sample();
+    let id = sample.doubted();
+    let usage = |text| ["resolve", &id, "--settle-json", text].map(ToOwned::to_owned);
+    for (words, message) in [
+        (&["speed"][..], "unrecognized subcommand 'speed'; see `outlay --help`"),
+        (&["show"], "<TASK>"),
+        (&["report", "--by", "colour"], "`colour` is none of"),
+        (&["report", "--since", "yesterday"], "is no time"),
+        (&["report", "--json", "--csv"], "cannot be used with"),
+        (&["resolve", &id], "--void"),
+        (&["resolve", "--void"], "<ID>"),
+        (&["resolve", &id, "--void", "--settle", "1,1"], "cannot be used with"),
+        (&["resolve", "12", "--void"], "id `12` is not a UUID"),
+        (&["resolve", &id, "--settle", "1000"], "is not INPUT,OUTPUT"),
+        (&["resolve", &id, "--settle", "1,-1"], "is not INPUT,OUTPUT"),
+        (&["tasks", "--most", "many"], "many"),
+    ] {
+        sample.refused(words, 2, message);
+    }
+    for (text, message) in [
+        ("[]", "no JSON object"),
+        (r#"{"tokens": 5}"#, "`tokens` is no count of a usage"),
+        (r#"{"input_tokens": 1.5}"#, "not a whole number"),
+        (r#"{"input_tokens": 5, "cache_read_tokens": 6}"#, "a part of the input"),
+    ] {
+        let words = usage(text);
+        sample.refused(&words.each_ref().map(String::as_str), 2, message);
+    }
+    assert_eq!(outlay(&[]).code, 2);
+}
+
+#[test]
+fn every_command_has_help_with_examples() {
+    for command in ["tasks", "show", "report", "resolve", "budgets", "forget", "check"] {
+        let printed = outlay(&[command, "--help"]);
+        assert_eq!((printed.code, printed.errors.as_str()), (0, ""));
+        assert!(printed.out.contains(&format!("\n  outlay {command}")), "{}", printed.out);
+    }
+    assert!(outlay(&["--help"]).out.contains("Exit codes"));
+    assert_eq!(outlay(&["--version"]).out, format!("outlay {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn what_a_name_smuggles_in_is_shown_not_sent() {
+    let sample = sample();
+    let path = sample.store.strip_prefix("sqlite:").unwrap();
+    let edited = rusqlite::Connection::open(path).unwrap();
+    edited.execute("UPDATE names SET value = 'a' || char(27) || '[2Jb' WHERE value = 'payout'", []).unwrap();
+    for words in [&["tasks"][..], &["report"], &["resolve"]] {
+        let text = sample.printed(words);
+        assert!(!text.contains('\u{1b}') && text.contains("a\\u{1b}[2Jb"), "{text}");
+    }
+    sample.refused(&["show", "\u{1b}[2J"], 1, "task `\\u{1b}[2J` is not in the ledger");
+}
+
+/// A reader that goes away.
+struct Gone(io::ErrorKind);
+
+impl io::Write for Gone {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(self.0.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error_but_a_full_disk_is() {
+    let sample = sample();
+    let words = ["--store", &sample.store, "tasks"].map(ToOwned::to_owned);
+    let mut errors = Vec::new();
+    assert_eq!(outlay_cli::run_into(&words, &mut Gone(io::ErrorKind::BrokenPipe), &mut errors), 0);
+    assert!(errors.is_empty());
+    assert_eq!(outlay_cli::run_into(&words, &mut Gone(io::ErrorKind::StorageFull), &mut errors), 1);
+    assert!(String::from_utf8(errors).unwrap().starts_with("outlay: the output cannot be written"));
+}
