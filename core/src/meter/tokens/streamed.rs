@@ -177,10 +177,12 @@ mod tests {
         assert!(streamed.tokens().tokens - streamed.lowest() <= 1);
     }
 
+    const WORDS: &str = "[a-zA-Z0-9 .,'\"/\n\r\t=é漢字。、かй😀\u{301}\u{3000}]{0,12}|\\PC{0,4}";
+
     proptest! {
         #[test]
         fn a_stream_counts_as_its_whole_text_does(
-            words in prop::collection::vec("[a-zA-Z0-9 .,'\"/\n\r\t=é漢字。、かй😀\u{301}\u{3000}]{0,12}|\\PC{0,4}", 0..40),
+            words in prop::collection::vec(WORDS, 0..40),
             sizes in prop::collection::vec(1..20_usize, 1..8),
             cl100k: bool,
         ) {
