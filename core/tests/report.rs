@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use outlay::{
-    Attempt, Balance, Call, Clock, Config, Ledger, Limit, ManualClock, Money, Request, Task, TaskOptions,
-    Unit, Usage, Window,
-    report::{By, Figures, Report, ReportOptions, Standing, Summary},
-    run::BudgetOptions,
+    Attempt, Balance, Call, Clock, Config, ErrorKind, Ledger, Limit, ManualClock, Money, Outcome, Request,
+    Task, TaskOptions, Unit, Usage, Window,
+    meter::Api,
+    report::{By, Figures, Report, ReportOptions, Since, Standing, Summary},
+    run::{BudgetOptions, Exchange, StreamEnd, Terms},
 };
 use proptest::{collection::vec, prelude::*};
 
 const MODELS: [&str; 3] = ["gpt-4o", "gpt-4o-mini", "claude-sonnet-4-5"];
+const STREAMED: &str = r#"{"model": "gpt-4o", "stream": true, "max_tokens": 400,
+    "messages": [{"role": "user", "content": "hello"}]}"#;
 const NOON: i64 = 1_795_348_800_000;
 
 /// What a random run does next.
@@ -28,6 +31,16 @@ enum Step {
         cached: u64,
     },
     Void,
+    /// Settles what was void or estimated by what the provider says later.
+    Correct {
+        output: u64,
+    },
+    /// A stream that is left before its end.
+    Stream {
+        output: usize,
+    },
+    /// A model without a price, at the caller's own word.
+    OwnWord,
     Doubt,
     Tool,
     /// Ends the attempt, and opens the next one.
@@ -47,7 +60,10 @@ fn step() -> impl Strategy<Value = Step> {
         5 => settle.prop_map(|(input, output, share)| Step::Settle {
             input, output, cached: input * share / 100
         }),
-        1 => Just(Step::Void),
+        2 => Just(Step::Void),
+        1 => (0..2_000_u64).prop_map(|output| Step::Correct { output }),
+        2 => (1..200_usize).prop_map(|output| Step::Stream { output }),
+        1 => Just(Step::OwnWord),
         1 => Just(Step::Doubt),
         2 => Just(Step::Tool),
         1 => (0..3_usize).prop_map(Step::Retry),
@@ -60,11 +76,18 @@ fn step() -> impl Strategy<Value = Step> {
 
 const ENDS: [Attempt; 3] = [Attempt::Succeeded, Attempt::Failed, Attempt::Stopped];
 
+/// A call the provider may still say something about.
+enum Correctable {
+    Voided(Call),
+    Left(Exchange),
+}
+
 /// One program: a stack of tasks, and the calls that are open in it.
 struct Program {
     ledger: Ledger,
     clock: ManualClock,
     stack: Vec<(Task, Vec<Call>)>,
+    correctable: Vec<Correctable>,
     opened: usize,
 }
 
@@ -76,7 +99,7 @@ impl Program {
         let day = Limit::usd("1000000").unwrap().per(Window::parse("day", None).unwrap());
         let budget = BudgetOptions::new().per("agent").limit(day);
         ledger.set_budget(&budget).unwrap();
-        let mut program = Self { ledger, clock, stack: Vec::new(), opened: 0 };
+        let mut program = Self { ledger, clock, stack: Vec::new(), correctable: Vec::new(), opened: 0 };
         program.enter();
         program
     }
@@ -118,7 +141,35 @@ impl Program {
                     call.settle(&usage).unwrap();
                 }
             }
-            Step::Void => calls.pop().into_iter().for_each(|call| call.void().unwrap()),
+            Step::Void => {
+                for call in calls.pop() {
+                    call.void().unwrap();
+                    self.correctable.push(Correctable::Voided(call));
+                }
+            }
+            Step::Correct { output } => {
+                let usage = Usage::tokens(1_500, output);
+                match self.correctable.pop() {
+                    Some(Correctable::Voided(call)) => drop(call.settle(&usage).unwrap()),
+                    Some(Correctable::Left(exchange)) => drop(exchange.call().settle(&usage).unwrap()),
+                    None => {}
+                }
+            }
+            Step::Stream { output } => {
+                let exchange =
+                    task.exchange(Api::OpenAiChat, STREAMED.as_bytes(), &Terms::default()).unwrap();
+                let text = "word ".repeat(output);
+                let event =
+                    format!(r#"data: {{"choices": [{{"index": 0, "delta": {{"content": "{text}"}}}}]}}"#);
+                exchange.push(format!("{event}\n\n").as_bytes(), &mut Vec::new()).unwrap();
+                exchange.ended(StreamEnd::Left, &mut Vec::new()).unwrap();
+                self.correctable.push(Correctable::Left(exchange));
+            }
+            Step::OwnWord => {
+                let request = Request::model("house-7b").input_tokens(10).max_output_tokens(10);
+                let call = task.reserve(&request.max_usd(Money::from_nanos(7))).unwrap();
+                assert!(call.settle(&Usage::tokens(1, 1)).unwrap().estimated);
+            }
             Step::Doubt => calls.pop().into_iter().for_each(|call| call.doubt().unwrap()),
             Step::Tool => task.tool_call("search").unwrap(),
             Step::Retry(end) if depth == 1 => {
@@ -234,4 +285,218 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         run(&format!("sqlite:{}", folder.path().join("ledger.db").display()), &steps);
     }
+}
+
+fn sample() -> (Ledger, Task) {
+    let ledger = Ledger::in_memory();
+    let task = ledger.task("refund", [Limit::usd("1").unwrap()]).unwrap();
+    (ledger, task)
+}
+
+fn gpt(output: u64) -> Request {
+    Request::model("gpt-4o").input_tokens(1_000).max_output_tokens(output)
+}
+
+/// What a summary says was lost: kind, nano-USD, calls.
+fn losses(summary: &Summary) -> Vec<(&'static str, i64, u64)> {
+    summary.bought_nothing.iter().map(|loss| (loss.what, loss.usd.nanos(), loss.calls)).collect()
+}
+
+#[test]
+fn a_cent_that_bought_nothing_is_of_one_kind() {
+    let ledger = Ledger::in_memory();
+    let open = || ledger.open_task(TaskOptions::new("refund").id("r")).unwrap();
+    let broken = |task: &Task| {
+        let exchange = task.exchange(Api::OpenAiChat, STREAMED.as_bytes(), &Terms::default()).unwrap();
+        exchange.ended(StreamEnd::Left, &mut Vec::new()).unwrap();
+        match exchange.call().outcome() {
+            Some(Outcome::Settled(settled)) if settled.estimated => settled.charge.nanos(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let first = open();
+    first.reserve(&gpt(100)).unwrap().settle(&Usage::tokens(1_000, 0)).unwrap(); // 2,500,000 nano-USD
+    let in_failed = broken(&first);
+    first.reserve(&gpt(100)).unwrap().doubt().unwrap(); // 3,500,000
+    first.end(Attempt::Failed, None).unwrap();
+    let second = open();
+    second.reserve(&gpt(100)).unwrap().settle(&Usage::tokens(1_000, 100)).unwrap();
+    let inner = ledger.open_task(TaskOptions::new("inner").under(&second)).unwrap();
+    inner.reserve(&gpt(100)).unwrap().settle(&Usage::tokens(1_000, 100)).unwrap(); // 3,500,000
+    inner.end(Attempt::Stopped, None).unwrap();
+    let in_good = broken(&second);
+    second.end(Attempt::Succeeded, None).unwrap();
+
+    let summary = second.summary().unwrap();
+    let expected = [
+        ("failed attempts", 2_500_000 + in_failed, 2),
+        ("stopped attempts", 3_500_000, 1),
+        ("calls in doubt", 3_500_000, 1),
+        ("estimated", in_good, 1),
+    ];
+    assert_eq!(losses(&summary), expected);
+    let spent: Vec<i64> = summary.attempts.iter().map(|line| line.figures.spent().nanos()).collect();
+    assert_eq!(spent, [6_000_000 + in_failed, 7_000_000 + in_good]);
+    check_summary(&summary);
+}
+
+#[test]
+fn what_runs_inside_belongs_to_the_attempt_it_ran_in() {
+    let ledger = Ledger::in_memory();
+    let open = || ledger.open_task(TaskOptions::new("outer").id("outer")).unwrap();
+    let inside = |outer: &Task| {
+        let inner = ledger.open_task(TaskOptions::new("inner").id("inner").under(outer)).unwrap();
+        let deepest = ledger.open_task(TaskOptions::new("deepest").under(&inner)).unwrap();
+        deepest.reserve(&gpt(100)).unwrap().settle(&Usage::tokens(1_000, 0)).unwrap();
+        deepest.end(Attempt::Succeeded, None).unwrap();
+        inner.end(Attempt::Succeeded, None).unwrap();
+    };
+    let first = open();
+    inside(&first);
+    first.end(Attempt::Failed, None).unwrap();
+    let second = open();
+    inside(&second);
+    inside(&second);
+    let summary = second.summary().unwrap();
+    let lines: Vec<_> =
+        summary.attempts.iter().map(|line| (line.standing, line.figures.spent().nanos())).collect();
+    assert_eq!(lines, [(Standing::Failed, 2_500_000), (Standing::Running, 5_000_000)]);
+    // Whatever became of the tasks inside, the attempt they were for failed.
+    assert_eq!(losses(&summary), [("failed attempts", 2_500_000, 1)]);
+    // A report counts each call once, where it was made.
+    let report = report(&ledger, By::Task);
+    let rows: Vec<_> = report.rows.iter().map(|row| (row.key.as_deref(), row.figures.calls())).collect();
+    assert_eq!(rows, [(Some("deepest"), 1); 3]);
+    assert!(report.rows.iter().all(|row| row.task != Some(second.id())));
+}
+
+#[test]
+fn the_truth_takes_the_place_of_an_estimate() {
+    let (ledger, task) = sample();
+    let exchange = task.exchange(Api::OpenAiChat, STREAMED.as_bytes(), &Terms::default()).unwrap();
+    exchange.ended(StreamEnd::Left, &mut Vec::new()).unwrap();
+    let totals = report(&ledger, By::Model).totals;
+    assert_eq!((totals.estimated, totals.estimated_calls), (totals.settled(), 1));
+    assert_eq!(report(&ledger, By::Model).notes().len(), 1);
+    exchange.call().settle(&Usage::tokens(8, 1_000)).unwrap();
+    let totals = report(&ledger, By::Model).totals;
+    assert_eq!((totals.estimated, totals.estimated_calls), (Money::ZERO, 0));
+    assert_eq!((totals.usage, totals.calls()), (Usage::tokens(8, 1_000), 1));
+    // 8 × 2.50 and 1,000 × 10 USD per million, of which 400 output tokens had been reserved.
+    assert_eq!((totals.settled().nanos(), totals.overrun_calls), (10_020_000, 1));
+    assert!(totals.overrun > Money::ZERO && totals.overrun < totals.settled());
+    assert!(losses(&task.summary().unwrap()).is_empty());
+}
+
+#[test]
+fn an_unknown_price_is_told_and_is_not_zero_among_the_priced() {
+    let ledger = Ledger::in_memory();
+    let task = ledger.open_task(TaskOptions::new("t").observe()).unwrap();
+    let unpriced = Request::model("house-7b").input_tokens(10).max_output_tokens(10);
+    let call = task.reserve(&unpriced).unwrap();
+    assert_eq!(report(&ledger, By::Model).totals.unpriced_calls, 1);
+    call.settle(&Usage::tokens(10, 10)).unwrap();
+    task.reserve(&unpriced).unwrap().void().unwrap();
+    let report = report(&ledger, By::Model);
+    assert_eq!((report.totals.unpriced_calls, report.totals.calls()), (1, 1));
+    assert_eq!(report.totals.usage, Usage::tokens(10, 10));
+    assert!(report.to_string().ends_with("1 call has no known price: its cost is in no sum"));
+    assert!(task.summary().unwrap().to_string().contains("no known price"));
+}
+
+#[test]
+fn a_report_since_a_time_holds_the_calls_reserved_since() {
+    let clock = ManualClock::at(NOON);
+    let config = Arc::new(Config::default());
+    let ledger = Ledger::open_with_clock("memory:", config, Clock::Manual(clock.clone())).unwrap();
+    let task = ledger.task("t", []).unwrap();
+    let early = task.reserve(&gpt(100)).unwrap();
+    clock.advance(3_600_000);
+    let late = task.reserve(&gpt(200)).unwrap();
+    // The early one settles within the time, and yet belongs to the time of its reserve.
+    early.settle(&Usage::tokens(1_000, 100)).unwrap();
+    late.settle(&Usage::tokens(1_000, 200)).unwrap();
+    let since = |since| ledger.report(&ReportOptions::by(By::Task).since(since)).unwrap();
+    let last = since(Since::Last(60_000));
+    assert_eq!(last.totals.usage, Usage::tokens(1_000, 200));
+    assert_eq!(last.rows, since(Since::At(NOON + 3_600_000)).rows);
+    assert_eq!(last.since, Some(NOON + 3_540_000));
+    assert_eq!(since(Since::At(NOON)).totals.calls(), 2);
+    assert_eq!(since(Since::At(NOON + 3_600_001)).rows, []);
+}
+
+#[test]
+fn a_name_of_several_tasks_is_a_conflict_that_lists_them() {
+    let ledger = Ledger::in_memory();
+    let tasks: Vec<Task> = (0..12).map(|_| ledger.task("refund", []).unwrap()).collect();
+    let error = ledger.find_task("refund").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    let (newest, oldest) = (tasks[11].id().to_string(), tasks[0].id().to_string());
+    assert!(error.to_string().contains(&newest) && error.to_string().ends_with(" and more"));
+    assert!(!error.to_string().contains(&oldest));
+    assert_eq!(ledger.find_task(&oldest).unwrap().id, tasks[0].id());
+    // An id its caller gave goes before a name.
+    let named = ledger.open_task(TaskOptions::new("other").id("refund")).unwrap();
+    assert_eq!(ledger.find_task("refund").unwrap().id, named.id());
+}
+
+#[test]
+fn what_a_ledger_in_memory_keeps_no_longer_is_told() {
+    let (ledger, task) = sample();
+    for _ in 0..51_000 {
+        task.reserve(&gpt(0)).unwrap().settle(&Usage::tokens(1, 0)).unwrap();
+    }
+    let report = report(&ledger, By::Task);
+    // Two entries a call, and two of the task itself; a hundred thousand are kept.
+    assert_eq!((report.dropped_entries, report.totals.calls()), (2_002, 50_000));
+    assert!(report.notes()[0].starts_with("2002 older entries"));
+    let summary = task.summary().unwrap();
+    assert_eq!((summary.spent().nanos(), summary.dropped_entries), (51_000 * 2_500, 2_002));
+    assert_eq!(summary.figures.spent().nanos(), 50_000 * 2_500);
+}
+
+#[test]
+fn budgets_of_each_value_stand_beside_their_pattern() {
+    let ledger = Ledger::in_memory();
+    let day = Limit::usd("2").unwrap().per(Window::parse("day", None).unwrap());
+    ledger.set_budget(&BudgetOptions::new().per("user").limit(day)).unwrap();
+    let task = ledger.open_task(TaskOptions::new("t").tag("user", "maria").unwrap()).unwrap();
+    let call = task.reserve(&gpt(100)).unwrap();
+    let budgets = ledger.budgets().unwrap();
+    let names: Vec<_> =
+        budgets.iter().map(|budget| (budget.name.as_str(), budget.value.as_deref())).collect();
+    assert_eq!(names, [("user=*", None), ("user=maria", Some("maria"))]);
+    let limit = &budgets[1].limits[0];
+    assert_eq!((limit.pending, limit.available), (3_500_000, 2_000_000_000 - 3_500_000));
+    assert!(limit.resets_at.is_some());
+    call.settle(&Usage::tokens(1_000, 0)).unwrap();
+    assert_eq!(ledger.budgets().unwrap()[1].limits[0].spent, 2_500_000);
+}
+
+/// Run by `an_attempt_of_a_dead_process_is_lost` in a process of its own.
+#[test]
+#[ignore = "dies"]
+fn a_process_that_dies() {
+    let Ok(store) = std::env::var("OUTLAY_TEST_STORE") else { return };
+    let ledger = Ledger::open(&store, Arc::new(Config::default())).unwrap();
+    let task = ledger.open_task(TaskOptions::new("refund").id("r")).unwrap();
+    task.reserve(&gpt(100)).unwrap().settle(&Usage::tokens(1_000, 0)).unwrap();
+    let _open = task.reserve(&gpt(100)).unwrap();
+    std::process::abort();
+}
+
+#[test]
+fn an_attempt_of_a_dead_process_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite:{}", folder.path().join("ledger.db").display());
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "a_process_that_dies", "--ignored"]).env("OUTLAY_TEST_STORE", &store);
+    assert!(!child.output().unwrap().status.success());
+    let ledger = Ledger::open(&store, Arc::new(Config::default())).unwrap();
+    let state = ledger.find_task("r").unwrap();
+    assert_eq!(state.standing, Standing::Lost);
+    let summary = ledger.summary(&state.id).unwrap();
+    assert_eq!(losses(&summary), [("lost attempts", 2_500_000, 1), ("calls in doubt", 3_500_000, 1)]);
+    assert_eq!(ledger.doubted_calls(10).unwrap()[0].model.as_deref(), Some("gpt-4o"));
+    check(&ledger);
 }

@@ -133,9 +133,9 @@ pub struct Figures {
     pub unpriced_calls: u64,
     /// Calls that were reserved and not billed.
     pub voided_calls: u64,
-    /// Of the estimated: by the price of the model, not by the caller's own word.
-    pub(super) counted: Money,
-    pub(super) counted_calls: u64,
+    /// Of the estimated: streams that ended before the provider said what they used.
+    pub(super) broken: Money,
+    pub(super) broken_calls: u64,
 }
 
 impl Figures {
@@ -181,7 +181,7 @@ impl Figures {
         for (sum, part) in [
             (&mut self.estimated, other.estimated),
             (&mut self.overrun, other.overrun),
-            (&mut self.counted, other.counted),
+            (&mut self.broken, other.broken),
         ] {
             *sum = sum.checked_add(part).ok_or_else(too_large)?;
         }
@@ -189,7 +189,7 @@ impl Figures {
         self.overrun_calls += other.overrun_calls;
         self.unpriced_calls += other.unpriced_calls;
         self.voided_calls += other.voided_calls;
-        self.counted_calls += other.counted_calls;
+        self.broken_calls += other.broken_calls;
         Ok(())
     }
 
@@ -240,7 +240,6 @@ struct Living {
     at: u32,
     held: Amounts,
     state: State,
-    priced: bool,
     /// What it adds to its place beside the balance, to be taken back when the truth comes.
     said: Said,
     used_usd: i64,
@@ -251,6 +250,7 @@ struct Living {
 struct Said {
     usage: Usage,
     estimated: Option<i64>,
+    broken: Option<i64>,
     overrun: Option<i64>,
     unpriced: bool,
 }
@@ -316,8 +316,7 @@ impl Attribution {
         });
         let held = entry.amounts();
         let said = Said { unpriced: entry.has(flag::UNPRICED), ..Said::default() };
-        let priced = entry.price != 0;
-        let call = Living { at, held, state: State::Open, priced, said, used_usd: 0 };
+        let call = Living { at, held, state: State::Open, said, used_usd: 0 };
         if let Some((_, figures)) = places.get_mut(at as usize) {
             figures.move_by(&Balance { pending: held, ..Balance::default() })?;
             figures.unpriced_calls += u64::from(said.unpriced);
@@ -345,6 +344,7 @@ fn said_by(entry: &Entry, call: &Living, used_usd: i64) -> Said {
     Said {
         usage: entry.usage(),
         estimated: entry.has(flag::ESTIMATED).then_some(used_usd),
+        broken: (entry.has(flag::ESTIMATED) && entry.has(flag::STREAMED)).then_some(used_usd),
         overrun: entry.has(flag::OVERRUN).then_some(over),
         unpriced: entry.has(flag::UNPRICED),
     }
@@ -360,11 +360,10 @@ impl Figures {
             self.voided_calls = self.voided_calls.wrapping_add_signed(counts * sign);
             let counts = i64::from(call.said.unpriced);
             self.unpriced_calls = self.unpriced_calls.wrapping_add_signed(counts * sign);
-            let counted = call.said.estimated.filter(|_| call.priced);
             let parts = [
                 (&mut self.estimated, &mut self.estimated_calls, call.said.estimated),
                 (&mut self.overrun, &mut self.overrun_calls, call.said.overrun),
-                (&mut self.counted, &mut self.counted_calls, counted),
+                (&mut self.broken, &mut self.broken_calls, call.said.broken),
             ];
             for (sum, calls, part) in parts {
                 let Some(part) = part else { continue };
@@ -530,15 +529,18 @@ impl Figures {
     /// What the sums do not say, a sentence each.
     pub(super) fn notes(&self, dropped_entries: u64) -> Vec<String> {
         let Self { estimated, estimated_calls, overrun, overrun_calls, unpriced_calls, .. } = self;
+        let calls = |calls: &u64| if *calls == 1 { "1 call".to_owned() } else { format!("{calls} calls") };
         let mut notes = Vec::new();
         if *estimated_calls > 0 {
-            notes.push(format!("{estimated} of it is estimated ({estimated_calls} calls)"));
+            notes.push(format!("{estimated} of it is estimated, in {}", calls(estimated_calls)));
         }
         if *overrun_calls > 0 {
-            notes.push(format!("{overrun_calls} calls used {overrun} more than they had reserved"));
+            notes.push(format!("{} used {overrun} more than was reserved", calls(overrun_calls)));
         }
         if *unpriced_calls > 0 {
-            notes.push(format!("{unpriced_calls} calls have no known price: their cost is in no sum"));
+            let (have, their) = if *unpriced_calls == 1 { ("has", "its") } else { ("have", "their") };
+            let calls = calls(unpriced_calls);
+            notes.push(format!("{calls} {have} no known price: {their} cost is in no sum"));
         }
         if dropped_entries > 0 {
             notes.push(format!(

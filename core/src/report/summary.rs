@@ -44,7 +44,7 @@ pub struct AttemptLine {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loss {
     /// `failed attempts`, `stopped attempts`, `lost attempts`, `calls in doubt` or `estimated`
-    /// (the answer ended before the provider said what it used).
+    /// (streams that ended before the provider said what they used).
     pub what: &'static str,
     /// How much of it.
     pub usd: Money,
@@ -263,7 +263,7 @@ impl Losses {
             Some(Standing::Failed) => (0, settled.0[0], calls(settled.0[2])),
             Some(Standing::Stopped) => (1, settled.0[0], calls(settled.0[2])),
             Some(_) => (2, settled.0[0], calls(settled.0[2])),
-            None => (4, figures.counted.nanos(), figures.counted_calls),
+            None => (4, figures.broken.nanos(), figures.broken_calls),
         };
         for (kind, usd, calls) in [(kind, usd, settled_calls), (3, in_doubt.0[0], calls(in_doubt.0[2]))] {
             let (sum, counted) = &mut self.0[kind];
