@@ -13,6 +13,7 @@ import pytest
 
 import outlay
 from outlay import BudgetExceeded, Conflict, InvalidInput, Limit, Money, Unpriced, Usage
+from outlay.task import current_or_default
 
 CALL = {"model": "gpt-4o", "input_tokens": 1000, "max_output_tokens": 4000}
 
@@ -500,6 +501,10 @@ def test_money_is_exact() -> None:
 
 
 def test_calls_under_no_task_are_told_once_or_refused() -> None:
+    with pytest.warns(RuntimeWarning, match="under no task"):
+        default = current_or_default()
+    assert default.name == "default"
+    current_or_default()  # said once
     outlay.configure(unbound="refuse")
-    with pytest.raises(outlay.Unsupported):
-        outlay.task_module.current_or_default()
+    with pytest.raises(outlay.Unsupported, match="no task"):
+        current_or_default()

@@ -8,6 +8,7 @@
 
 use super::{
     entry::{Entry, Kind, Under, flag},
+    open::DEPTH_MAX,
     store::{CallRow, Held, State, Tx, present},
 };
 use crate::{
@@ -214,7 +215,8 @@ fn find_accounts(tx: &mut dyn Tx, task: u32) -> Result<Held> {
     let row = present(tx.task(task)?, "task", task)?;
     let mut numbers = Vec::new();
     let mut above = Some(row.clone());
-    while let Some(row) = above {
+    for _ in 0..=DEPTH_MAX {
+        let Some(row) = above else { break };
         numbers.extend(tx.accounts_of_task(row.no)?);
         above = if row.parent == 0 { None } else { tx.task(row.parent)? };
     }

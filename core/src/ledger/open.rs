@@ -99,7 +99,10 @@ pub(crate) fn open_task(tx: &mut dyn Tx, want: &OpenTask) -> Result<Opened> {
 
 fn new_task(tx: &mut dyn Tx, want: &OpenTask, ceilings: &[(Window, Ceiling)]) -> Result<Opened> {
     let now = tx.now()?;
-    let parent = if want.parent == 0 { None } else { tx.task(want.parent)? };
+    let parent = match want.parent {
+        0 => None,
+        no => Some(present(tx.task(no)?, "task", no)?),
+    };
     let depth = parent.map_or(0, |parent| parent.depth + 1);
     if depth > DEPTH_MAX {
         return Err(Error::invalid(format!("tasks can lie {DEPTH_MAX} deep, not deeper")));

@@ -16,6 +16,7 @@ use std::{
 use super::{config::Config, ledger::Ledger};
 use crate::{
     error::{Error, Result},
+    meter::tokens::{Quiet, quiet},
     sync::Arc,
 };
 
@@ -31,7 +32,7 @@ struct Open {
 }
 
 thread_local! {
-    static DURING_FORK: RefCell<Option<MutexGuard<'static, Open>>> = const { RefCell::new(None) };
+    static DURING_FORK: RefCell<Option<(MutexGuard<'static, Open>, Quiet)>> = const { RefCell::new(None) };
 }
 
 fn open_ledgers() -> MutexGuard<'static, Open> {
@@ -139,12 +140,14 @@ pub fn before_fork() {
     for ledger in open.ledgers.values() {
         ledger.before_fork();
     }
-    DURING_FORK.with_borrow_mut(|held| *held = Some(open));
+    // Last: the tokenizer must rest too, and this thread must not count until the fork is over.
+    let quiet = quiet();
+    DURING_FORK.with_borrow_mut(|held| *held = Some((open, quiet)));
 }
 
 /// To be called after `fork` in the parent, by the thread that forked.
 pub fn after_fork_in_parent() {
-    let Some(open) = DURING_FORK.with_borrow_mut(Option::take) else { return };
+    let Some((open, _quiet)) = DURING_FORK.with_borrow_mut(Option::take) else { return };
     for ledger in open.ledgers.values() {
         ledger.after_fork_in_parent();
     }
@@ -153,7 +156,7 @@ pub fn after_fork_in_parent() {
 /// To be called after `fork` in the child.
 pub fn after_fork_in_child() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
-    let Some(mut open) = DURING_FORK.with_borrow_mut(Option::take) else { return };
+    let Some((mut open, _quiet)) = DURING_FORK.with_borrow_mut(Option::take) else { return };
     for (_, ledger) in std::mem::take(&mut open.ledgers) {
         ledger.abandon();
     }
