@@ -1,6 +1,6 @@
 //! HTTP exchanges, for the integrations.
 
-use outlay::run::{Exchange as Core, Failure, StreamEnd};
+use outlay::run::{Exchange as Core, Failure, Outgoing as CoreOutgoing};
 use pyo3::{
     prelude::*,
     types::{PyBytes, PyDict},
@@ -14,6 +14,42 @@ use crate::{
 /// From this size on, text is read and counted without the interpreter's lock.
 pub(crate) const LARGE_BYTES: usize = 16 << 10;
 
+/// A request that was read and counted once, for all its HTTP attempts; it holds nothing.
+#[pyclass(frozen, module = "outlay._native")]
+pub(crate) struct Outgoing {
+    pub(crate) outgoing: CoreOutgoing,
+    pub(crate) blocking: bool,
+}
+
+#[pymethods]
+impl Outgoing {
+    /// How long an attempt of it waits for money that other calls hold, in milliseconds.
+    #[getter]
+    fn wait_ms(&self) -> u64 {
+        self.outgoing.wait_ms()
+    }
+
+    /// Does an attempt of it wait for a file?
+    #[getter]
+    fn blocking(&self) -> bool {
+        self.blocking
+    }
+
+    /// Reserves for one attempt, waiting for money that other calls hold.
+    #[pyo3(signature = (wait_ms=None))]
+    fn reserve(&self, py: Python<'_>, wait_ms: Option<u64>) -> PyResult<Exchange> {
+        let waits = self.blocking || wait_ms.unwrap_or(self.outgoing.wait_ms()) > 0;
+        let exchange = waiting(py, waits, || self.outgoing.reserve(wait_ms))?;
+        Ok(Exchange { exchange, blocking: self.blocking })
+    }
+
+    /// Reserves for one attempt without waiting; None if other calls hold the money: ask again.
+    fn poll(&self, py: Python<'_>) -> PyResult<Option<Exchange>> {
+        let exchange = waiting(py, self.blocking, || self.outgoing.poll())?;
+        Ok(exchange.map(|exchange| Exchange { exchange, blocking: self.blocking }))
+    }
+}
+
 /// One HTTP attempt under a reservation; what an integration holds between request and response.
 #[pyclass(frozen, module = "outlay._native")]
 pub(crate) struct Exchange {
@@ -23,6 +59,12 @@ pub(crate) struct Exchange {
 
 #[pymethods]
 impl Exchange {
+    /// Does ending it wait for a file?
+    #[getter]
+    fn blocking(&self) -> bool {
+        self.blocking
+    }
+
     /// Its call's id in the ledger.
     #[getter]
     fn id(&self) -> String {
@@ -96,16 +138,16 @@ impl Exchange {
         Ok((out != chunk).then(|| PyBytes::new(py, &out)))
     }
 
-    /// Ends the stream: "done", "closed", "error" or "cancelled"; returns what was kept back.
-    fn stream_end<'py>(&self, py: Python<'py>, how: &str) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        let end = match how {
-            "done" => StreamEnd::Done,
-            "closed" | "error" | "cancelled" => StreamEnd::Left,
-            other => return Err(invalid(py, format!("end `{other}` is not known"))),
-        };
+    /// Takes the end of the stream's bytes; returns what was kept back.
+    fn stream_rest<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
         let mut out = Vec::new();
-        waiting(py, self.blocking, || self.exchange.ended(end, &mut out))?;
-        Ok((!out.is_empty()).then(|| PyBytes::new(py, &out)))
+        self.exchange.rest(&mut out);
+        (!out.is_empty()).then(|| PyBytes::new(py, &out))
+    }
+
+    /// Ends the stream, read to its end or not; only the first end counts.
+    fn stream_end(&self, py: Python<'_>) -> PyResult<()> {
+        waiting(py, self.blocking, || self.exchange.ended())
     }
 
     fn __repr__(&self) -> String {

@@ -18,7 +18,7 @@ mod _native {
     #[pymodule_export]
     use super::convert::{Limit, Money, Usage};
     #[pymodule_export]
-    use super::exchange::Exchange;
+    use super::exchange::{Exchange, Outgoing};
     #[pymodule_export]
     use super::ledger::{
         Ledger, after_fork_in_child, after_fork_in_parent, before_fork, close_all, configure, error_codes,

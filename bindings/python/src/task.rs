@@ -7,7 +7,7 @@ use crate::{
     call::Call,
     convert::{Money, count, decimal_text},
     error::{guard, invalid, raise, waiting},
-    exchange::{Exchange, LARGE_BYTES},
+    exchange::{LARGE_BYTES, Outgoing},
     report::Summary,
 };
 
@@ -133,25 +133,19 @@ impl Task {
         Ok(Call { call, blocking: self.blocking })
     }
 
-    /// Reserves for one HTTP attempt, read from the JSON body about to be sent; for integrations.
-    #[pyo3(signature = (
-        api, body, *, url=None, streaming=false, wait_ms=None, max_usd=None, max_input_tokens=None,
-        turn=None
-    ))]
+    /// Reads and counts a request from the JSON body about to be sent; for integrations.
+    #[pyo3(signature = (api, body, *, wait_ms=None, max_usd=None, max_input_tokens=None, turn=None))]
     #[allow(clippy::too_many_arguments)]
-    fn reserve_http(
+    fn outgoing(
         &self,
         py: Python<'_>,
         api: &str,
         body: &str,
-        url: Option<&str>,
-        streaming: bool,
         wait_ms: Option<u64>,
         max_usd: Option<&Bound<'_, PyAny>>,
         max_input_tokens: Option<&Bound<'_, PyAny>>,
         turn: Option<String>,
-    ) -> PyResult<Exchange> {
-        let _ = (url, streaming);
+    ) -> PyResult<Outgoing> {
         let mut terms = outlay::run::Terms { wait_ms, turn, ..Default::default() };
         if let Some(most) = max_usd {
             let text = decimal_text(most, "max_usd")?;
@@ -160,9 +154,9 @@ impl Task {
         if let Some(tokens) = max_input_tokens {
             terms.max_input_tokens = Some(count(tokens, "max_input_tokens")?);
         }
-        let free = self.blocking || body.len() > LARGE_BYTES || wait_ms.unwrap_or(self.task.wait_ms()) > 0;
-        let exchange = waiting(py, free, || self.task.exchange(api.parse()?, body.as_bytes(), &terms))?;
-        Ok(Exchange { exchange, blocking: self.blocking })
+        let free = self.blocking || body.len() > LARGE_BYTES;
+        let outgoing = waiting(py, free, || self.task.outgoing(api.parse()?, body.as_bytes(), &terms))?;
+        Ok(Outgoing { outgoing, blocking: self.blocking })
     }
 
     /// The ledger it is recorded in.
@@ -173,12 +167,6 @@ impl Task {
     /// What it spent, by attempt and model, and which part bought nothing.
     fn summary(&self, py: Python<'_>) -> PyResult<Summary> {
         waiting(py, self.blocking, || self.task.summary()).map(Summary)
-    }
-
-    /// How long a reserve of it waits for money that other calls hold, in milliseconds.
-    #[getter]
-    fn wait_ms(&self) -> u64 {
-        self.task.wait_ms()
     }
 
     /// Refuses a billed request that cannot be metered, if there is a hard limit on money over it.

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{
     call::{Call, Request, Settled},
     ledger::Ledger,
+    prefix::Hashes,
     stream::Stream,
     task::Task,
 };
@@ -21,6 +22,9 @@ use crate::{
 
 /// Room for an answer beside the thinking a request sets aside.
 const BESIDE_THINKING: u64 = 1_024;
+/// How long a request waits for money that other calls hold, where nobody said: holds of agents
+/// that run side by side are mostly given back within an answer's time.
+const WAIT_MS: u64 = 30_000;
 
 /// What the caller knows about one request beside its body.
 #[derive(Clone, Debug, Default)]
@@ -44,13 +48,14 @@ pub enum Failure {
     Unknown,
 }
 
-/// How the reading of a stream ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StreamEnd {
-    /// It came to its end.
-    Done,
-    /// It was left, cut or broken before.
-    Left,
+/// A request that was read and bounded, and holds nothing; each of its HTTP attempts reserves.
+pub struct Outgoing {
+    task: Task,
+    api: Api,
+    request: Request,
+    hashes: Hashes,
+    facts: meter::Facts,
+    exposure: Exposure,
 }
 
 /// One HTTP attempt under a reservation.
@@ -58,23 +63,17 @@ pub struct Exchange {
     call: Call,
     api: Api,
     patch: Vec<(&'static str, Value)>,
-    streamed: bool,
-    /// May output be billed that a stream does not show?
-    hidden_output: bool,
     exposure: Exposure,
+    choices: u64,
     stream: Mutex<Option<Stream>>,
 }
 
 impl Task {
-    /// Reserves for a request to be sent, read from its JSON body.
+    /// Reserves for a request to be sent once, read from its JSON body.
     ///
     /// # Errors
     ///
-    /// As [`reserve`](Self::reserve), and:
-    ///
-    /// * `InvalidInput`: the body is no such request.
-    /// * `Unbounded`: under a hard limit on money, it asks for what nobody can bound.
-    /// * `Unsupported`: under a hard limit on money, its response would not say what it used.
+    /// As [`outgoing`](Self::outgoing) and [`Outgoing::reserve`].
     ///
     /// ```
     /// use outlay::{Ledger, Limit, meter::Api, run::exchange::Terms};
@@ -90,12 +89,17 @@ impl Task {
     /// # Ok::<(), outlay::Error>(())
     /// ```
     pub fn exchange(&self, api: Api, body: &[u8], terms: &Terms) -> Result<Exchange> {
-        let result = self.try_exchange(api, body, terms);
-        self.note_stop(&result);
-        result
+        self.outgoing(api, body, terms)?.reserve(None)
     }
 
-    fn try_exchange(&self, api: Api, body: &[u8], terms: &Terms) -> Result<Exchange> {
+    /// Reads a request from its JSON body, and counts it, once for all its HTTP attempts.
+    ///
+    /// # Errors
+    ///
+    /// * `InvalidInput`: the body is no such request.
+    /// * `Unbounded`: under a hard limit on money, it asks for what nobody can bound.
+    /// * `Unsupported`: under a hard limit on money, its response would not say what it used.
+    pub fn outgoing(&self, api: Api, body: &[u8], terms: &Terms) -> Result<Outgoing> {
         let body: Value = serde_json::from_slice(body)
             .map_err(|error| Error::invalid(format!("the request is no JSON: {error}")))?;
         let ledger = self.ledger().current()?;
@@ -113,21 +117,12 @@ impl Task {
         request.least_output = facts.thinking_budget.map(|budget| budget.saturating_add(BESIDE_THINKING));
         request.no_output = facts.patch(Some(1)).is_empty() && facts.max_output_tokens.is_none();
         request.max_usd = terms.max_usd;
-        request.wait_ms = terms.wait_ms;
+        request.wait_ms = terms.wait_ms.or(self.wait_ms()).or(Some(WAIT_MS));
         request.turn.clone_from(&terms.turn);
-        request.facts = self.facts_of(&ledger, &read);
+        request.facts = facts_of(&ledger, &read);
         request.tools = (!facts.tools.is_empty()).then(|| facts.tools.join(",").into());
-        let streamed = facts.stream;
-        let call = self.reserve(&request)?;
-
-        let chosen = call.max_output_tokens();
-        let unchanged = facts.max_output_tokens == Some(chosen);
-        let patch = facts.patch((!unchanged && !request.no_output).then_some(chosen));
-        let hide_usage = streamed && !facts.include_usage;
-        let hidden_output = facts.has_hidden_output;
-        let stream = streamed.then(|| Stream::new(api, hide_usage, &call, &exposure, facts.choices));
-        let stream = Mutex::new(stream);
-        Ok(Exchange { call, api, patch, streamed, hidden_output, exposure, stream })
+        let hashes = self.latest().hashes(&read.messages);
+        Ok(Outgoing { task: self.clone(), api, request, hashes, facts: read.facts, exposure })
     }
 
     /// Refuses, under a hard limit on money, what nobody can bound, price or meter.
@@ -151,30 +146,89 @@ impl Task {
         let message = format!("this request cannot be held to a limit in USD: {reason}; give `max_usd`");
         Err(Error::new(kind, message).with("reason", Field::Text(reason.to_owned())))
     }
+}
 
-    fn facts_of(&self, ledger: &Ledger, read: &meter::Request<'_>) -> Entry {
-        let facts = &read.facts;
-        let texts: Vec<&[u8]> = read
-            .messages
-            .iter()
-            .flat_map(|message| {
-                let pieces = message.pieces.iter().map(|piece| piece.content().as_bytes());
-                std::iter::once(message.role.as_bytes()).chain(pieces)
-            })
-            .collect();
-        let prefix = self.compare_with_latest(&read.messages);
-        let mut flags = if facts.stream { flag::STREAMED } else { 0 };
-        flags |= if facts.input.method == Method::Exact { 0 } else { flag::CALIBRATED };
-        Entry {
-            flags,
-            request_hash: ledger.keyed_hash(&texts),
-            message_count: facts.message_count,
-            tool_definition_tokens: facts.tool_definition_tokens,
-            prefix_messages: prefix.messages,
-            prefix_bytes: prefix.bytes,
-            prefix_tokens: prefix.tokens,
-            ..Entry::default()
-        }
+fn facts_of(ledger: &Ledger, read: &meter::Request<'_>) -> Entry {
+    let facts = &read.facts;
+    let texts: Vec<&[u8]> = read
+        .messages
+        .iter()
+        .flat_map(|message| {
+            let pieces = message.pieces.iter().map(|piece| piece.content().as_bytes());
+            std::iter::once(message.role.as_bytes()).chain(pieces)
+        })
+        .collect();
+    let mut flags = if facts.stream { flag::STREAMED } else { 0 };
+    flags |= if facts.input.method == Method::Exact { 0 } else { flag::CALIBRATED };
+    Entry {
+        flags,
+        request_hash: ledger.keyed_hash(&texts),
+        message_count: facts.message_count,
+        tool_definition_tokens: facts.tool_definition_tokens,
+        ..Entry::default()
+    }
+}
+
+impl Outgoing {
+    /// How long an attempt of it waits for money that other calls hold, in milliseconds.
+    pub fn wait_ms(&self) -> u64 {
+        self.request.wait_ms.unwrap_or(0)
+    }
+
+    /// Reserves for one attempt; waits for money that other calls hold, or for `wait_ms`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Task::reserve`].
+    pub fn reserve(&self, wait_ms: Option<u64>) -> Result<Exchange> {
+        let mut request = self.request_now();
+        request.wait_ms = wait_ms.or(request.wait_ms);
+        self.task.reserve(&request).map(|call| self.held(call))
+    }
+
+    /// Reserves for one attempt without waiting; nothing if only money that other calls hold is in
+    /// the way: ask again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Task::reserve`].
+    ///
+    /// ```
+    /// use outlay::{Ledger, Limit, meter::Api, run::exchange::Terms};
+    ///
+    /// let task = Ledger::in_memory().task("t", [Limit::usd("0.05")?])?;
+    /// let body = br#"{"model": "gpt-4o", "max_tokens": 4000, "messages": []}"#;
+    /// let outgoing = task.outgoing(Api::OpenAiChat, body, &Terms::default())?;
+    /// let first = outgoing.poll()?.expect("nothing else is held");
+    /// assert!(outgoing.poll()?.is_none() && task.stopped().is_none());
+    /// # let _ = first;
+    /// # Ok::<(), outlay::Error>(())
+    /// ```
+    pub fn poll(&self) -> Result<Option<Exchange>> {
+        let mut request = self.request_now();
+        request.wait_ms = Some(0);
+        Ok(self.task.poll(&request)?.map(|call| self.held(call)))
+    }
+
+    fn request_now(&self) -> Request {
+        let prefix = self.task.latest().compare(&self.hashes);
+        let mut request = self.request.clone();
+        request.facts.prefix_messages = prefix.messages;
+        request.facts.prefix_bytes = prefix.bytes;
+        request.facts.prefix_tokens = prefix.tokens;
+        request
+    }
+
+    fn held(&self, call: Call) -> Exchange {
+        self.task.latest().replace(&self.hashes);
+        call.set_sent(false);
+        let Self { api, facts, exposure, .. } = self;
+        let chosen = call.max_output_tokens();
+        let unchanged = facts.max_output_tokens == Some(chosen);
+        let patch = facts.patch((!unchanged && !self.request.no_output).then_some(chosen));
+        let stream = facts.stream.then(|| Stream::new(*api, facts, &call, exposure));
+        let (choices, stream) = (facts.choices, Mutex::new(stream));
+        Exchange { call, api: *api, patch, exposure: *exposure, choices, stream }
     }
 }
 
@@ -210,11 +264,17 @@ impl Exchange {
     fn settle_body(&self, body: &str) -> Result<Settled> {
         let extracted =
             serde_json::from_str::<Value>(body).ok().and_then(|body| meter::usage(self.api, &body).ok());
-        let model = extracted.as_ref().and_then(|extracted| extracted.model.as_deref());
-        match extracted.as_ref().and_then(|extracted| extracted.usage) {
-            Some(usage) => self.call.settle_as(&usage, model, 0),
-            None => self.call.settle_reserved(&Usage::tokens(self.exposure.input_tokens, 0), 0),
+        if let Some(extracted) = extracted
+            && let Some(usage) = extracted.usage
+        {
+            match self.call.settle_as(&usage, extracted.model.as_deref(), 0) {
+                // A usage that cannot be, as the provider of the answer reports it.
+                Err(error) if error.kind() == ErrorKind::InvalidInput => {}
+                result => return result,
+            }
         }
+        let output = self.call.max_output_tokens().saturating_mul(self.choices);
+        self.call.settle_reserved(&Usage::tokens(self.exposure.input_tokens, output), 0)
     }
 
     /// Ends it without a response.
@@ -249,43 +309,38 @@ impl Exchange {
         let error = reading.exceeded(&self.call);
         drop(stream);
         self.call.task().stop(&error);
-        self.end_stream(StreamEnd::Left, flag::CUT, &mut Vec::new())?;
+        // If the ledger cannot answer now, the reader must stop all the same; a later end retries.
+        let _ = self.ended();
         Err(error)
     }
 
-    /// Ends a streamed response; `out` gets what was still kept back. Only the first end counts.
+    /// Takes the end of the bytes of a streamed response; `out` gets what was still kept back.
+    pub fn rest(&self, out: &mut Vec<u8>) {
+        if let Some(reading) = lock(&self.stream).as_mut() {
+            reading.finish(out);
+        }
+    }
+
+    /// Ends a streamed response, read to its end or not. Only the first end counts.
     ///
-    /// With the provider's final usage it is settled exactly; without, at the upper count of what
-    /// came, never above the reservation; at the reservation where output may have been hidden.
+    /// With the provider's final usage it is settled exactly. Without, but whole, at the upper count
+    /// of its text, never above the reservation. Left before its end, or where output may have been
+    /// hidden, at the most it can have cost: a provider bills what it had sent, read or not.
     ///
     /// # Errors
     ///
     /// `StoreUnavailable`: the ledger could not answer; the call is still open and held.
-    pub fn ended(&self, end: StreamEnd, out: &mut Vec<u8>) -> Result<()> {
-        self.end_stream(end, 0, out)
-    }
-
-    fn end_stream(&self, end: StreamEnd, flags: u32, out: &mut Vec<u8>) -> Result<()> {
-        let mut held = lock(&self.stream);
-        let Some(mut stream) = held.take() else { return Ok(()) };
-        drop(held);
-        if end == StreamEnd::Done {
-            stream.finish(out);
-        }
+    pub fn ended(&self) -> Result<()> {
+        let Some(mut stream) = lock(&self.stream).take() else { return Ok(()) };
         if self.call.outcome().is_some() {
             return Ok(());
         }
-        let result = stream.settle(&self.call, self.hidden_output, flags | flag::STREAMED);
+        let result = stream.settle(&self.call, flag::STREAMED);
         if result.is_err() {
             // Still open: a later end may have more luck.
             *lock(&self.stream) = Some(stream);
         }
         result.map(drop)
-    }
-
-    /// Was a streamed answer asked for?
-    pub fn is_streamed(&self) -> bool {
-        self.streamed
     }
 }
 

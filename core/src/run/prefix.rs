@@ -6,7 +6,10 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 
-use crate::meter::Message;
+use crate::{
+    meter::Message,
+    sync::{Arc, Mutex, lock},
+};
 
 const BLOCK_BYTES: usize = 256;
 /// Hashes kept, of messages and blocks together.
@@ -23,35 +26,37 @@ pub(crate) struct Prefix {
     pub tokens: u64,
 }
 
-/// The latest request of an attempt, as hashes.
+/// A request as hashes.
+pub(crate) type Hashes = Arc<[Hashed]>;
+
+#[derive(Debug, PartialEq)]
+pub(crate) struct Hashed {
+    whole: u64,
+    blocks: Vec<u64>,
+    tokens: u64,
+}
+
+/// The latest request of an attempt that was sent.
 #[derive(Debug, Default)]
 pub(crate) struct Latest {
     key: RandomState,
-    messages: Vec<Hashed>,
-}
-
-#[derive(Debug, PartialEq)]
-struct Hashed {
-    whole: u64,
-    blocks: Vec<u64>,
+    sent: Mutex<Option<Hashes>>,
 }
 
 impl Latest {
-    /// Compares a request with the one before, and keeps it in its place.
-    pub fn replace(&mut self, messages: &[Message<'_>]) -> Prefix {
+    /// A request, to compare and to keep.
+    pub fn hashes(&self, messages: &[Message<'_>]) -> Hashes {
         let mut left = HASHES_MAX;
-        let mut next = Vec::with_capacity(messages.len().min(HASHES_MAX));
+        let mut hashes = Vec::with_capacity(messages.len().min(HASHES_MAX));
         for message in messages {
             if left == 0 {
                 break;
             }
-            let hashed = self.hash(message, left - 1);
-            left -= 1 + hashed.blocks.len();
-            next.push(hashed);
+            let next = self.hash(message, left - 1);
+            left -= 1 + next.blocks.len();
+            hashes.push(next);
         }
-        let prefix = self.common(&next, messages);
-        self.messages = next;
-        prefix
+        hashes.into()
     }
 
     fn hash(&self, message: &Message<'_>, blocks_max: usize) -> Hashed {
@@ -59,11 +64,13 @@ impl Latest {
         let whole = self.key.hash_one((message.role, &content));
         let bytes = content.iter().flat_map(|text| text.as_bytes().chunks(BLOCK_BYTES));
         let blocks = bytes.take(blocks_max).map(|block| self.key.hash_one(block)).collect();
-        Hashed { whole, blocks }
+        Hashed { whole, blocks, tokens: message.counted_tokens }
     }
 
-    fn common(&self, next: &[Hashed], messages: &[Message<'_>]) -> Prefix {
-        let pairs = self.messages.iter().zip(next);
+    /// What a request about to be sent shares with the latest.
+    pub fn compare(&self, next: &[Hashed]) -> Prefix {
+        let latest = lock(&self.sent).clone();
+        let pairs = latest.iter().flat_map(|latest| latest.iter()).zip(next);
         let same = pairs.clone().take_while(|(a, b)| a.whole == b.whole).count();
         let blocks = pairs.skip(same).map(|(a, b)| {
             let pairs = a.blocks.iter().zip(&b.blocks);
@@ -72,7 +79,37 @@ impl Latest {
         Prefix {
             messages: same as u32,
             bytes: (blocks.take(1).sum::<usize>() * BLOCK_BYTES) as u64,
-            tokens: messages.iter().take(same).map(|message| message.counted_tokens).sum(),
+            tokens: next.iter().take(same).map(|message| message.tokens).sum(),
         }
+    }
+
+    /// A request that may be sent now is the latest.
+    pub fn replace(&self, next: &Hashes) {
+        *lock(&self.sent) = Some(Arc::clone(next));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::meter::{Api, Request};
+
+    #[test]
+    fn only_what_could_be_sent_is_compared_with() {
+        let body = |texts: &[&str]| {
+            let messages: Vec<_> =
+                texts.iter().map(|text| serde_json::json!({"role": "user", "content": text})).collect();
+            serde_json::json!({"model": "gpt-4o", "messages": messages})
+        };
+        let (first, longer) = (body(&["hello world"]), body(&["hello world", "again"]));
+        let read = |body| Request::read(Api::OpenAiChat, body, None).unwrap().messages;
+        let (first, longer) = (read(&first), read(&longer));
+        let latest = Latest::default();
+        let hashes = [latest.hashes(&first), latest.hashes(&longer)];
+        assert_eq!(latest.compare(&hashes[1]), Prefix::default());
+        latest.replace(&hashes[0]);
+        let shared = latest.compare(&hashes[1]);
+        assert_eq!((shared.messages, shared.tokens), (1, first[0].counted_tokens));
+        assert_eq!(latest.compare(&hashes[0]).messages, 1);
     }
 }

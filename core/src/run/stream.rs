@@ -1,16 +1,18 @@
 //! How far may this stream go, and what did it use?
 //!
 //! The text is counted as it comes. A stream is stopped only when the fewest tokens it can have
-//! been are more than its reservation allows; one that is left without the provider's usage is
-//! settled at the most it can have been.
+//! been are more than its reservation allows. One that ended without the provider's usage is settled
+//! at the most it can have used: where the whole answer came, by the upper count of its text; else by
+//! all it was allowed, since a provider bills what it had sent before it saw that nobody reads on.
 
 use rustc_hash::FxHashMap;
 
 use super::call::{Call, Settled};
 use crate::{
     error::{Error, ErrorKind, Field, Result},
+    ledger::flag,
     meter::{
-        Api, Exposure, Lane, StreamReader,
+        Api, Exposure, Facts, Lane, StreamReader,
         tokens::{Encoding, Streamed},
     },
     value::{Money, Usage},
@@ -32,24 +34,29 @@ pub(super) struct Stream {
     /// The most output tokens the reservation covers.
     allowed: u64,
     exposure: Exposure,
+    /// May output be billed that a stream does not show?
+    hidden_output: bool,
     unreadable: bool,
+    cut: bool,
 }
 
 impl Stream {
-    pub fn new(api: Api, hide_usage: bool, call: &Call, exposure: &Exposure, choices: u64) -> Self {
+    pub fn new(api: Api, facts: &Facts, call: &Call, exposure: &Exposure) -> Self {
         let price = call.price().ok();
-        let granted = call.max_output_tokens().saturating_mul(choices);
+        let granted = call.max_output_tokens().saturating_mul(facts.choices);
         // Under the caller's own `max_usd` the money may be used up before the tokens are.
         let worst = price.and_then(|price| price.worst(exposure).ok());
         let affordable = worst.map(|worst| worst.affordable_output_tokens(call.reserved()).unwrap_or(0));
         Self {
-            reader: StreamReader::new(api, hide_usage),
+            reader: StreamReader::new(api, !facts.include_usage),
             lanes: FxHashMap::default(),
             encoding: price.map_or(Encoding::O200k, |price| price.encoding),
             prior_per_mille: price.map_or(1_700, |price| u64::from(price.prior_per_mille)),
             allowed: affordable.unwrap_or(u64::MAX).min(granted.max(1)),
             exposure: *exposure,
+            hidden_output: facts.has_hidden_output,
             unreadable: false,
+            cut: false,
         }
     }
 
@@ -62,7 +69,8 @@ impl Stream {
         // What cannot be read can still be handed on: it ends as a stream without usage.
         self.unreadable = self.reader.push(bytes, out).is_err();
         self.count();
-        self.lowest() <= self.allowed
+        self.cut = self.lowest() > self.allowed;
+        !self.cut
     }
 
     /// Hands on what was kept back.
@@ -91,27 +99,38 @@ impl Stream {
         enlarged + FRAME_TOKENS * self.lanes.len().max(1) as u64
     }
 
-    /// Settles by the provider's final usage, or by our count.
-    pub fn settle(&mut self, call: &Call, hidden_output: bool, flags: u32) -> Result<Settled> {
+    /// Did all of the answer come, in a form that shows every token of it?
+    fn is_whole(&self) -> bool {
+        let unread = self.unreadable || self.reader.unreadable_events() > 0;
+        self.reader.is_finished() && self.reader.error().is_none() && !unread && !self.hidden_output
+    }
+
+    /// Settles by the provider's final usage, or by what it can be at most.
+    pub fn settle(&mut self, call: &Call, flags: u32) -> Result<Settled> {
+        let flags = flags | if self.cut { flag::CUT } else { 0 };
         if let Ok(Some(extracted)) = self.reader.usage()
             && let Some(usage) = extracted.usage
         {
-            return call.settle_as(&usage, extracted.model.as_deref(), flags);
+            match call.settle_as(&usage, extracted.model.as_deref(), flags) {
+                // A usage that cannot be, as the provider of the answer reports it.
+                Err(error) if error.kind() == ErrorKind::InvalidInput => {}
+                result => return result,
+            }
         }
         let told = self.reader.usage_so_far().and_then(|extracted| extracted.usage);
-        let output = self.highest().max(told.map_or(0, |usage| usage.output_tokens)).min(self.allowed);
-        let usage = match told {
-            Some(usage) => Usage { output_tokens: output, ..usage },
-            None => Usage::tokens(self.exposure.input_tokens, output),
+        let output = if self.is_whole() {
+            self.highest().max(told.map_or(0, |usage| usage.output_tokens)).min(self.allowed)
+        } else {
+            self.allowed
         };
-        if hidden_output || self.unreadable || usage.check().is_err() {
-            return call.settle_reserved(&Usage::tokens(self.exposure.input_tokens, output), flags);
+        let at_most = Usage::tokens(self.exposure.input_tokens, output);
+        let usage = told.map_or(at_most, |usage| Usage { output_tokens: output, ..usage });
+        if self.unreadable || usage.check().is_err() {
+            return call.settle_reserved(&at_most, flags);
         }
         let most = match (told, call.price()) {
             // What the provider said of the input is exact, whatever the output turns out to be.
-            (Some(usage_so_far), Ok(price)) => {
-                price.charge(&Usage { output_tokens: output, ..usage_so_far }).map(|charge| charge.amount)
-            }
+            (Some(_), Ok(price)) => price.charge(&usage).map(|charge| charge.amount),
             (None, Ok(price)) => price.worst(&self.exposure).and_then(|worst| worst.amount(output)),
             (_, Err(error)) => Err(error),
         };

@@ -10,15 +10,14 @@ use super::{
     call::{Call, Request},
     config::{OnUnavailable, Unmetered},
     ledger::Ledger,
-    prefix::{Latest, Prefix},
+    prefix::Latest,
 };
 use crate::{
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Field, Result},
     ledger::{
         commit::{self, Reserve, Verdict},
         open::{self, OpenTask, Opened},
     },
-    meter::Message,
     policy::{Ask, Balance, Limit, Unit},
     sync::{Arc, Mutex, lock},
     value::{Id, Millis, Money, Tags, tags::checked_text},
@@ -46,7 +45,7 @@ pub struct TaskOptions {
     limits: Vec<Limit>,
     observes: bool,
     clamps: bool,
-    wait_ms: u64,
+    wait_ms: Option<u64>,
     parent: Option<Task>,
     by: Option<String>,
 }
@@ -98,7 +97,7 @@ impl TaskOptions {
     /// Wait so long for money that other calls hold, before denying.
     #[must_use]
     pub fn wait_ms(mut self, wait_ms: u64) -> Self {
-        self.wait_ms = wait_ms;
+        self.wait_ms = Some(wait_ms);
         self
     }
 
@@ -152,9 +151,9 @@ struct Inner {
     tags: Tags,
     observes: bool,
     clamps: bool,
-    wait_ms: u64,
+    wait_ms: Option<u64>,
     state: Mutex<Standing>,
-    latest: Mutex<Latest>,
+    latest: Latest,
 }
 
 #[derive(Default)]
@@ -173,6 +172,8 @@ impl Task {
         }
         let mut tags = Tags::new();
         if let Some(parent) = &options.parent {
+            // After a fork a parent in memory has stayed behind, one in a file has not.
+            parent.0.ledger.current()?;
             if parent.0.ledger.name() != ledger.name() {
                 return Err(Error::invalid("a task lies in the ledger of the task it is under"));
             }
@@ -205,7 +206,7 @@ impl Task {
                 Opened::Yes { no, id, attempt } => {
                     let OpenTask { name, tags, observes, .. } = want;
                     let (clamps, wait_ms) = (options.clamps, options.wait_ms);
-                    let (state, latest) = (Mutex::default(), Mutex::default());
+                    let (state, latest) = (Mutex::default(), Latest::default());
                     let inner = Inner {
                         ledger,
                         no,
@@ -264,14 +265,14 @@ impl Task {
         self.0.observes
     }
 
-    /// How long a reserve of it waits for money that other calls hold.
-    pub fn wait_ms(&self) -> u64 {
+    /// How long it was told to wait for money that other calls hold, if it was.
+    pub fn wait_ms(&self) -> Option<u64> {
         self.0.wait_ms
     }
 
     /// May a reserve of it wait for money that other calls hold?
     pub fn waits(&self) -> bool {
-        self.0.wait_ms > 0
+        self.0.wait_ms.unwrap_or(0) > 0
     }
 
     pub(crate) fn no(&self) -> u32 {
@@ -331,6 +332,17 @@ impl Task {
         result
     }
 
+    /// Reserves without waiting; nothing, and no verdict either, if only pending money is in the way.
+    pub(super) fn poll(&self, request: &Request) -> Result<Option<Call>> {
+        match self.try_reserve(request) {
+            Err(error) if error.field("contended") == Some(&Field::Flag(true)) => Ok(None),
+            result => {
+                self.note_stop(&result);
+                result.map(Some)
+            }
+        }
+    }
+
     fn try_reserve(&self, request: &Request) -> Result<Call> {
         let ledger = self.0.ledger.current()?;
         let (want, model) = request.prepare(self, &ledger)?;
@@ -356,7 +368,7 @@ impl Task {
 
     /// Reserves, and where only pending money is in the way waits for it.
     fn held(&self, ledger: &Ledger, want: &Reserve, wait_ms: Option<u64>) -> Result<Verdict> {
-        let wait_ms = wait_ms.unwrap_or(self.0.wait_ms);
+        let wait_ms = wait_ms.or(self.0.wait_ms).unwrap_or(0);
         let until = (wait_ms > 0).then(|| ledger.now().saturating_add(wait_ms as Millis));
         let mut pause = Duration::from_millis(1);
         loop {
@@ -437,9 +449,9 @@ impl Task {
         }
     }
 
-    /// What a request shares with the latest one of this attempt; it becomes the latest.
-    pub(super) fn compare_with_latest(&self, messages: &[Message<'_>]) -> Prefix {
-        lock(&self.0.latest).replace(messages)
+    /// The latest request of this attempt.
+    pub(super) fn latest(&self) -> &Latest {
+        &self.0.latest
     }
 
     /// Notes a verdict that came from elsewhere, as a cut stream.

@@ -1,0 +1,186 @@
+//! What does an HTTP exchange come to, however it ends?
+
+use outlay::{
+    ErrorKind, Ledger, Limit, Money, Outcome, Task,
+    meter::Api,
+    run::{Exchange, Failure, Terms},
+};
+
+const START: &str = r#"data: {"type":"message_start","message":{"model":"claude-sonnet-4-5","usage":{"input_tokens":10,"output_tokens":1}}}
+
+"#;
+
+fn task(usd: &str) -> Task {
+    Ledger::in_memory().task("t", [Limit::usd(usd).unwrap()]).unwrap()
+}
+
+fn chat(task: &Task, more: &str) -> Exchange {
+    let body = format!(
+        r#"{{"model":"gpt-4o","messages":[{{"role":"user","content":"hello world"}}],"max_tokens":100{more}}}"#
+    );
+    task.exchange(Api::OpenAiChat, body.as_bytes(), &Terms::default()).unwrap()
+}
+
+fn messages(task: &Task) -> Exchange {
+    let body = br#"{"model":"claude-sonnet-4-5","max_tokens":100,"stream":true,
+        "messages":[{"role":"user","content":"hello world"}]}"#;
+    task.exchange(Api::AnthropicMessages, body, &Terms::default()).unwrap()
+}
+
+fn push(exchange: &Exchange, event: &str) -> String {
+    let mut out = Vec::new();
+    exchange.push(event.as_bytes(), &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+fn text(words: &str) -> String {
+    format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{words}\"}}}}]}}\n\n")
+}
+
+fn charge(exchange: &Exchange) -> (Money, bool) {
+    match exchange.call().outcome() {
+        Some(Outcome::Settled(settled)) => (settled.charge, settled.estimated),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// 9 tokens of input and `output` of gpt-4o, at 2.50 and 10 USD per million.
+fn gpt_4o(output: i64) -> Money {
+    Money::from_nanos(9 * 2_500 + output * 10_000)
+}
+
+#[test]
+fn a_stream_left_before_its_end_costs_all_it_was_allowed() {
+    let task = task("1");
+    let exchange = chat(&task, r#","stream":true"#);
+    push(&exchange, &text("one two"));
+    exchange.ended().unwrap();
+    assert_eq!(charge(&exchange), (gpt_4o(100), true));
+    exchange.ended().unwrap();
+    assert_eq!(task.balance().unwrap().pending.usd(), Money::ZERO);
+}
+
+#[test]
+fn a_whole_answer_without_usage_costs_the_upper_count_of_its_text() {
+    let task = task("1");
+    let exchange = chat(&task, r#","stream":true"#);
+    push(&exchange, &text("one two"));
+    push(&exchange, "data: [DONE]\n\n");
+    exchange.ended().unwrap();
+    assert_eq!(charge(&exchange), (gpt_4o(2 + 2), true));
+}
+
+#[test]
+fn an_answer_whose_stream_carries_an_error_costs_all_it_was_allowed() {
+    let task = task("1");
+    let exchange = chat(&task, r#","stream":true"#);
+    push(&exchange, "data: {\"error\":{\"message\":\"overloaded\"}}\n\n");
+    push(&exchange, "data: [DONE]\n\n");
+    exchange.ended().unwrap();
+    assert_eq!(charge(&exchange), (gpt_4o(100), true));
+}
+
+#[test]
+fn what_the_provider_said_of_the_input_counts_though_the_stream_was_left() {
+    let task = task("1");
+    let exchange = messages(&task);
+    push(&exchange, START);
+    exchange.ended().unwrap();
+    assert_eq!(charge(&exchange), (Money::from_nanos(10 * 3_000 + 100 * 15_000), true));
+    assert!(charge(&exchange).0 < exchange.call().reserved());
+}
+
+#[test]
+fn a_usage_that_cannot_be_costs_the_reservation() {
+    for (completion, shown) in [("-5", "-5"), ("99999999999999999999", "huge"), ("\"7\"", "text")] {
+        let task = task("1");
+        let usage = format!(r#""usage":{{"prompt_tokens":9,"completion_tokens":{completion}}}"#);
+        let whole = chat(&task, "");
+        whole.answered(200, &format!(r#"{{"model":"gpt-4o",{usage}}}"#)).unwrap();
+        assert_eq!(charge(&whole), (whole.call().reserved(), true), "{shown}");
+        let stream = chat(&task, r#","stream":true"#);
+        push(&stream, &format!("data: {{\"choices\":[],{usage}}}\n\n"));
+        stream.ended().unwrap();
+        assert!(charge(&stream).0 >= gpt_4o(0) && charge(&stream).1, "{shown}");
+        assert_eq!(task.balance().unwrap().pending.usd(), Money::ZERO);
+    }
+}
+
+#[test]
+fn a_status_says_whether_it_was_billed() {
+    for (status, outcome) in [
+        (400, Outcome::Voided),
+        (408, Outcome::InDoubt),
+        (429, Outcome::Voided),
+        (500, Outcome::Voided),
+        (502, Outcome::InDoubt),
+        (503, Outcome::Voided),
+        (504, Outcome::InDoubt),
+        (520, Outcome::InDoubt),
+        (529, Outcome::Voided),
+    ] {
+        let exchange = chat(&task("1"), "");
+        exchange.answered(status, "").unwrap();
+        assert_eq!(exchange.call().outcome(), Some(outcome), "{status}");
+        // Only the first end counts.
+        exchange.failed(Failure::Unknown).unwrap();
+        assert_eq!(exchange.call().outcome(), Some(outcome), "{status}");
+    }
+}
+
+#[test]
+fn what_was_not_sent_is_void_and_what_was_is_in_doubt() {
+    let task = task("1");
+    drop(chat(&task, ""));
+    assert_eq!(task.balance().unwrap().spent(outlay::Unit::Usd), 0);
+    let sent = chat(&task, "");
+    sent.call().set_sent(true);
+    drop(sent);
+    assert_eq!(task.balance().unwrap().in_doubt.usd(), gpt_4o(100));
+}
+
+#[test]
+fn a_stream_beyond_its_reservation_is_cut_and_costs_all_of_it() {
+    let task = task("1");
+    let exchange = chat(&task, r#","stream":true"#);
+    let mut out = Vec::new();
+    let cut = (0..200).find_map(|_| exchange.push(text("one two").as_bytes(), &mut out).err()).unwrap();
+    assert_eq!(cut.kind(), ErrorKind::BudgetExceeded);
+    assert_eq!(charge(&exchange), (gpt_4o(100), true));
+    assert_eq!(task.stopped().unwrap().kind(), ErrorKind::BudgetExceeded);
+}
+
+#[test]
+fn the_event_asked_for_on_the_callers_behalf_is_kept_back() {
+    let exchange = chat(&task("1"), r#","stream":true"#);
+    let usage = r#"data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":2}}"#;
+    let handed_on = [text("one two"), format!("{usage}\n\n"), "data: [DONE]\n\n".to_owned()];
+    let handed_on: String = handed_on.iter().map(|event| push(&exchange, event)).collect();
+    exchange.ended().unwrap();
+    assert_eq!(handed_on, text("one two") + "data: [DONE]\n\n");
+    assert_eq!(charge(&exchange), (gpt_4o(2), false));
+}
+
+#[test]
+fn a_poll_for_money_that_others_hold_is_no_verdict() {
+    let task = task("0.0011");
+    let body = br#"{"model":"gpt-4o","max_tokens":100,"messages":[{"role":"user","content":"hello world"}]}"#;
+    let outgoing = task.outgoing(Api::OpenAiChat, body, &Terms::default()).unwrap();
+    let first = outgoing.poll().unwrap().unwrap();
+    assert!(outgoing.poll().unwrap().is_none(), "only pending money is in the way");
+    assert!(task.stopped().is_none(), "a poll is no verdict");
+    assert!(outgoing.reserve(Some(0)).is_err() && task.stopped().is_some());
+    first.failed(Failure::NotSent).unwrap();
+    assert!(outgoing.poll().unwrap().is_some());
+}
+
+#[test]
+fn a_request_waits_for_money_unless_its_task_says_otherwise() {
+    let outgoing = |task: &Task| {
+        let body = br#"{"model":"gpt-4o","max_tokens":1,"messages":[]}"#;
+        task.outgoing(Api::OpenAiChat, body, &Terms::default()).unwrap()
+    };
+    assert_eq!(outgoing(&task("1")).wait_ms(), 30_000);
+    let options = outlay::TaskOptions::new("t").wait_ms(0);
+    assert_eq!(outgoing(&Ledger::in_memory().open_task(options).unwrap()).wait_ms(), 0);
+}
