@@ -14,6 +14,7 @@ whatever runs inside it without another line.
 from __future__ import annotations
 
 from . import _process
+from ._call_options import call
 from ._native import Call, Limit, Money, Settled, Usage
 from ._process import budget, configure, forget, instrument, ledger, report, resolve, uninstrument
 from .errors import (
@@ -67,6 +68,7 @@ __all__ = [
     "Usage",
     "__version__",
     "budget",
+    "call",
     "configure",
     "current",
     "forget",

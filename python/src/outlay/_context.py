@@ -22,17 +22,29 @@ import sys
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 from ._patches import Patches
+
+
+class CallOptions(NamedTuple):
+    """What `outlay.call(...)` says about each call inside it."""
+
+    max_usd: Any = None
+    max_input_tokens: int | None = None
+
+
+_NO_OPTIONS = CallOptions()
 
 #: The innermost open task, or None outside every `with outlay.task(...)`.
 current_task: ContextVar[Any] = ContextVar("outlay_task", default=None)
 #: What an outer hook (framework middleware) knows about the model call being made below it.
 current_frame: ContextVar[Any] = ContextVar("outlay_frame", default=None)
+#: What holds for each call made here.
+current_options: ContextVar[CallOptions] = ContextVar("outlay_options", default=_NO_OPTIONS)
 
-_Held = tuple[Any, Any]
-_NOTHING: _Held = (None, None)
+_Held = tuple[Any, Any, CallOptions]
+_NOTHING: _Held = (None, None, _NO_OPTIONS)
 
 
 class _Carried:
@@ -45,18 +57,20 @@ class _Carried:
         self.held = held
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        task, frame = self.held
+        task, frame, options = self.held
         task_token = current_task.set(task)
         frame_token = current_frame.set(frame)
+        options_token = current_options.set(options)
         try:
             return self.run(*args, **kwargs)
         finally:
+            current_options.reset(options_token)
             current_frame.reset(frame_token)
             current_task.reset(task_token)
 
 
 def _held() -> _Held:
-    return current_task.get(), current_frame.get()
+    return current_task.get(), current_frame.get(), current_options.get()
 
 
 def _carrying_start(

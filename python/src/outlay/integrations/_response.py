@@ -2,17 +2,22 @@
 
 Invariant: every reservation handed in here is ended: from the response, from the exception, or from
 the way its body was left, by whoever reads it (the client's streams and helpers, raw responses,
-lines, bytes).
+lines, bytes). An answer that came is never lost because its end could not be recorded: the call
+then stays held, and a warning says so.
 
 What a body says about usage is read in the core, not here.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, closing
 from functools import partial
 from typing import Any
+
+from ..errors import OutlayError
+from . import _threads as threads
 
 # Exceptions of httpx and httpx2 (two packages with the same names) after which no byte of the
 # request can have left.
@@ -21,13 +26,36 @@ _TIMED_OUT = {"TimeoutException", "APITimeoutError"}
 _BODY_MAX_BYTES = 32 * 1024 * 1024
 
 
+_warned: set[str] = set()
+
+
+def _record(act: Callable[..., None], *args: Any) -> None:
+    """Ends a call; where the ledger cannot, its worst case stays held and is in doubt later."""
+    try:
+        act(*args)
+    except OutlayError as error:
+        if error.code not in _warned:
+            _warned.add(error.code)
+            warnings.warn(
+                f"outlay: a call was answered, but its end could not be recorded ({error}); its "
+                "worst case stays held",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+
+def give_back(call: Any) -> None:
+    """Ends an attempt that was not sent, and will not be."""
+    _record(call.fail, "not_sent")
+
+
 def failed(call: Any, error: BaseException, sent: bool = True) -> None:
     """Ends an attempt that gave no response to read."""
     response = getattr(error, "response", None)
     if response is not None and hasattr(response, "status_code"):
-        call.settle_http(response.status_code, _text(response))
+        _record(call.settle_http, response.status_code, _text(response))
     else:
-        call.fail(_failure(error) if sent else "not_sent")
+        _record(call.fail, _failure(error) if sent else "not_sent")
 
 
 def _failure(error: BaseException) -> str:
@@ -55,7 +83,7 @@ def arrived(call: Any, response: Any) -> Callable[[], None] | None:
     events = response.headers.get("content-type", "").startswith("text/event-stream")
     whole = response.is_closed  # httpx closes what it has read to the end
     if response.status_code >= 400 or (whole and not events):
-        return partial(call.settle_http, response.status_code, _text(response))
+        return partial(_record, call.settle_http, response.status_code, _text(response))
     if whole:
         return partial(_replay, call, response)
     _Body(call, response, events)
@@ -64,8 +92,11 @@ def arrived(call: Any, response: Any) -> Callable[[], None] | None:
 
 def _replay(call: Any, response: Any) -> None:
     """Ends the attempt of an event stream that came whole, as from a test transport."""
-    handed_on = call.stream_push(response.content)
-    rest = call.stream_end("done") or b""
+    try:
+        handed_on = call.stream_push(response.content)
+        rest = call.stream_rest() or b""
+    finally:
+        _record(call.stream_end)
     if handed_on is not None:
         response._content = handed_on + rest
 
@@ -96,25 +127,35 @@ class _Body:
             self.kept.append(chunk)
         return chunk
 
-    def end(self, how: str) -> bytes:
+    def rest(self) -> bytes:
+        """What was kept back until the body came to its end."""
+        self.pulling = False
+        if self.ended or self.kept is not None:
+            return b""
+        return self.call.stream_rest() or b""
+
+    def ending(self, whole: bool) -> Callable[[], None] | None:
+        """What ends the attempt, the first time somebody asks."""
         self.pulling = False
         if self.ended:
-            return b""
+            return None
         self.ended = True
         # Read through iter_raw, which hands out bytes past us.
         unseen = self.size == 0 and self.response.num_bytes_downloaded > 0
         if self.kept is None and not unseen:
-            return self.call.stream_end(how) or b""
-        if how == "done" and not unseen and self.size <= _BODY_MAX_BYTES:
+            return partial(_record, self.call.stream_end)
+        if whole and not unseen and self.size <= _BODY_MAX_BYTES:
             text = b"".join(self.kept or []).decode("utf-8", "replace")
-            self.call.settle_http(self.response.status_code, text)
-        else:
-            self.call.fail("connection")
-        return b""
+            return partial(_record, self.call.settle_http, self.response.status_code, text)
+        return partial(_record, self.call.fail, "connection")
 
-    def end_by(self, error: BaseException) -> None:
-        closed = "closed" if isinstance(error, GeneratorExit) else "cancelled"
-        self.end("error" if isinstance(error, Exception) else closed)
+    def end(self, whole: bool = False) -> None:
+        if (act := self.ending(whole)) is not None:
+            act()
+
+    async def aend(self, whole: bool = False) -> None:
+        if (act := self.ending(whole)) is not None:
+            await threads.surely(act, self.call.blocking)
 
     def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:
         with closing(self.read(chunk_size)) as chunks:
@@ -124,11 +165,12 @@ class _Body:
                     if handed_on := self.push(chunk):
                         yield handed_on
                     self.pulling = True
-                if rest := self.end("done"):
+                rest = self.rest()
+                self.end(whole=True)
+                if rest:
                     yield rest
-            except BaseException as error:
-                self.end_by(error)
-                raise
+            finally:
+                self.end()
 
     async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
         async with aclosing(self.aread(chunk_size)) as chunks:
@@ -138,11 +180,13 @@ class _Body:
                     if handed_on := self.push(chunk):
                         yield handed_on
                     self.pulling = True
-                if rest := self.end("done"):
+                rest = self.rest()
+                await self.aend(whole=True)
+                if rest:
                     yield rest
-            except BaseException as error:
-                self.end_by(error)
-                raise
+            finally:
+                # Not in a thread: this may be the end of a generator nobody waits for.
+                self.end()
 
     # httpx closes a response by itself once its last byte is read, before the reader above has seen
     # the end.
@@ -151,11 +195,11 @@ class _Body:
             self.shut()
         finally:
             if not self.pulling:
-                self.end("closed")
+                self.end()
 
     async def aclose(self) -> None:
         try:
             await self.ashut()
         finally:
             if not self.pulling:
-                self.end("closed")
+                await self.aend()

@@ -12,98 +12,102 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from functools import cache
-from typing import Any, cast
+from functools import partial
+from typing import Any
 
-from ..errors import BudgetExceeded
+from .._context import current_frame, current_options
 from ..task import current_or_default
+from . import _threads as threads
 from ._billed import Bill
+from ._response import give_back
 
 
 def current_native() -> Any:
     """The core's side of the task this call falls under."""
-    task: Any = current_or_default()
-    return task._native
+    return current_or_default()._native
 
 
-def ask(bill: Bill, client: Any, options: Any) -> Ask | None:
-    """What the guard has to know about a request, None if it is free; Unsupported if unmetered."""
+def ask(bill: Bill, options: Any) -> Ask | None:
+    """What the guard has to know about a request, None if it is free.
+
+    Raises:
+        Unsupported: it is billed and cannot be metered, under a hard limit on money.
+        Unbounded, Unpriced, InvalidInput: its worst case cannot be known.
+    """
     api = bill.api(options.method, options.url)
     if api is None:
         return None
-    task, body = current_native(), options.json_data
+    body = options.json_data
     if api and isinstance(body, Mapping) and not options.files:
-        return Ask(
-            task, api, {**body, **(options.extra_json or {})}, str(client._prepare_url(options.url))
-        )
-    task.unmetered(f"{bill.provider} {options.method.upper()} {bill.path(options.url)}")
+        return Ask(api, {**body, **(options.extra_json or {})})
+    current_native().unmetered(f"{bill.provider} {options.method.upper()} {bill.path(options.url)}")
     return None
 
 
 class Ask:
     """One request as the guard sees it; reserved for anew at each of its HTTP attempts."""
 
-    __slots__ = ("api", "body", "streaming", "task", "url")
+    __slots__ = ("blocking", "frame", "outgoing")
 
-    def __init__(self, task: Any, api: str, body: dict[str, Any], url: str) -> None:
-        self.task = task
-        self.api = api
-        self.body = json.dumps(body, default=_plain, ensure_ascii=False)
-        self.url = url
-        self.streaming = body.get("stream") is True
-
-    def reserve(self, wait_ms: int | None = None) -> Any:
-        """Holds the worst case, waiting on this thread for other holds to end."""
-        return self.task.reserve_http(
-            self.api, self.body, url=self.url, streaming=self.streaming, wait_ms=wait_ms
+    def __init__(self, api: str, body: dict[str, Any]) -> None:
+        self.frame = current_frame.get()
+        says = current_options.get()
+        text = json.dumps(body, default=_plain, ensure_ascii=False)
+        self.outgoing: Any = current_native().outgoing(
+            api,
+            text,
+            max_usd=says.max_usd,
+            max_input_tokens=says.max_input_tokens,
+            turn=self.frame and self.frame.turn,
         )
+        self.blocking: bool = self.outgoing.blocking
+
+    def reserve(self) -> Any:
+        """Holds the worst case, waiting on this thread for other holds to end."""
+        self._take_over()
+        return self.outgoing.reserve()
 
     async def reserve_async(self) -> Any:
         """The same for an event loop, which it must not block: what holds the money may need it."""
         import anyio
 
-        until = anyio.current_time() + self.task.wait_ms / 1000
+        self._take_over()
+        until = anyio.current_time() + self.outgoing.wait_ms / 1000
         pause = 0.002
-        while True:
-            try:
-                if not self.task.blocking:
-                    return self.reserve(0)
-                return await _Reserving(self).done()
-            except BudgetExceeded as refused:
-                if not refused.contended or anyio.current_time() >= until:
-                    raise
+        while anyio.current_time() < until:
+            if (call := await self._try(self.outgoing.poll)) is not None:
+                return call
             await anyio.sleep(pause)
             pause = min(2 * pause, 0.1)
+        return await self._try(partial(self.outgoing.reserve, 0))
+
+    async def _try(self, reserve: Callable[[], Any]) -> Any:
+        return await _Reserving(reserve).done() if self.blocking else reserve()
+
+    def _take_over(self) -> None:
+        # What a hook above holds for this very call, because it could not know of us.
+        if self.frame is not None:
+            self.frame.give_back()
 
     async def end(self, act: Callable[[], None] | None) -> None:
-        """Runs what ends an attempt, in a thread if the store can block, even if cancelled."""
-        if act is None:
-            return
-        if not self.task.blocking:
-            act()
-            return
-        try:
-            await _in_thread(act)
-        except BaseException as error:
-            # Cancelled, perhaps before a thread was free. Ending twice in one way is ending once.
-            if not isinstance(error, Exception):
-                act()
-            raise
+        """Runs what ends an attempt, even if cancelled."""
+        if act is not None:
+            await threads.surely(act, self.blocking)
 
 
 class _Reserving:
     """A reservation being made in a thread, given back if by then nobody waits for it."""
 
-    __slots__ = ("ask", "call", "unwanted")
+    __slots__ = ("call", "reserve", "unwanted")
 
-    def __init__(self, ask: Ask) -> None:
-        self.ask = ask
+    def __init__(self, reserve: Callable[[], Any]) -> None:
+        self.reserve = reserve
         self.call: Any = None
         self.unwanted = False
 
     async def done(self) -> Any:
         try:
-            await _in_thread(self._make)
+            await threads.run(self._make)
         except BaseException:
             self.unwanted = True
             self._give_back()
@@ -111,36 +115,18 @@ class _Reserving:
         return self._taken()
 
     def _make(self) -> None:
-        self.call = self.ask.reserve(0)
+        self.call = self.reserve()
         if self.unwanted:
             self._give_back()
 
     def _give_back(self) -> None:
         if (call := self._taken()) is not None:
-            call.fail("not_sent")
+            give_back(call)
 
     def _taken(self) -> Any:
         # An idle thread may keep its last piece of work, and so this object, for long.
         call, self.call = self.call, None
         return call
-
-
-@cache
-def _limiter() -> Any:
-    from anyio.lowlevel import RunVar
-
-    return cast("Any", RunVar("outlay_threads"))
-
-
-async def _in_thread(act: Callable[[], None]) -> None:
-    """Runs `act` in a thread of our own: the shared ones may all be waiting for what it records."""
-    from anyio import CapacityLimiter, to_thread
-
-    threads = _limiter().get(None)
-    if threads is None:
-        threads = CapacityLimiter(8)
-        _limiter().set(threads)
-    await to_thread.run_sync(act, limiter=threads)
 
 
 def _plain(value: Any) -> Any:

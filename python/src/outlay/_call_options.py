@@ -1,0 +1,57 @@
+"""What does the caller know about single calls that their requests do not show?
+
+Invariant: what is given holds for each HTTP request sent inside the block, in threads started
+there too, and for none after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+
+from . import _native
+from ._context import CallOptions
+from ._context import current_options as _current_options
+
+
+@contextmanager
+def call(
+    *,
+    max_usd: int | float | str | Decimal | _native.Money | None = None,
+    max_input_tokens: int | None = None,
+) -> Iterator[None]:
+    """Says what single calls of a guarded client can come to, each of those inside the block.
+
+    For requests that cannot be bounded by reading them, as those that go on from text the provider
+    keeps, and for holding less than the computed worst case. What is not given stays as in the
+    block around this one.
+
+    Args:
+        max_usd: the most one call can cost, by your own word; it is held instead of the computed
+            worst case, and a stream that goes beyond it is cut.
+        max_input_tokens: the most input tokens one call can be billed for.
+
+    Raises:
+        InvalidInput: a number that cannot be.
+
+    Example:
+        >>> import outlay
+        >>> with outlay.call(max_usd=0.05):
+        ...     pass  # client.responses.create(previous_response_id=..., ...)
+    """
+    above = _current_options.get()
+    # Read here, so that what cannot be is refused where it stands.
+    most = None if max_usd is None else _native.Money(max_usd)
+    if max_input_tokens is not None:
+        _native.Usage(max_input_tokens)
+    token = _current_options.set(
+        CallOptions(
+            above.max_usd if most is None else most,
+            above.max_input_tokens if max_input_tokens is None else max_input_tokens,
+        )
+    )
+    try:
+        yield
+    finally:
+        _current_options.reset(token)
