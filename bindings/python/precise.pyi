@@ -1,0 +1,105 @@
+"""What the Rust signatures cannot say: ``stubs.py`` puts these types into the generated stub.
+
+Only what is typed here is replaced; everything else comes from the Rust sources. A property is
+written as an attribute.
+"""
+
+from decimal import Decimal
+from types import TracebackType
+from typing import Literal, TypeAlias
+
+from outlay.errors import OutlayError
+
+_Number: TypeAlias = int | float | str | Decimal | Money
+_Limits: TypeAlias = _Number | Limit | list[Limit]
+_CallState: TypeAlias = Literal["open", "settled", "voided", "in_doubt"]
+_Standing: TypeAlias = Literal["running", "succeeded", "failed", "stopped", "lost"]
+
+class AttemptLine:
+    outcome: _Standing
+
+class Call:
+    state: _CallState
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> Literal[False]: ...
+
+class Exchange:
+    body_patch: dict[str, object] | None
+
+class Ledger:
+    def budget(
+        self,
+        tags: dict[str, str] | None,
+        usd: _Limits | None,
+        tokens: _Limits | None,
+        llm_calls: _Limits | None,
+        tool_calls: _Limits | None,
+    ): ...
+    def task(
+        self,
+        usd: _Limits | None,
+        tokens: _Limits | None,
+        llm_calls: _Limits | None,
+        tool_calls: _Limits | None,
+        tags: dict[str, str] | None,
+        wait_ms: int | None,
+    ): ...
+
+class Limit:
+    def __new__(cls, amount: _Number): ...
+
+class Money:
+    usd: Decimal
+
+    def __new__(cls, usd: _Number): ...
+    def __add__(self, other: Money): ...
+    def __sub__(self, other: Money): ...
+    def __eq__(self, other) -> bool: ...
+    def __ne__(self, other) -> bool: ...
+    def __lt__(self, other: Money) -> bool: ...
+    def __le__(self, other: Money) -> bool: ...
+    def __gt__(self, other: Money) -> bool: ...
+    def __ge__(self, other: Money) -> bool: ...
+
+class Summary:
+    outcome: _Standing
+
+class Task:
+    stopped: OutlayError | None
+
+    def end(self, outcome: Literal["succeeded", "failed", "stopped"]): ...
+    def reserve(
+        self,
+        model: str,
+        input_tokens: int | None,
+        max_output_tokens: int | None,
+        choices: int | None,
+        max_usd: _Number | None,
+        wait_ms: int | None,
+    ): ...
+    def reserve_http(self, max_usd: _Number | None, max_input_tokens: int | None): ...
+
+class Usage:
+    def __new__(
+        cls,
+        input_tokens: int | None,
+        output_tokens: int | None,
+        cache_read_tokens: int | None,
+        cache_write_tokens: int | None,
+        cache_write_1h_tokens: int | None,
+        reasoning_tokens: int | None,
+        input_audio_tokens: int | None,
+        input_image_tokens: int | None,
+        output_audio_tokens: int | None,
+        output_image_tokens: int | None,
+        web_searches: int | None,
+    ): ...
+
+def run_command(arguments: list[str]): ...
+def unbound_policy() -> Literal["warn", "refuse"]: ...
+def unmetered_policy() -> Literal["refuse", "allow"]: ...
