@@ -174,11 +174,15 @@ impl Sqlite {
 
     /// Closes the connections and keeps them closed until the fork is over.
     pub fn before_fork(&self) {
-        self.forking.store(true, Ordering::SeqCst);
-        self.journal.connection(Session::close);
-        if let Some(reader) = lock(&self.reader).as_mut() {
-            reader.close();
-        }
+        self.journal.connection(|writer| {
+            let mut reader = lock(&self.reader);
+            writer.close();
+            if let Some(reader) = reader.as_mut() {
+                reader.close();
+            }
+            // Under both locks: whoever has one of them would wait for the fork, and it for them.
+            self.forking.store(true, Ordering::SeqCst);
+        });
     }
 
     pub fn after_fork_in_parent(&self) {
