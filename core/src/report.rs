@@ -25,7 +25,7 @@ pub mod standing;
 pub mod summary;
 pub mod text;
 
-pub use attribution::{By, Figures, Report, ReportOptions, Row};
+pub use attribution::{By, Figures, Report, ReportOptions, Row, Tokens};
 pub use since::Since;
 pub use standing::{BudgetState, DoubtedCall, LimitState, Standing, TaskState};
 pub use summary::{AttemptLine, Loss, Summary};

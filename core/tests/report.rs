@@ -7,7 +7,7 @@ use outlay::{
     Task, TaskOptions, Unit, Usage, Window,
     meter::Api,
     report::{By, Figures, Report, ReportOptions, Since, Standing, Summary},
-    run::{BudgetOptions, Exchange, StreamEnd, Terms},
+    run::{BudgetOptions, Exchange, Terms},
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -162,7 +162,7 @@ impl Program {
                 let event =
                     format!(r#"data: {{"choices": [{{"index": 0, "delta": {{"content": "{text}"}}}}]}}"#);
                 exchange.push(format!("{event}\n\n").as_bytes(), &mut Vec::new()).unwrap();
-                exchange.ended(StreamEnd::Left, &mut Vec::new()).unwrap();
+                exchange.ended().unwrap();
                 self.correctable.push(Correctable::Left(exchange));
             }
             Step::OwnWord => {
@@ -213,7 +213,7 @@ fn check(ledger: &Ledger) {
         let report = report(ledger, by);
         assert_eq!(report.totals.balance, kept, "{}", report.by);
         assert_eq!(sum(report.rows.iter().map(|row| &row.figures)), kept, "{}", report.by);
-        let tokens = report.totals.usage.total_tokens();
+        let tokens = report.totals.tokens.input + report.totals.tokens.output;
         assert_eq!(i64::try_from(tokens).unwrap(), kept.settled.get(Unit::Tokens));
         let spent: Vec<_> = report.rows.iter().map(|row| row.figures.spent()).collect();
         assert!(spent.is_sorted_by(|a, b| a >= b));
@@ -308,7 +308,7 @@ fn a_cent_that_bought_nothing_is_of_one_kind() {
     let open = || ledger.open_task(TaskOptions::new("refund").id("r")).unwrap();
     let broken = |task: &Task| {
         let exchange = task.exchange(Api::OpenAiChat, STREAMED.as_bytes(), &Terms::default()).unwrap();
-        exchange.ended(StreamEnd::Left, &mut Vec::new()).unwrap();
+        exchange.ended().unwrap();
         match exchange.call().outcome() {
             Some(Outcome::Settled(settled)) if settled.estimated => settled.charge.nanos(),
             other => panic!("{other:?}"),
@@ -374,14 +374,14 @@ fn what_runs_inside_belongs_to_the_attempt_it_ran_in() {
 fn the_truth_takes_the_place_of_an_estimate() {
     let (ledger, task) = sample();
     let exchange = task.exchange(Api::OpenAiChat, STREAMED.as_bytes(), &Terms::default()).unwrap();
-    exchange.ended(StreamEnd::Left, &mut Vec::new()).unwrap();
+    exchange.ended().unwrap();
     let totals = report(&ledger, By::Model).totals;
     assert_eq!((totals.estimated, totals.estimated_calls), (totals.settled(), 1));
     assert_eq!(report(&ledger, By::Model).notes().len(), 1);
     exchange.call().settle(&Usage::tokens(8, 1_000)).unwrap();
     let totals = report(&ledger, By::Model).totals;
     assert_eq!((totals.estimated, totals.estimated_calls), (Money::ZERO, 0));
-    assert_eq!((totals.usage, totals.calls()), (Usage::tokens(8, 1_000), 1));
+    assert_eq!((totals.tokens.input, totals.tokens.output, totals.calls()), (8, 1_000, 1));
     // 8 × 2.50 and 1,000 × 10 USD per million, of which 400 output tokens had been reserved.
     assert_eq!((totals.settled().nanos(), totals.overrun_calls), (10_020_000, 1));
     assert!(totals.overrun > Money::ZERO && totals.overrun < totals.settled());
@@ -399,7 +399,7 @@ fn an_unknown_price_is_told_and_is_not_zero_among_the_priced() {
     task.reserve(&unpriced).unwrap().void().unwrap();
     let report = report(&ledger, By::Model);
     assert_eq!((report.totals.unpriced_calls, report.totals.calls()), (1, 1));
-    assert_eq!(report.totals.usage, Usage::tokens(10, 10));
+    assert_eq!((report.totals.tokens.input, report.totals.tokens.output), (10, 10));
     assert!(report.to_string().ends_with("1 call has no known price: its cost is in no sum"));
     assert!(task.summary().unwrap().to_string().contains("no known price"));
 }
@@ -418,7 +418,7 @@ fn a_report_since_a_time_holds_the_calls_reserved_since() {
     late.settle(&Usage::tokens(1_000, 200)).unwrap();
     let since = |since| ledger.report(&ReportOptions::by(By::Task).since(since)).unwrap();
     let last = since(Since::Last(60_000));
-    assert_eq!(last.totals.usage, Usage::tokens(1_000, 200));
+    assert_eq!((last.totals.tokens.output, last.totals.calls()), (200, 1));
     assert_eq!(last.rows, since(Since::At(NOON + 3_600_000)).rows);
     assert_eq!(last.since, Some(NOON + 3_540_000));
     assert_eq!(since(Since::At(NOON)).totals.calls(), 2);

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 pub(crate) type Object = Map<String, Value>;
 
 /// The keys of a row of a report, in their order.
-pub(crate) const ROW: [&str; 20] = [
+pub(crate) const ROW: [&str; 21] = [
     "key",
     "task_id",
     "attempt",
@@ -18,6 +18,7 @@ pub(crate) const ROW: [&str; 20] = [
     "tool_calls",
     "input_tokens",
     "cache_read_tokens",
+    "cache_write_tokens",
     "output_tokens",
     "reasoning_tokens",
     "spent_usd",
@@ -61,10 +62,11 @@ fn figures(figures: &Figures) -> Object {
     object(json!({
         "calls": figures.calls(),
         "tool_calls": figures.tool_calls(),
-        "input_tokens": figures.usage.input_tokens,
-        "cache_read_tokens": figures.usage.cache_read_tokens,
-        "output_tokens": figures.usage.output_tokens,
-        "reasoning_tokens": figures.usage.reasoning_tokens,
+        "input_tokens": figures.tokens.input,
+        "cache_read_tokens": figures.tokens.cache_read,
+        "cache_write_tokens": figures.tokens.cache_write,
+        "output_tokens": figures.tokens.output,
+        "reasoning_tokens": figures.tokens.reasoning,
         "spent_usd": usd(figures.spent()),
         "settled_usd": usd(figures.settled()),
         "in_doubt_usd": usd(figures.in_doubt()),

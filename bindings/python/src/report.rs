@@ -50,25 +50,31 @@ impl Figures {
     /// All input tokens, with what was read from and written to a cache.
     #[getter]
     fn input_tokens(&self) -> u64 {
-        self.0.usage.input_tokens
+        self.0.tokens.input
     }
 
     /// Input read from a cache.
     #[getter]
     fn cache_read_tokens(&self) -> u64 {
-        self.0.usage.cache_read_tokens
+        self.0.tokens.cache_read
+    }
+
+    /// Input written to a cache.
+    #[getter]
+    fn cache_write_tokens(&self) -> u64 {
+        self.0.tokens.cache_write
     }
 
     /// All output tokens, with reasoning.
     #[getter]
     fn output_tokens(&self) -> u64 {
-        self.0.usage.output_tokens
+        self.0.tokens.output
     }
 
     /// Output the caller does not see.
     #[getter]
     fn reasoning_tokens(&self) -> u64 {
-        self.0.usage.reasoning_tokens
+        self.0.tokens.reasoning
     }
 
     /// Settled and in doubt together.

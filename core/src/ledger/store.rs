@@ -188,6 +188,11 @@ pub(crate) trait Tx {
     fn append(&mut self, entry: Entry) -> Result<()>;
     /// Hands out entries in order until the visitor returns false.
     fn entries(&mut self, filter: Filter, visit: &mut dyn FnMut(Entry) -> bool) -> Result<()>;
+    /// The same, entries about calls only, and of them what a report adds up: where a call was
+    /// reserved and for what model, amounts, tokens and flags. All else may be zero.
+    fn movements(&mut self, filter: Filter, visit: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
+        self.entries(filter, &mut |entry| visit(&entry))
+    }
     /// How many of the oldest entries are kept no longer, other than in the balances.
     fn dropped(&self) -> u64 {
         0

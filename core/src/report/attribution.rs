@@ -21,7 +21,7 @@ use crate::{
     },
     policy::{Amounts, Balance},
     run::Ledger,
-    value::{Id, Millis, Money, Tags, Usage},
+    value::{Id, Millis, Money, Tags},
 };
 
 /// What the rows of a report are.
@@ -120,7 +120,7 @@ pub struct Figures {
     /// Money, tokens, model calls and tool calls: settled, pending and in doubt.
     pub balance: Balance,
     /// The tokens of what is settled, by type.
-    pub usage: Usage,
+    pub tokens: Tokens,
     /// Of what is settled: our count, not the provider's.
     pub estimated: Money,
     /// How many settled calls are estimated.
@@ -177,7 +177,7 @@ impl Figures {
 
     pub(super) fn add(&mut self, other: &Self) -> Result<()> {
         self.move_by(&other.balance)?;
-        self.usage = combined(&self.usage, &other.usage, u64::saturating_add);
+        self.tokens = self.tokens.combined(&other.tokens, u64::saturating_add);
         for (sum, part) in [
             (&mut self.estimated, other.estimated),
             (&mut self.overrun, other.overrun),
@@ -209,19 +209,40 @@ fn too_large() -> Error {
     Error::corrupt("the amounts of this ledger do not add up to 64 bits")
 }
 
-fn combined(a: &Usage, b: &Usage, by: impl Fn(u64, u64) -> u64) -> Usage {
-    Usage {
-        input_tokens: by(a.input_tokens, b.input_tokens),
-        cache_read_tokens: by(a.cache_read_tokens, b.cache_read_tokens),
-        cache_write_tokens: by(a.cache_write_tokens, b.cache_write_tokens),
-        cache_write_1h_tokens: by(a.cache_write_1h_tokens, b.cache_write_1h_tokens),
-        input_audio_tokens: by(a.input_audio_tokens, b.input_audio_tokens),
-        input_image_tokens: by(a.input_image_tokens, b.input_image_tokens),
-        output_tokens: by(a.output_tokens, b.output_tokens),
-        reasoning_tokens: by(a.reasoning_tokens, b.reasoning_tokens),
-        output_audio_tokens: by(a.output_audio_tokens, b.output_audio_tokens),
-        output_image_tokens: by(a.output_image_tokens, b.output_image_tokens),
-        web_searches: by(a.web_searches, b.web_searches),
+/// Tokens by type. Input includes what was read from and written to a cache, output reasoning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// All input.
+    pub input: u64,
+    /// Of it read from a cache.
+    pub cache_read: u64,
+    /// Of it written to a cache, of whatever lifetime.
+    pub cache_write: u64,
+    /// All output.
+    pub output: u64,
+    /// Of it hidden reasoning.
+    pub reasoning: u64,
+}
+
+impl Tokens {
+    const fn of(entry: &Entry) -> Self {
+        Self {
+            input: entry.input_tokens,
+            cache_read: entry.cache_read_tokens,
+            cache_write: entry.cache_write_tokens.saturating_add(entry.cache_write_1h_tokens),
+            output: entry.output_tokens,
+            reasoning: entry.reasoning_tokens,
+        }
+    }
+
+    fn combined(&self, other: &Self, by: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            input: by(self.input, other.input),
+            cache_read: by(self.cache_read, other.cache_read),
+            cache_write: by(self.cache_write, other.cache_write),
+            output: by(self.output, other.output),
+            reasoning: by(self.reasoning, other.reasoning),
+        }
     }
 }
 
@@ -248,7 +269,7 @@ struct Living {
 /// What the latest entry about a call said of it.
 #[derive(Clone, Copy, Debug, Default)]
 struct Said {
-    usage: Usage,
+    tokens: Tokens,
     estimated: Option<i64>,
     broken: Option<i64>,
     overrun: Option<i64>,
@@ -328,7 +349,7 @@ impl Attribution {
     /// Folds the entries that `filter` lets through.
     pub fn read(&mut self, tx: &mut dyn Tx, filter: Filter) -> Result<()> {
         let mut failure = None;
-        tx.entries(filter, &mut |entry| match self.add(&entry) {
+        tx.movements(filter, &mut |entry| match self.add(entry) {
             Ok(()) => true,
             Err(error) => {
                 failure = Some(error);
@@ -342,7 +363,7 @@ impl Attribution {
 fn said_by(entry: &Entry, call: &Living, used_usd: i64) -> Said {
     let over = used_usd.saturating_sub(call.held.0[0]).max(0);
     Said {
-        usage: entry.usage(),
+        tokens: Tokens::of(entry),
         estimated: entry.has(flag::ESTIMATED).then_some(used_usd),
         broken: (entry.has(flag::ESTIMATED) && entry.has(flag::STREAMED)).then_some(used_usd),
         overrun: entry.has(flag::OVERRUN).then_some(over),
@@ -353,8 +374,8 @@ fn said_by(entry: &Entry, call: &Living, used_usd: i64) -> Said {
 impl Figures {
     /// Takes back what was said of a call before, and adds what is said now.
     fn replace(&mut self, before: &Living, now: &Living) -> Result<()> {
-        self.usage = combined(&self.usage, &before.said.usage, u64::saturating_sub);
-        self.usage = combined(&self.usage, &now.said.usage, u64::saturating_add);
+        self.tokens = self.tokens.combined(&before.said.tokens, u64::saturating_sub);
+        self.tokens = self.tokens.combined(&now.said.tokens, u64::saturating_add);
         for (call, sign) in [(before, -1), (now, 1)] {
             let counts = i64::from(call.state == State::Voided);
             self.voided_calls = self.voided_calls.wrapping_add_signed(counts * sign);
@@ -501,9 +522,8 @@ impl fmt::Display for Report {
             share_per_mille: self.totals.share_per_mille(&self.totals),
         };
         for row in self.rows.iter().chain([&total]) {
-            let Figures { usage, .. } = &row.figures;
-            let tokens =
-                [usage.input_tokens, usage.cache_read_tokens, usage.output_tokens, usage.reasoning_tokens];
+            let Tokens { input, cache_read, output, reasoning, .. } = row.figures.tokens;
+            let tokens = [input, cache_read, output, reasoning];
             let counts = [row.figures.calls(), row.figures.tool_calls()].into_iter().chain(tokens).map(count);
             let money = [row.figures.spent(), row.figures.in_doubt(), row.figures.pending()];
             let share = format!("{}.{} %", row.share_per_mille / 10, row.share_per_mille % 10);

@@ -11,7 +11,7 @@ use std::{
 use rustc_hash::FxHashMap;
 
 use super::{
-    attribution::{Attribution, By, Figures, Place, Row, grouped},
+    attribution::{Attribution, By, Figures, Place, Row, Tokens, grouped},
     names::Names,
     standing::Standing,
     text::{Table, count, shown},
@@ -303,13 +303,8 @@ impl fmt::Display for Summary {
             let headings = ["model", "calls", "input", "cached", "output", "reasoning", "spent"];
             let mut table = Table::new(headings).left(1);
             for row in self.by_model.iter().filter(|row| row.key.is_some()) {
-                let usage = &row.figures.usage;
-                let tokens = [
-                    usage.input_tokens,
-                    usage.cache_read_tokens,
-                    usage.output_tokens,
-                    usage.reasoning_tokens,
-                ];
+                let Tokens { input, cache_read, output, reasoning, .. } = row.figures.tokens;
+                let tokens = [input, cache_read, output, reasoning];
                 let counts = [row.figures.calls()].into_iter().chain(tokens).map(count);
                 let spent = row.figures.spent().decimal();
                 table.row([row.label()].into_iter().chain(counts).chain([spent]));

@@ -5,7 +5,7 @@ use rusqlite::{Row, types::ValueRef};
 use crate::{
     error::{Error, ErrorKind, Result},
     ledger::{
-        entry::{Entry, read_proofs, read_under},
+        entry::{Cell as _, Entry, Kind, read_proofs, read_under},
         store::{Account, CallRow, State, TaskRow},
     },
     policy::{Amounts, Balance, Ceiling, Window},
@@ -155,6 +155,37 @@ pub(super) fn entry_of(row: &Row<'_>) -> rusqlite::Result<Option<Entry>> {
     };
     let Some(proofs) = read_proofs(blob(CELLS + 2)?.unwrap_or_default()) else { return Ok(None) };
     Ok(Entry::of(&cells, call, under, proofs))
+}
+
+/// What a report adds up, the tokens behind the rest.
+pub(super) const MOVEMENT: &str = "kind, flags, call, usd, tokens, llm_calls, tool_calls, \
+    task, attempt, model_asked, input_tokens, cache_read_tokens, cache_write_tokens, \
+    cache_write_1h_tokens, output_tokens, reasoning_tokens";
+
+/// Reads the columns of [`MOVEMENT`]. Reading costs more than finding: of each kind of entry only
+/// what it alone says is read.
+pub(super) fn movement_of(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    let kind: i64 = row.get(0)?;
+    let kind = Kind::of(kind).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, kind))?;
+    let mut entry = Entry { kind, flags: row.get(1)?, call: Some(id_of(row, 2)?), ..Entry::default() };
+    if kind == Kind::Reserved {
+        (entry.task, entry.attempt, entry.model_asked) = (row.get(7)?, row.get(8)?, row.get(9)?);
+        return Ok(entry.with_amounts(amounts_of(row, 3)?));
+    }
+    if !matches!(kind, Kind::Settled | Kind::Corrected) {
+        return Ok(entry);
+    }
+    let count = |column| {
+        let count: i64 = row.get(column)?;
+        u64::try_from(count).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, count))
+    };
+    entry.input_tokens = count(10)?;
+    entry.cache_read_tokens = count(11)?;
+    entry.cache_write_tokens = count(12)?;
+    entry.cache_write_1h_tokens = count(13)?;
+    entry.output_tokens = count(14)?;
+    entry.reasoning_tokens = count(15)?;
+    Ok(entry.with_amounts(amounts_of(row, 3)?))
 }
 
 pub(super) fn tags_bytes(tags: &[u32]) -> Vec<u8> {

@@ -9,8 +9,8 @@ use rusqlite::{
 use super::{
     Session,
     rows::{
-        ACCOUNT, CALL, SUMS, TASK, account_of, balance_of, call_of, entry_of, failed, id_of, pair, scope_of,
-        since, tags_bytes, task_of, window_of,
+        ACCOUNT, CALL, MOVEMENT, SUMS, TASK, account_of, balance_of, call_of, entry_of, failed, id_of,
+        movement_of, pair, scope_of, since, tags_bytes, task_of, window_of,
     },
 };
 use crate::{
@@ -108,6 +108,13 @@ impl Session {
     }
 }
 
+/// The condition of a filter; its parameters are the time and the task.
+fn wanted(filter: Filter) -> String {
+    // Only with its own condition said again is the index on tasks used.
+    let task = if filter.task.is_some() { "task = ?2 AND task <> 0" } else { "?2 = ?2" };
+    format!("{task} AND at_ms >= ?1 ORDER BY seq")
+}
+
 fn readable(row: Option<CallRow>) -> Result<CallRow> {
     row.ok_or_else(|| Error::corrupt("a call of the ledger cannot be read"))
 }
@@ -144,10 +151,7 @@ impl Tx for Session {
 
     fn entries(&mut self, filter: Filter, visit: &mut dyn FnMut(Entry) -> bool) -> Result<()> {
         let columns = Entry::COLUMNS.join(", ");
-        let task = if filter.task.is_some() { "task = ?2 AND" } else { "?2 = ?2 AND" };
-        let sql = format!(
-            "SELECT {columns}, call, under, proofs FROM entries WHERE {task} at_ms >= ?1 ORDER BY seq"
-        );
+        let sql = format!("SELECT {columns}, call, under, proofs FROM entries WHERE {}", wanted(filter));
         let mut statement = self.db()?.prepare_cached(&sql).map_err(failed)?;
         let params = params![since(filter.since), filter.task.unwrap_or(0)];
         let mut rows = statement.query(params).map_err(failed)?;
@@ -155,6 +159,20 @@ impl Tx for Session {
             let entry = entry_of(row).map_err(failed)?;
             let entry = entry.ok_or_else(|| Error::corrupt("an entry of the ledger cannot be read"))?;
             if !visit(entry) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn movements(&mut self, filter: Filter, visit: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
+        let wanted = wanted(filter);
+        let sql = format!("SELECT {MOVEMENT} FROM entries WHERE call IS NOT NULL AND {wanted}");
+        let mut statement = self.db()?.prepare_cached(&sql).map_err(failed)?;
+        let params = params![since(filter.since), filter.task.unwrap_or(0)];
+        let mut rows = statement.query(params).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            if !visit(&movement_of(row).map_err(failed)?) {
                 break;
             }
         }
