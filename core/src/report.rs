@@ -20,12 +20,14 @@
 
 pub mod attribution;
 mod names;
+pub mod rows;
 pub mod since;
 pub mod standing;
 pub mod summary;
 pub mod text;
 
-pub use attribution::{By, Figures, Report, ReportOptions, Row, Tokens};
+pub use attribution::{Figures, Tokens};
+pub use rows::{By, Report, ReportOptions, Row};
 pub use since::Since;
 pub use standing::{BudgetState, DoubtedCall, LimitState, Standing, TaskState};
 pub use summary::{AttemptLine, Loss, Summary};

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use outlay::{
-    Attempt, Balance, Call, Clock, Config, ErrorKind, Ledger, Limit, ManualClock, Money, Outcome, Request,
-    Task, TaskOptions, Unit, Usage, Window,
+    Attempt, Balance, Call, Clock, Config, ErrorKind, Id, Ledger, Limit, ManualClock, Money, Outcome,
+    Request, Task, TaskOptions, Unit, Usage, Window,
     meter::Api,
     report::{By, Figures, Report, ReportOptions, Since, Standing, Summary},
     run::{BudgetOptions, Exchange, Terms},
@@ -79,7 +79,7 @@ const ENDS: [Attempt; 3] = [Attempt::Succeeded, Attempt::Failed, Attempt::Stoppe
 /// A call the provider may still say something about.
 enum Correctable {
     Voided(Call),
-    Left(Exchange),
+    Left(Box<Exchange>),
 }
 
 /// One program: a stack of tasks, and the calls that are open in it.
@@ -88,6 +88,7 @@ struct Program {
     clock: ManualClock,
     stack: Vec<(Task, Vec<Call>)>,
     correctable: Vec<Correctable>,
+    doubted: Vec<Id>,
     opened: usize,
 }
 
@@ -99,7 +100,14 @@ impl Program {
         let day = Limit::usd("1000000").unwrap().per(Window::parse("day", None).unwrap());
         let budget = BudgetOptions::new().per("agent").limit(day);
         ledger.set_budget(&budget).unwrap();
-        let mut program = Self { ledger, clock, stack: Vec::new(), correctable: Vec::new(), opened: 0 };
+        let mut program = Self {
+            ledger,
+            clock,
+            stack: Vec::new(),
+            correctable: Vec::new(),
+            doubted: Vec::new(),
+            opened: 0,
+        };
         program.enter();
         program
     }
@@ -142,7 +150,7 @@ impl Program {
                 }
             }
             Step::Void => {
-                for call in calls.pop() {
+                if let Some(call) = calls.pop() {
                     call.void().unwrap();
                     self.correctable.push(Correctable::Voided(call));
                 }
@@ -163,14 +171,19 @@ impl Program {
                     format!(r#"data: {{"choices": [{{"index": 0, "delta": {{"content": "{text}"}}}}]}}"#);
                 exchange.push(format!("{event}\n\n").as_bytes(), &mut Vec::new()).unwrap();
                 exchange.ended().unwrap();
-                self.correctable.push(Correctable::Left(exchange));
+                self.correctable.push(Correctable::Left(Box::new(exchange)));
             }
             Step::OwnWord => {
                 let request = Request::model("house-7b").input_tokens(10).max_output_tokens(10);
                 let call = task.reserve(&request.max_usd(Money::from_nanos(7))).unwrap();
                 assert!(call.settle(&Usage::tokens(1, 1)).unwrap().estimated);
             }
-            Step::Doubt => calls.pop().into_iter().for_each(|call| call.doubt().unwrap()),
+            Step::Doubt => {
+                if let Some(call) = calls.pop() {
+                    call.doubt().unwrap();
+                    self.doubted.push(call.id());
+                }
+            }
             Step::Tool => task.tool_call("search").unwrap(),
             Step::Retry(end) if depth == 1 => {
                 calls.clear();
@@ -184,9 +197,9 @@ impl Program {
                 self.stack.pop();
             }
             Step::Resolve(billed) => {
-                if let Some(call) = self.ledger.in_doubt(1).unwrap().first() {
+                if let Some(id) = self.doubted.pop() {
                     let usage = billed.then(|| Usage::tokens(10, 10));
-                    self.ledger.resolve(call.id, usage, "ops").unwrap();
+                    self.ledger.resolve(id, usage, "ops").unwrap();
                 }
             }
             Step::Wait(millis) => self.clock.advance(millis),
@@ -279,6 +292,25 @@ proptest! {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_file_and_the_memory_tell_the_same_of_any_time(steps in vec(step(), 0..60)) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = format!("sqlite:{}", folder.path().join("ledger.db").display());
+        let [mut memory, mut file] = ["memory:", &file].map(Program::new);
+        for step in &steps {
+            memory.run(step);
+            file.run(step);
+        }
+        for at in (0..20).map(|part| NOON - 1 + part * 300_000).chain([NOON, NOON + 1, i64::MAX]) {
+            let told = |program: &Program| {
+                let options = ReportOptions::by(By::Attempt).since(Since::At(at));
+                let rows = program.ledger.report(&options).unwrap().rows;
+                rows.into_iter().map(|row| (row.key, row.attempt, row.figures)).collect::<Vec<_>>()
+            };
+            assert_eq!(told(&memory), told(&file), "since {at}");
+        }
+    }
 
     #[test]
     fn reports_add_up_to_the_balances_in_a_file(steps in vec(step(), 0..60)) {
@@ -423,6 +455,24 @@ fn a_report_since_a_time_holds_the_calls_reserved_since() {
     assert_eq!(last.since, Some(NOON + 3_540_000));
     assert_eq!(since(Since::At(NOON)).totals.calls(), 2);
     assert_eq!(since(Since::At(NOON + 3_600_001)).rows, []);
+}
+
+#[test]
+fn calls_in_doubt_are_listed_oldest_first_however_they_are_named() {
+    let clock = ManualClock::at(NOON);
+    let config = Arc::new(Config::default());
+    let ledger = Ledger::open_with_clock("memory:", config, Clock::Manual(clock.clone())).unwrap();
+    let task = ledger.task("t", []).unwrap();
+    let reserve = |name: &str| {
+        clock.advance(1);
+        let call = task.reserve(&gpt(100).id(name)).unwrap();
+        call.doubt().unwrap();
+        call.id()
+    };
+    let ids: Vec<Id> = (0..20).map(|number| reserve(&format!("call-{number}"))).collect();
+    let listed: Vec<Id> = ledger.doubted_calls(100).unwrap().iter().map(|call| call.id).collect();
+    assert_eq!(listed, ids);
+    assert_eq!(ledger.in_doubt(1).unwrap()[0].id, ids[0]);
 }
 
 #[test]

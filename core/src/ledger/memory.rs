@@ -343,7 +343,12 @@ impl Tx for Memory {
     }
 
     fn calls_in_doubt(&mut self, most: usize) -> Result<Vec<CallRow>> {
-        Ok(self.doubted.iter().take(most).filter_map(|id| self.calls.get(id).cloned()).collect())
+        let mut calls: Vec<CallRow> =
+            self.doubted.iter().filter_map(|id| self.calls.get(id).cloned()).collect();
+        // The id of a call its caller named says nothing of time.
+        calls.sort_by_key(|call| (call.at_ms, call.id));
+        calls.truncate(most);
+        Ok(calls)
     }
 
     fn owners(&mut self) -> Result<Vec<OwnerRow>> {

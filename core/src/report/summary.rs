@@ -11,8 +11,9 @@ use std::{
 use rustc_hash::FxHashMap;
 
 use super::{
-    attribution::{Attribution, By, Figures, Place, Row, Tokens, grouped},
+    attribution::{Attribution, Figures, Place, Tokens},
     names::Names,
+    rows::{By, Row, grouped},
     standing::Standing,
     text::{Table, count, shown},
 };

@@ -9,7 +9,7 @@ use crate::{
         store::{Account, CallRow, State, TaskRow},
     },
     policy::{Amounts, Balance, Ceiling, Window},
-    value::{Id, Millis, Tags},
+    value::{Id, Tags},
 };
 
 /// A failure of SQLite as one of ours.
@@ -206,11 +206,3 @@ pub(super) const SUMS: &str = "sum(settled_usd), sum(settled_tokens), sum(settle
     sum(settled_tool_calls), sum(pending_usd), sum(pending_tokens), sum(pending_llm_calls), \
     sum(pending_tool_calls), sum(in_doubt_usd), sum(in_doubt_tokens), sum(in_doubt_llm_calls), \
     sum(in_doubt_tool_calls)";
-
-/// When an entry was written, for a query parameter.
-pub(super) const fn since(at: Option<Millis>) -> Millis {
-    match at {
-        Some(at) => at,
-        None => Millis::MIN,
-    }
-}
