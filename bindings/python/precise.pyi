@@ -72,7 +72,6 @@ class Summary:
 class Task:
     stopped: OutlayError | None
 
-    def end(self, outcome: Literal["succeeded", "failed", "stopped"]): ...
     def reserve(
         self,
         model: str,
@@ -82,7 +81,7 @@ class Task:
         max_usd: _Number | None,
         wait_ms: int | None,
     ): ...
-    def reserve_http(self, max_usd: _Number | None, max_input_tokens: int | None): ...
+    def outgoing(self, max_usd: _Number | None, max_input_tokens: int | None): ...
 
 class Usage:
     def __new__(

@@ -6,7 +6,7 @@ there too, and for none after it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from decimal import Decimal
 
@@ -20,7 +20,7 @@ def call(
     *,
     max_usd: int | float | str | Decimal | _native.Money | None = None,
     max_input_tokens: int | None = None,
-) -> Iterator[None]:
+) -> Generator[None]:
     """Says what single calls of a guarded client can come to, each of those inside the block.
 
     For requests that cannot be bounded by reading them, as those that go on from text the provider

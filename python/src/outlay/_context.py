@@ -22,9 +22,12 @@ import sys
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ._patches import Patches
+
+if TYPE_CHECKING:
+    from .task import Task
 
 
 class CallOptions(NamedTuple):
@@ -37,7 +40,7 @@ class CallOptions(NamedTuple):
 _NO_OPTIONS = CallOptions()
 
 #: The innermost open task, or None outside every `with outlay.task(...)`.
-current_task: ContextVar[Any] = ContextVar("outlay_task", default=None)
+current_task: ContextVar[Task | None] = ContextVar("outlay_task", default=None)
 #: What an outer hook (framework middleware) knows about the model call being made below it.
 current_frame: ContextVar[Any] = ContextVar("outlay_frame", default=None)
 #: What holds for each call made here.

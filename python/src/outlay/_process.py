@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from . import _native
 from .errors import InvalidInput
@@ -61,7 +61,7 @@ def configure(
         ...     t.reserve(model="house-7b", input_tokens=10, max_output_tokens=10).reserved
         Money('0.00')
     """
-    given = {
+    given: dict[str, Any] = {
         "store": store,
         "durability": durability,
         "unbound": unbound,
@@ -81,7 +81,7 @@ def configure(
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return dict(value)
+        return dict(cast("Mapping[str, Any]", value))
     if isinstance(value, Decimal):
         return str(value)
     raise TypeError(f"`{type(value).__name__}` is not a number, text or mapping")

