@@ -42,7 +42,7 @@ fn limit_cells(limit: &LimitState) -> [String; 8] {
     ]
 }
 
-const LIMIT: [&str; 8] = ["limit", "", "window", "resets", "amount", "spent", "pending", "available"];
+const LIMIT: [&str; 8] = ["limit", "kind", "window", "resets", "amount", "spent", "pending", "available"];
 
 pub(crate) fn limits(limits: &[LimitState]) -> String {
     let mut table = Table::new(LIMIT).left(4);

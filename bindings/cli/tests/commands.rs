@@ -127,7 +127,7 @@ fn a_task_is_shown_with_what_bought_nothing() {
 task refund (refund-4711): succeeded
 0.01 USD spent, 0.00 USD pending, 0.00 USD in doubt, 0.49 USD available
 
-attempt               reason    calls   tool calls    spent
+attempt   state       reason    calls   tool calls    spent
 1         failed      no JSON       1            0   0.0075
 2         succeeded                 1            1   0.0025
 
@@ -137,7 +137,7 @@ gpt-4o       2   2,000        0      500           0    0.01
 bought nothing    calls    spent
 failed attempts       1   0.0075
 
-limit               window   resets   amount   spent   pending   available
+limit        kind   window   resets   amount   spent   pending   available
 usd          hard   life     -          0.50    0.01      0.00        0.49
 tool calls   hard   life     -            50       1         0          49
 
@@ -242,7 +242,7 @@ fn an_open_call_of_a_running_process_is_nobody_elses() {
 fn budgets_are_listed_with_what_is_left() {
     let sample = sample();
     let expected = "\
-budget        limit          window    resets                 amount   spent   pending   available
+budget        limit   kind   window    resets                 amount   spent   pending   available
 tenant=acme   usd     hard   day UTC   2100-01-02T00:00:00Z    50.00    0.01      0.00       49.99
 ";
     assert_eq!(sample.printed(&["budgets"]), expected);
@@ -311,6 +311,17 @@ fn no_owner_is_left_behind() {
     let count: i64 = rows.query_row(running, [], |row| row.get(0)).unwrap();
     assert_eq!(count, 1, "only the owner of this test runs");
     assert_eq!(std::path::Path::new(&format!("{path}-owners")).read_dir().unwrap().count(), 1);
+}
+
+#[test]
+fn the_last_one_out_leaves_one_file() {
+    let Sample { ledger, _folder: folder, store, .. } = sample();
+    drop(ledger);
+    assert_eq!(outlay(&["--store", &store, "report"]).code, 0);
+    let left = folder.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name());
+    let mut left: Vec<String> = left.map(|name| name.into_string().unwrap()).collect();
+    left.sort();
+    assert_eq!(left, ["ledger.db", "ledger.db-owners"]);
 }
 
 #[test]

@@ -64,8 +64,9 @@ pub(crate) struct Settings {
 /// A ledger file as one owner has it open.
 pub(crate) struct Sqlite {
     settings: Settings,
-    journal: Journal<Session>,
+    /// Closed before the writer, which as the last one out empties the write-ahead log.
     reader: Mutex<Option<Session>>,
+    journal: Journal<Session>,
     forking: StdArc<AtomicBool>,
     owner: Owner,
     key: [u8; 32],

@@ -291,7 +291,7 @@ impl fmt::Display for Summary {
         if let Some(available) = self.available {
             write!(f, ", {available} available")?;
         }
-        let mut table = Table::new(["attempt", "", "reason", "calls", "tool calls", "spent"]).left(3);
+        let mut table = Table::new(["attempt", "state", "reason", "calls", "tool calls", "spent"]).left(3);
         for line in &self.attempts {
             let (number, reason) = (line.number.to_string(), line.reason.clone().unwrap_or_default());
             let calls = [count(line.figures.calls()), count(line.figures.tool_calls())];
