@@ -4,6 +4,7 @@
 //! writes entries and balance rows in one transaction of a store. The stores know rows, not rules.
 
 pub mod chain;
+pub(crate) mod check;
 pub(crate) mod commit;
 pub mod entry;
 pub(crate) mod journal;

@@ -52,7 +52,15 @@ pub(crate) struct Reserve {
 /// What a reserve came to.
 #[derive(Clone, Debug)]
 pub(crate) enum Verdict {
-    Held { id: Id, created: bool, grant: Grant, state: State, denied: Option<Box<Denial>>, names: [u32; 3] },
+    Held {
+        id: Id,
+        created: bool,
+        grant: Grant,
+        /// How a call that existed already had ended.
+        ended: Option<Ended>,
+        denied: Option<Box<Denial>>,
+        names: [u32; 3],
+    },
     Denied(Box<Denial>),
 }
 
@@ -62,6 +70,16 @@ pub(crate) enum Ending {
     Settle(Box<Settle>),
     Void { by: Option<Arc<str>> },
     Doubt,
+}
+
+impl Ending {
+    /// May the truth about the call still come?
+    fn is_correctable(&self) -> bool {
+        match self {
+            Self::Settle(settle) => settle.flags & flag::ESTIMATED != 0,
+            Self::Void { .. } | Self::Doubt => true,
+        }
+    }
 }
 
 /// What a call used.
@@ -82,7 +100,14 @@ pub(crate) struct Ended {
     pub state: State,
     pub used: Amounts,
     pub held: Amounts,
-    pub flags: u32,
+    pub estimated: bool,
+}
+
+impl Ended {
+    fn of(row: &CallRow) -> Self {
+        let estimated = row.state == State::Settled && row.correctable;
+        Self { state: row.state, used: row.used, held: row.held, estimated }
+    }
 }
 
 pub(crate) fn reserve(tx: &mut dyn Tx, want: &Reserve) -> Result<Verdict> {
@@ -104,8 +129,8 @@ fn same_call(first: &CallRow, want: &Reserve) -> Result<Verdict> {
         return Err(Error::conflict("this call id was reserved with another request"));
     }
     let grant = Grant { amounts: first.held, max_output_tokens: first.max_output_tokens, over_soft: false };
-    let (id, state) = (first.id, first.state);
-    Ok(Verdict::Held { id, created: false, grant, state, denied: None, names: [0; 3] })
+    let ended = (first.state != State::Open).then(|| Ended::of(first));
+    Ok(Verdict::Held { id: first.id, created: false, grant, ended, denied: None, names: [0; 3] })
 }
 
 fn reserve_under(tx: &mut dyn Tx, want: &Reserve, now: i64, held: &Held) -> Result<Verdict> {
@@ -158,7 +183,7 @@ fn reserve_under(tx: &mut dyn Tx, want: &Reserve, now: i64, held: &Held) -> Resu
     apply(tx, &row.under, &moves)?;
     tx.put_call(row)?;
     tx.append(entry)?;
-    Ok(Verdict::Held { id: want.id, created: true, grant, state: State::Open, denied, names })
+    Ok(Verdict::Held { id: want.id, created: true, grant, ended: None, denied, names })
 }
 
 fn name_request(tx: &mut dyn Tx, entry: &mut Entry, want: &Reserve) -> Result<[u32; 3]> {
@@ -277,14 +302,17 @@ fn open_value(
 ) -> Result<Vec<super::store::Account>> {
     let now = tx.now()?;
     let mut accounts = tx.accounts_of_budget(budget.no, 0)?;
-    let oldest = accounts.iter().map(|account| account.window.oldest(now)).min().unwrap_or(0);
-    if tx.live_values(budget.no, oldest)? >= VALUES_MAX {
-        let label = budget.label(None);
-        return Err(Error::new(
-            ErrorKind::BudgetExceeded,
-            format!("{label} has {VALUES_MAX} values already"),
-        )
-        .with("budget", crate::error::Field::Text(label)));
+    if tx.values(budget.no)? >= VALUES_MAX {
+        let oldest = accounts.iter().map(|account| account.window.oldest(now)).min().unwrap_or(0);
+        if tx.drop_values(budget.no, oldest)? > 0 {
+            // Nobody may go on with an account that is gone.
+            tx.bump()?;
+        } else {
+            let label = budget.label(None);
+            let message = format!("{label} has {VALUES_MAX} values already");
+            let field = crate::error::Field::Text(label);
+            return Err(Error::new(ErrorKind::BudgetExceeded, message).with("budget", field));
+        }
     }
     for account in &mut accounts {
         account.no = 0;
@@ -323,7 +351,7 @@ pub(crate) fn end(tx: &mut dyn Tx, id: &Id, ending: &Ending) -> Result<Ended> {
         _ => Amounts::ZERO,
     };
     let Some((kind, state, change)) = transition(&row, ending, &used)? else {
-        return Ok(Ended { state: row.state, used: row.used, held: row.held, flags: 0 });
+        return Ok(Ended::of(&row));
     };
     let after = prepare(tx, &row.under, &change)?;
     let now = tx.now()?;
@@ -337,16 +365,12 @@ pub(crate) fn end(tx: &mut dyn Tx, id: &Id, ending: &Ending) -> Result<Ended> {
         ..Entry::default()
     };
     describe(tx, &mut entry, ending, &row, &change)?;
-    let flags = entry.flags;
     apply(tx, &row.under, &after)?;
-    let correctable = match ending {
-        Ending::Settle(settle) => settle.flags & flag::ESTIMATED != 0,
-        Ending::Void { .. } | Ending::Doubt => true,
-    };
-    let held = row.held;
-    tx.put_call(CallRow { state, used, correctable, ..row })?;
+    let row = CallRow { state, used, correctable: ending.is_correctable(), ..row };
+    let ended = Ended::of(&row);
+    tx.put_call(row)?;
     tx.append(entry)?;
-    Ok(Ended { state, used, held, flags })
+    Ok(ended)
 }
 
 /// What an ending changes; nothing when it says what was said before.
@@ -366,13 +390,14 @@ fn transition(row: &CallRow, ending: &Ending, used: &Amounts) -> Result<Option<(
             (Kind::Doubted, State::InDoubt, Balance { in_doubt: row.held, ..freed })
         }
         (State::InDoubt, Ending::Doubt) | (State::Voided, Ending::Void { .. }) => return Ok(None),
-        (State::Settled, Ending::Settle(_)) if row.used == *used => return Ok(None),
-        (State::Settled | State::Voided, Ending::Settle(settle))
-            if row.correctable && settle.flags & flag::ESTIMATED == 0 =>
+        (State::Settled | State::Voided, Ending::Settle(_))
+            if row.correctable && !ending.is_correctable() =>
         {
+            // No difference is recorded too: it makes an estimate final.
             let difference = used.checked_add(&row.used.negated()).unwrap_or(*used);
             (Kind::Corrected, State::Settled, Balance { settled: difference, ..freed })
         }
+        (State::Settled, Ending::Settle(_)) if row.used == *used => return Ok(None),
         (State::Settled | State::Voided, _) => {
             let how = if row.state == State::Settled { "settled" } else { "voided" };
             return Err(Error::conflict(format!("call `{}` was {how} already, with other content", row.id)));
@@ -452,64 +477,4 @@ pub(crate) fn balances(tx: &mut dyn Tx, task: u32) -> Result<Vec<(Arc<super::sto
     }
     tx.cache().under.insert(task, held);
     Ok(balances)
-}
-
-/// Recomputes every balance from the entries; returns the accounts whose rows differ.
-///
-/// # Errors
-///
-/// `Corrupt`: an entry ends a call that was never reserved.
-pub(crate) fn differing(tx: &mut dyn Tx) -> Result<Vec<u32>> {
-    use super::store::Filter;
-    use std::collections::BTreeMap;
-
-    struct Open {
-        under: Under,
-        held: Amounts,
-        state: State,
-    }
-    let mut calls: BTreeMap<Id, Open> = BTreeMap::new();
-    let mut sums: BTreeMap<(u32, i64), Balance> = BTreeMap::new();
-    let mut orphan = None;
-    tx.entries(Filter::default(), &mut |entry| {
-        let Some(id) = entry.call else { return true };
-        if let (Kind::Reserved, Some(under)) = (entry.kind, &entry.under) {
-            let (under, held) = (Arc::clone(under), entry.amounts());
-            calls.insert(id, Open { under, held, state: State::Open });
-        }
-        let Some(call) = calls.get_mut(&id) else {
-            orphan = Some(id);
-            return false;
-        };
-        let freed = match call.state {
-            State::Open => Balance { pending: call.held.negated(), ..Balance::default() },
-            State::InDoubt => Balance { in_doubt: call.held.negated(), ..Balance::default() },
-            _ => Balance::default(),
-        };
-        let (state, change) = match entry.kind {
-            Kind::Reserved => (State::Open, Balance { pending: call.held, ..Balance::default() }),
-            Kind::Settled | Kind::Corrected => {
-                (State::Settled, Balance { settled: entry.amounts(), ..freed })
-            }
-            Kind::Voided => (State::Voided, freed),
-            Kind::Doubted => (State::InDoubt, Balance { in_doubt: call.held, ..freed }),
-            _ => return true,
-        };
-        call.state = state;
-        for place in call.under.iter() {
-            let sum = sums.entry(*place).or_default();
-            *sum = sum.checked_add(&change).unwrap_or(*sum);
-        }
-        true
-    })?;
-    if let Some(id) = orphan {
-        return Err(Error::corrupt(format!("call `{id}` ends without having been reserved")));
-    }
-    let mut differing = Vec::new();
-    for ((account, slot), sum) in sums {
-        if tx.slot(account, slot)? != sum {
-            differing.push(account);
-        }
-    }
-    Ok(differing)
 }

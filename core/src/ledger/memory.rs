@@ -29,11 +29,15 @@ pub(crate) struct Memory {
     cache: Cache,
     entries: VecDeque<Entry>,
     dropped: u64,
+    /// Was a slot or a task dropped?
+    folded: bool,
     names: Vec<(String, Option<String>)>,
     name_numbers: FxHashMap<(String, String), u32>,
     tasks: BTreeMap<u32, TaskRow>,
     task_numbers: FxHashMap<Id, u32>,
     callers: FxHashMap<u32, u32>,
+    /// How many tasks lie directly under each.
+    below: FxHashMap<u32, u32>,
     last_task: u32,
     budgets: Vec<Budget>,
     accounts: BTreeMap<u32, Account>,
@@ -58,11 +62,13 @@ impl Memory {
             cache: Cache::default(),
             entries: VecDeque::new(),
             dropped: 0,
+            folded: false,
             names: Vec::new(),
             name_numbers: FxHashMap::default(),
             tasks: BTreeMap::new(),
             task_numbers: FxHashMap::default(),
             callers: FxHashMap::default(),
+            below: FxHashMap::default(),
             last_task: 0,
             budgets: Vec::new(),
             accounts: BTreeMap::new(),
@@ -90,17 +96,30 @@ impl Memory {
         }
     }
 
-    fn drop_oldest_ended_task(&mut self) {
-        let Some(no) = self.tasks.iter().find(|(_, row)| row.owner == 0).map(|(no, _)| *no) else { return };
-        let Some(row) = self.tasks.remove(&no) else { return };
+    /// Makes room for a task under `parent`: the oldest goes that has ended and has none below it.
+    fn drop_oldest_task(&mut self, parent: u32) -> Result<()> {
+        let gone =
+            |row: &&TaskRow| row.owner == 0 && row.no != parent && !self.below.contains_key(&row.no);
+        let Some(row) = self.tasks.values().find(gone).cloned() else {
+            return Err(Error::store("the ledger in memory is full of open tasks; use a file"));
+        };
+        self.folded = true;
+        self.tasks.remove(&row.no);
         self.callers.remove(&row.caller);
         if let Some(id) = row.id {
             self.task_numbers.remove(&id);
         }
-        for account in self.of_task.remove(&no).unwrap_or_default() {
+        if let Some(count) = self.below.get_mut(&row.parent) {
+            *count -= 1;
+            if *count == 0 {
+                self.below.remove(&row.parent);
+            }
+        }
+        for account in self.of_task.remove(&row.no).unwrap_or_default() {
             self.accounts.remove(&account);
             self.balances.remove(&account);
         }
+        Ok(())
     }
 }
 
@@ -147,6 +166,10 @@ impl Tx for Memory {
             }
         }
         Ok(())
+    }
+
+    fn is_whole(&self) -> bool {
+        self.dropped == 0 && !self.folded
     }
 
     fn dropped(&self) -> u64 {
@@ -203,7 +226,7 @@ impl Tx for Memory {
         let mut row = row.clone();
         if row.no == 0 {
             if self.tasks.len() >= TASKS_MAX {
-                self.drop_oldest_ended_task();
+                self.drop_oldest_task(row.parent)?;
             }
             self.last_task += 1;
             row.no = self.last_task;
@@ -212,6 +235,9 @@ impl Tx for Memory {
             }
             if row.caller != 0 {
                 self.callers.insert(row.caller, row.no);
+            }
+            if row.parent != 0 {
+                *self.below.entry(row.parent).or_default() += 1;
             }
         }
         let no = row.no;
@@ -259,13 +285,25 @@ impl Tx for Memory {
         Ok(self.accounts.values().filter(|account| account.budget == budget).cloned().collect())
     }
 
-    fn live_values(&mut self, budget: u32, oldest: Millis) -> Result<usize> {
-        let values = self.of_budget.iter().filter(|((no, value), _)| *no == budget && *value != 0);
+    fn values(&mut self, budget: u32) -> Result<usize> {
+        Ok(self.of_budget.keys().filter(|(no, value)| *no == budget && *value != 0).count())
+    }
+
+    fn drop_values(&mut self, budget: u32, oldest: Millis) -> Result<usize> {
+        let before = self.accounts.len();
+        let Self { of_budget, accounts, balances, .. } = self;
         let is_live = |no: &u32| {
-            let slots = self.balances.get(no);
+            let slots = balances.get(no);
             slots.is_some_and(|slots| slots.iter().any(|(start, _)| *start >= oldest))
         };
-        Ok(values.filter(|(_, accounts)| accounts.iter().any(is_live)).count())
+        of_budget.retain(|(no, value), numbers| {
+            let keep = *no != budget || *value == 0 || numbers.iter().any(is_live);
+            if !keep {
+                numbers.iter().for_each(|no| drop(accounts.remove(no)));
+            }
+            keep
+        });
+        Ok(before - self.accounts.len())
     }
 
     fn put_account(&mut self, account: &Account) -> Result<u32> {
@@ -310,6 +348,14 @@ impl Tx for Memory {
         if slots.len() > 128 {
             slots.sort_unstable_by_key(|(start, _)| *start);
             slots.drain(..64);
+            self.folded = true;
+        }
+        Ok(())
+    }
+
+    fn balances(&mut self, visit: &mut dyn FnMut(u32, Millis, Balance)) -> Result<()> {
+        for (account, slots) in &self.balances {
+            slots.iter().for_each(|(start, balance)| visit(*account, *start, *balance));
         }
         Ok(())
     }

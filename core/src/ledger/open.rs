@@ -17,8 +17,6 @@ use crate::{
 
 /// The deepest a task can lie under others.
 pub(crate) const DEPTH_MAX: u32 = 8;
-/// The most tasks an owner is swept of at a time.
-const SWEPT_MAX: usize = 10_000;
 
 /// A task as its caller declares it.
 #[derive(Clone, Debug, Default)]
@@ -72,6 +70,10 @@ pub(crate) fn ceilings(limits: &[Limit]) -> Result<Vec<(Window, Ceiling)>> {
 /// Opens an attempt at a task, and the task itself if it is new.
 pub(crate) fn open_task(tx: &mut dyn Tx, want: &OpenTask) -> Result<Opened> {
     let ceilings = ceilings(&want.limits)?;
+    // An owner swept or closed would keep the attempt open for ever.
+    if !tx.is_running()? {
+        return Err(Error::store("this ledger was closed"));
+    }
     let existing = match &want.caller {
         Some(caller) => match tx.find_name("task", caller)? {
             Some(name) => tx.task_by_caller(name)?,
@@ -186,7 +188,7 @@ pub(crate) fn sweep(tx: &mut dyn Tx, owner: u32) -> Result<usize> {
     for id in &calls {
         end(tx, id, &Ending::Doubt)?;
     }
-    for mut row in tx.tasks_of(owner)?.into_iter().take(SWEPT_MAX) {
+    for mut row in tx.tasks_of(owner)? {
         let (at_ms, task, attempt) = (tx.now()?, row.no, row.attempts);
         let mut entry = Entry { kind: Kind::AttemptEnded, at_ms, task, attempt, ..Entry::default() };
         entry.note = intern(tx, &mut entry, "outcome", "lost")?;

@@ -346,6 +346,8 @@ fn connect(settings: &Settings, read_only: bool) -> Result<Database> {
     let synchronous = if settings.durability == Durability::Disk { "FULL" } else { "NORMAL" };
     db.pragma_update(None, "synchronous", synchronous).map_err(failed)?;
     db.pragma_update(None, "trusted_schema", false).map_err(failed)?;
+    // A forgotten value must not live on in a page.
+    db.pragma_update_and_check(None, "secure_delete", true, |_| Ok(())).map_err(failed)?;
     Ok(db)
 }
 

@@ -193,6 +193,14 @@ pub(crate) trait Tx {
     fn movements(&mut self, filter: Filter, visit: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
         self.entries(filter, &mut |entry| visit(&entry))
     }
+    /// Is every entry and every slot still kept?
+    fn is_whole(&self) -> bool {
+        true
+    }
+    /// May this owner still open anything?
+    fn is_running(&mut self) -> Result<bool> {
+        Ok(true)
+    }
     /// How many of the oldest entries are kept no longer, other than in the balances.
     fn dropped(&self) -> u64 {
         0
@@ -225,8 +233,11 @@ pub(crate) trait Tx {
     fn accounts_of_budget(&mut self, budget: u32, value: u32) -> Result<Vec<Account>>;
     /// Every account of a budget, whatever the value.
     fn all_accounts_of_budget(&mut self, budget: u32) -> Result<Vec<Account>>;
-    /// How many values of a budget have money in slots from `oldest` on.
-    fn live_values(&mut self, budget: u32, oldest: Millis) -> Result<usize>;
+    /// How many values a budget has accounts for.
+    fn values(&mut self, budget: u32) -> Result<usize>;
+    /// Drops the accounts of values without a slot from `oldest` on, whose numbers are not used
+    /// again; returns how many accounts.
+    fn drop_values(&mut self, budget: u32, oldest: Millis) -> Result<usize>;
     /// Inserts when `account.no` is 0; returns its number.
     fn put_account(&mut self, account: &Account) -> Result<u32>;
 
@@ -234,6 +245,8 @@ pub(crate) trait Tx {
     fn balance(&mut self, account: u32, oldest: Millis) -> Result<Balance>;
     fn slot(&mut self, account: u32, slot: Millis) -> Result<Balance>;
     fn put_slot(&mut self, account: u32, slot: Millis, balance: &Balance) -> Result<()>;
+    /// Hands out every slot of every account.
+    fn balances(&mut self, visit: &mut dyn FnMut(u32, Millis, Balance)) -> Result<()>;
 
     fn call(&mut self, id: &Id) -> Result<Option<CallRow>>;
     fn put_call(&mut self, row: CallRow) -> Result<()>;

@@ -177,7 +177,7 @@ impl Window {
     /// of its money is older than the window.
     pub fn oldest(&self, now: Millis) -> Millis {
         match self {
-            Self::Rolling(length) => self.slot(now).start - length,
+            Self::Rolling(length) => self.slot(now - length).start,
             _ => self.slot(now).start,
         }
     }
@@ -367,6 +367,17 @@ mod tests {
         assert_eq!(hour.oldest(now), at("2026-11-22T11:00:00Z"));
         assert_eq!(hour.leaves_at(at("2026-11-22T11:00:00Z")), Some(at("2026-11-22T12:01:00Z")));
         assert_eq!(hour.oldest(at("2026-11-22T12:01:00Z")), at("2026-11-22T11:01:00Z"));
+    }
+
+    #[test]
+    fn a_window_that_sixty_does_not_divide_drops_no_young_money() {
+        let odd = Window::parse("rolling:61s", None).unwrap();
+        let spent = at("2026-11-22T12:00:00Z");
+        for start in (spent..spent + 5_000).map(|at| odd.slot(at)) {
+            let gone = odd.leaves_at(start.start).unwrap();
+            assert!(gone - (start.end - 1) > 61_000, "its youngest money is older than the window");
+            assert!(odd.oldest(gone) > start.start && odd.oldest(gone - 1) <= start.start);
+        }
     }
 
     #[test]

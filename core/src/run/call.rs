@@ -13,7 +13,7 @@ use crate::{
         store::State,
     },
     meter::Exposure,
-    policy::{Ask, Denial, Grant, Output},
+    policy::{Amounts, Ask, Denial, Grant, Output},
     sync::{Arc, Mutex, lock},
     value::{Id, Money, Usage, tags::checked_text, usage::TOKENS_MAX},
 };
@@ -182,13 +182,8 @@ impl Request {
             return Err(Error::invalid("the worst case of this request is beyond nine billion USD"));
         }
         if facts.request_hash == 0 {
-            let counts = [self.exposure.input_tokens, self.max_output_tokens.unwrap_or(0), choices];
-            let counts = counts.map(u64::to_be_bytes).concat();
             // Only a named call is ever compared; the rest need not pay for a hash.
-            facts.request_hash = match self.id {
-                Some(_) => ledger.keyed_hash(&[self.model.as_bytes(), &[0], &counts]),
-                None => 0,
-            };
+            facts.request_hash = if self.id.is_some() { self.hash(ledger) } else { 0 };
         }
         let (no, attempt) = (task.no(), task.attempt());
         let id = match &self.id {
@@ -211,6 +206,13 @@ impl Request {
             turn: self.turn.as_deref().map(Arc::from),
         };
         Ok((reserve, model))
+    }
+
+    /// A keyed hash of all that decides what it holds.
+    fn hash(&self, ledger: &Ledger) -> i64 {
+        let choices = (self.max_output_tokens, self.choices.unwrap_or(1), self.max_usd);
+        let terms = format!("{:?} {:?} {choices:?}", self.provider, self.exposure);
+        ledger.keyed_hash(&[self.model.as_bytes(), &[0], terms.as_bytes()])
     }
 
     fn output(&self, task: &Task, model: &Model, default: u64, least: u64) -> Output {
@@ -282,20 +284,15 @@ impl Call {
         id: Id,
         created: bool,
         grant: Grant,
-        state: State,
+        ended: Option<&Ended>,
         denied: Option<Box<Denial>>,
     ) -> Self {
         let task = task.clone();
-        let outcome = match state {
-            State::Open => None,
-            State::InDoubt => Some(Outcome::InDoubt),
-            State::Voided => Some(Outcome::Voided),
-            State::Settled => Some(Outcome::Settled(Settled {
-                charge: Money::ZERO,
-                overrun: Money::ZERO,
-                estimated: false,
-            })),
-        };
+        let outcome = ended.map(|ended| match ended.state {
+            State::Voided => Outcome::Voided,
+            State::Settled => Outcome::Settled(settled_of(ended)),
+            State::Open | State::InDoubt => Outcome::InDoubt,
+        });
         // A second handle on a call leaves its end to the first.
         let outcome = if created { outcome } else { outcome.or(Some(Outcome::InDoubt)) };
         let state = Mutex::new(Standing { sent: None, outcome });
@@ -471,11 +468,12 @@ impl Call {
 
     fn end(&self, ending: Ending) -> Result<Ended> {
         if !self.recorded {
-            let used = match &ending {
-                Ending::Settle(settle) => crate::policy::Amounts([settle.usd, 0, 0, 0]),
-                _ => crate::policy::Amounts::ZERO,
+            let (usd, flags) = match &ending {
+                Ending::Settle(settle) => (settle.usd, settle.flags),
+                _ => (0, 0),
             };
-            return Ok(Ended { state: State::Settled, used, held: self.grant.amounts, flags: 0 });
+            let (used, held) = (Amounts([usd, 0, 0, 0]), self.grant.amounts);
+            return Ok(Ended { state: State::Settled, used, held, estimated: flags & flag::ESTIMATED != 0 });
         }
         let id = self.id;
         self.task.ledger().act(move |tx| commit::end(tx, &id, &ending))
@@ -487,7 +485,7 @@ fn settled_of(ended: &Ended) -> Settled {
     Settled {
         charge: ended.used.usd(),
         overrun: Money::from_nanos(over),
-        estimated: ended.flags & flag::ESTIMATED != 0,
+        estimated: ended.estimated,
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     ledger::{
-        chain, commit,
+        chain, check, commit,
         memory::Memory,
         open,
         sqlite::{self, Settings, Sqlite},
@@ -338,9 +338,10 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// `Corrupt`: a balance is not the sum of its entries.
+    /// * `Corrupt`: a balance is not the sum of its entries.
+    /// * `Unsupported`: a ledger in memory that has dropped its oldest entries.
     pub fn check_balances(&self) -> Result<()> {
-        let differing = self.read(commit::differing)?;
+        let differing = self.read(check::differing)?;
         if differing.is_empty() {
             return Ok(());
         }

@@ -357,11 +357,11 @@ impl Task {
         };
         match verdict {
             Verdict::Denied(denial) => Err(denial.into_error()),
-            Verdict::Held { id, created, grant, state, denied, names } => {
+            Verdict::Held { id, created, grant, ended, denied, names } => {
                 if created {
                     model.remember(names);
                 }
-                Ok(Call::held(self, model, id, created, grant, state, denied))
+                Ok(Call::held(self, model, id, created, grant, ended.as_ref(), denied))
             }
         }
     }
@@ -468,13 +468,16 @@ impl Task {
     ///
     /// # Errors
     ///
-    /// `StoreUnavailable`: the ledger could not answer.
+    /// `StoreUnavailable`: the ledger could not answer. `NotFound`: a ledger in memory has dropped
+    /// the task since it ended.
     pub fn balance(&self) -> Result<Balance> {
         let no = self.0.no;
         self.0.ledger.current()?.read(move |tx| {
             let accounts = tx.accounts_of_task(no)?;
             let life = accounts.iter().find(|account| account.window == crate::policy::Window::Life);
-            life.map_or(Ok(Balance::default()), |account| tx.balance(account.no, 0))
+            // A ledger in memory keeps ended tasks for a while only.
+            let gone = || Error::new(ErrorKind::NotFound, "this task is kept in the ledger no longer");
+            tx.balance(life.ok_or_else(gone)?.no, 0)
         })
     }
 

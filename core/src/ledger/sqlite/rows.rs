@@ -206,3 +206,8 @@ pub(super) const SUMS: &str = "sum(settled_usd), sum(settled_tokens), sum(settle
     sum(settled_tool_calls), sum(pending_usd), sum(pending_tokens), sum(pending_llm_calls), \
     sum(pending_tool_calls), sum(in_doubt_usd), sum(in_doubt_tokens), sum(in_doubt_llm_calls), \
     sum(in_doubt_tool_calls)";
+
+/// One slot, in the order of [`balance_of`].
+pub(super) const SLOT: &str = "settled_usd, settled_tokens, settled_llm_calls, settled_tool_calls, \
+    pending_usd, pending_tokens, pending_llm_calls, pending_tool_calls, \
+    in_doubt_usd, in_doubt_tokens, in_doubt_llm_calls, in_doubt_tool_calls";

@@ -17,7 +17,7 @@ CREATE INDEX tasks_parent ON tasks (parent) WHERE parent <> 0;
 CREATE INDEX tasks_open ON tasks (owner) WHERE owner <> 0;
 CREATE TABLE budgets (no INTEGER PRIMARY KEY, scope BLOB NOT NULL, per TEXT);
 CREATE TABLE accounts (
-    no INTEGER PRIMARY KEY, task INTEGER NOT NULL, budget INTEGER NOT NULL, value INTEGER NOT NULL,
+    no INTEGER PRIMARY KEY AUTOINCREMENT, task INTEGER NOT NULL, budget INTEGER NOT NULL, value INTEGER NOT NULL,
     window TEXT NOT NULL, zone TEXT,
     hard_usd INTEGER, hard_tokens INTEGER, hard_llm_calls INTEGER, hard_tool_calls INTEGER,
     soft_usd INTEGER, soft_tokens INTEGER, soft_llm_calls INTEGER, soft_tool_calls INTEGER);

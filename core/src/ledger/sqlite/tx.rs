@@ -9,7 +9,7 @@ use rusqlite::{
 use super::{
     Session,
     rows::{
-        ACCOUNT, CALL, MOVEMENT, SUMS, TASK, account_of, balance_of, call_of, entry_of, failed, id_of,
+        ACCOUNT, CALL, MOVEMENT, SLOT, SUMS, TASK, account_of, balance_of, call_of, entry_of, failed, id_of,
         movement_of, pair, scope_of, tags_bytes, task_of, window_of,
     },
 };
@@ -331,11 +331,17 @@ impl Tx for Session {
         self.accounts("budget = ? AND budget <> 0", [budget])
     }
 
-    fn live_values(&mut self, budget: u32, oldest: Millis) -> Result<usize> {
-        let sql = "SELECT count(DISTINCT value) FROM accounts WHERE budget = ?1 AND budget <> 0 AND value <> 0 \
-                   AND EXISTS (SELECT 1 FROM balances WHERE account = accounts.no AND slot >= ?2)";
-        let count: Option<i64> = self.first(sql, params![budget, oldest], |row| row.get(0))?;
+    fn values(&mut self, budget: u32) -> Result<usize> {
+        let sql = "SELECT count(DISTINCT value) FROM accounts WHERE budget = ? AND budget <> 0 AND value <> 0";
+        let count: Option<i64> = self.first(sql, [budget], |row| row.get(0))?;
         Ok(count.unwrap_or(0) as usize)
+    }
+
+    fn drop_values(&mut self, budget: u32, oldest: Millis) -> Result<usize> {
+        let sql = "DELETE FROM accounts WHERE budget = ?1 AND value NOT IN ( \
+                   SELECT value FROM accounts WHERE budget = ?1 AND (value = 0 OR EXISTS ( \
+                   SELECT 1 FROM balances WHERE account = accounts.no AND slot >= ?2)))";
+        Ok(self.run(sql, params![budget, oldest])?.changes() as usize)
     }
 
     fn put_account(&mut self, account: &Account) -> Result<u32> {
@@ -377,7 +383,7 @@ impl Tx for Session {
     }
 
     fn slot(&mut self, account: u32, slot: Millis) -> Result<Balance> {
-        let sql = format!("SELECT {SUMS} FROM balances WHERE account = ? AND slot = ? HAVING count(*) > 0");
+        let sql = format!("SELECT {SLOT} FROM balances WHERE account = ? AND slot = ?");
         Ok(self.first(&sql, params![account, slot], balance_of)?.unwrap_or_default())
     }
 
@@ -387,6 +393,18 @@ impl Tx for Session {
         let params =
             params![account, slot, s[0], s[1], s[2], s[3], p[0], p[1], p[2], p[3], d[0], d[1], d[2], d[3]];
         self.run(sql, params).map(drop)
+    }
+
+    fn balances(&mut self, visit: &mut dyn FnMut(u32, Millis, Balance)) -> Result<()> {
+        let sql = format!("SELECT {SLOT}, account, slot FROM balances");
+        let mut statement = self.db()?.prepare_cached(&sql).map_err(failed)?;
+        let mut rows = statement.query([]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            let place = row.get(12).and_then(|account| Ok((account, row.get(13)?)));
+            let (account, slot) = place.map_err(failed)?;
+            visit(account, slot, balance_of(row).map_err(failed)?);
+        }
+        Ok(())
     }
 
     fn call(&mut self, id: &Id) -> Result<Option<CallRow>> {
@@ -442,6 +460,11 @@ impl Tx for Session {
     fn owners(&mut self) -> Result<Vec<OwnerRow>> {
         let read = |row: &Row<'_>| Ok(OwnerRow { no: row.get(0)?, id: id_of(row, 1)?, ended: false });
         self.every("SELECT no, id FROM owners WHERE ended_ms IS NULL ORDER BY no", [], read)
+    }
+
+    fn is_running(&mut self) -> Result<bool> {
+        let own = self.owner();
+        Ok(self.owners()?.iter().any(|row| row.no == own))
     }
 
     fn end_owner(&mut self, no: u32) -> Result<()> {

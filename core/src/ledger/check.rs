@@ -1,0 +1,91 @@
+//! Does it add up? Every balance recomputed from the entries and compared with its row.
+
+use rustc_hash::FxHashMap;
+
+use super::{
+    entry::{Entry, Kind, Under},
+    store::{Filter, State, Tx},
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    policy::{Amounts, Balance},
+    value::{Id, Millis},
+};
+
+struct Call {
+    under: Under,
+    held: Amounts,
+    state: State,
+}
+
+#[derive(Default)]
+struct Sums {
+    calls: FxHashMap<Id, Call>,
+    balances: FxHashMap<(u32, Millis), Balance>,
+}
+
+/// The accounts whose rows are not the sum of the entries, in order.
+///
+/// # Errors
+///
+/// * `Corrupt`: an entry ends a call that was never reserved, or a sum does not fit.
+/// * `Unsupported`: a ledger in memory that has dropped its oldest entries.
+pub(crate) fn differing(tx: &mut dyn Tx) -> Result<Vec<u32>> {
+    if !tx.is_whole() {
+        let message = "the ledger in memory has dropped its oldest entries; its balances cannot be recomputed";
+        return Err(Error::new(ErrorKind::Unsupported, message));
+    }
+    let mut sums = Sums::default();
+    let mut damage = None;
+    tx.entries(Filter::default(), &mut |entry| {
+        damage = sums.add(&entry).err();
+        damage.is_none()
+    })?;
+    if let Some(damage) = damage {
+        return Err(damage);
+    }
+    let mut differing = Vec::new();
+    tx.balances(&mut |account, slot, balance| {
+        if sums.balances.remove(&(account, slot)).unwrap_or_default() != balance {
+            differing.push(account);
+        }
+    })?;
+    let rowless = sums.balances.into_iter().filter(|(_, sum)| *sum != Balance::default());
+    differing.extend(rowless.map(|((account, _), _)| account));
+    differing.sort_unstable();
+    differing.dedup();
+    Ok(differing)
+}
+
+impl Sums {
+    fn add(&mut self, entry: &Entry) -> Result<()> {
+        let Some(id) = entry.call else { return Ok(()) };
+        if let (Kind::Reserved, Some(under)) = (entry.kind, &entry.under) {
+            let (under, held) = (under.clone(), entry.amounts());
+            self.calls.insert(id, Call { under, held, state: State::Open });
+        }
+        let call = self.calls.get_mut(&id);
+        let call = call.ok_or_else(|| Error::corrupt(format!("call `{id}` ends without a beginning")))?;
+        let freed = match call.state {
+            State::Open => Balance { pending: call.held.negated(), ..Balance::default() },
+            State::InDoubt => Balance { in_doubt: call.held.negated(), ..Balance::default() },
+            State::Settled | State::Voided => Balance::default(),
+        };
+        let (state, change) = match entry.kind {
+            Kind::Reserved => (State::Open, Balance { pending: call.held, ..Balance::default() }),
+            Kind::Settled | Kind::Corrected => {
+                (State::Settled, Balance { settled: entry.amounts(), ..freed })
+            }
+            Kind::Voided => (State::Voided, freed),
+            Kind::Doubted => (State::InDoubt, Balance { in_doubt: call.held, ..freed }),
+            _ => return Ok(()),
+        };
+        call.state = state;
+        for place in call.under.iter() {
+            let sum = self.balances.entry(*place).or_default();
+            let added = sum.checked_add(&change);
+            *sum = added.ok_or_else(|| Error::corrupt("the entries sum up to more than fits"))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,19 @@
+//! Does every store behave the same? One suite over each; what only a file can do says so.
+
+#[path = "../fixture/mod.rs"]
+mod fixture;
+
+/// Runs each behaviour over every store.
+macro_rules! on_every_store {
+    ($($behaviour:ident,)*) => {
+        mod memory { $(#[test] fn $behaviour() { super::$behaviour(&crate::fixture::Place::memory()); })* }
+        mod sqlite { $(#[test] fn $behaviour() { super::$behaviour(&crate::fixture::Place::sqlite()); })* }
+    };
+}
+
+mod budgets;
+mod choices;
+mod ends;
+mod owners;
+mod tasks;
+mod upkeep;
