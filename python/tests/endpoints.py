@@ -1,0 +1,190 @@
+"""How can one test call the three endpoints of the real clients?
+
+An `Endpoint` is one way to ask a model: OpenAI's chat completions or responses, Anthropic's
+messages. Its `sync` and `aio` are real clients of the installed package, against a provider.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import anthropic
+import openai
+
+import outlay
+from outlay.testing import Bill, Provider, Reply
+
+MESSAGES: Any = [{"role": "user", "content": "hello world"}]
+#: The answers of these models cost, in nano-USD per token.
+OUTPUT_NANOS = {"gpt-4o": 10_000, "claude-opus-4-7": 25_000}
+
+
+class Endpoint:
+    """One endpoint; the clients do not repeat requests unless a test asks for it."""
+
+    name = ""
+    package: Any = openai
+    model = "gpt-4o"
+    maximum = "max_tokens"
+
+    def __init__(self, provider: Provider, **options: Any) -> None:
+        options = {"api_key": "any", "max_retries": 0, **options}
+        # Reading the machine's certificates takes longer than any call of a test.
+        http = (
+            self.package.DefaultHttpxClient(verify=False),
+            self.package.DefaultAsyncHttpxClient(verify=False),
+        )
+        self.sync, self.aio = (
+            made(base_url=self.url(provider), http_client=client, **options)
+            for made, client in zip(self.clients, http, strict=True)
+        )
+        for client in (self.sync, self.aio):
+            client._calculate_retry_timeout = lambda *_, **__: 0.001
+
+    @property
+    def clients(self) -> tuple[Any, Any]:
+        return openai.OpenAI, openai.AsyncOpenAI
+
+    def url(self, provider: Provider) -> str:
+        return provider.openai_url
+
+    def resource(self, client: Any) -> Any:
+        return client.chat.completions
+
+    def body(self, more: dict[str, Any]) -> dict[str, Any]:
+        return {"model": self.model, "messages": MESSAGES, self.maximum: 100, **more}
+
+    def create(self, client: Any = None, **more: Any) -> Any:
+        """Asks the model; awaitable with an async client."""
+        return self.resource(client or self.sync).create(**self.body(more))
+
+    def ask(self, asynchronous: bool, **more: Any) -> Any:
+        """Asks with one client or the other, and waits for the answer."""
+        if asynchronous:
+            return asyncio.run(self.create(self.aio, **more))
+        return self.create(**more)
+
+    def raw(self, client: Any = None, **more: Any) -> Any:
+        return self.resource(client or self.sync).with_raw_response.create(**self.body(more))
+
+    def streaming(self, client: Any = None, **more: Any) -> Any:
+        resource = self.resource(client or self.sync)
+        return resource.with_streaming_response.create(**self.body(more))
+
+    def helper(self, client: Any = None, **more: Any) -> Any:
+        """The client's own helper for streams."""
+        return self.resource(client or self.sync).stream(**self.body(more))
+
+    def text(self, event: Any) -> str:
+        """The text in one event of a stream."""
+        return "".join(choice.delta.content or "" for choice in event.choices)
+
+    async def parsed(self, raw: Any) -> Any:
+        """The response in a raw one of the asynchronous client."""
+        return raw.parse()
+
+    def answer(self, response: Any) -> str:
+        """The text of a whole response."""
+        return str(response.choices[0].message.content)
+
+
+class Chat(Endpoint):
+    name = "chat"
+
+
+class Responses(Endpoint):
+    name = "responses"
+    maximum = "max_output_tokens"
+
+    def resource(self, client: Any) -> Any:
+        return client.responses
+
+    def body(self, more: dict[str, Any]) -> dict[str, Any]:
+        return {"model": self.model, "input": "hello world", self.maximum: 100, **more}
+
+    def text(self, event: Any) -> str:
+        return str(event.delta) if event.type == "response.output_text.delta" else ""
+
+    def answer(self, response: Any) -> str:
+        return str(response.output_text)
+
+
+class Messages(Endpoint):
+    name = "messages"
+    package = anthropic
+    model = "claude-opus-4-7"
+
+    @property
+    def clients(self) -> tuple[Any, Any]:
+        return anthropic.Anthropic, anthropic.AsyncAnthropic
+
+    def url(self, provider: Provider) -> str:
+        return provider.anthropic_url
+
+    def resource(self, client: Any) -> Any:
+        return client.messages
+
+    def text(self, event: Any) -> str:
+        if event.type != "content_block_delta" or event.delta.type != "text_delta":
+            return ""
+        return str(event.delta.text)
+
+    async def parsed(self, raw: Any) -> Any:
+        return await raw.parse()
+
+    def answer(self, response: Any) -> str:
+        return str(response.content[0].text)
+
+
+ENDPOINTS = (Chat, Responses, Messages)
+
+
+@functools.cache
+def _running() -> Provider:
+    running = Provider.spawn().start()
+    atexit.register(running.stop)
+    return running
+
+
+def fresh_provider(default: Reply | None = None) -> Provider:
+    """The one provider of all tests, with nothing on its books and the clients guarded."""
+    running = _running()
+    running.reset()
+    running.default(default or Reply(tokens=20))
+    outlay.instrument()
+    return running
+
+
+@contextmanager
+def task(usd: float = 1, **options: Any) -> Iterator[outlay.Task]:
+    """A task on a ledger of its own, in memory."""
+    with outlay.task("t", **{"usd": usd, "store": "memory:", **options}) as opened:
+        yield opened
+
+
+def agrees(task: outlay.Task, provider: Provider) -> Bill:
+    """Everything has ended, every request was recorded, and the two bills are equal."""
+    bill = recorded(task, provider)
+    assert task.spent.nanos == bill.cost_nanos
+    return bill
+
+
+def covers(task: outlay.Task, provider: Provider) -> Bill:
+    """Everything has ended, every request was recorded, and no more was served than spent."""
+    bill = recorded(task, provider)
+    assert task.spent.nanos >= bill.cost_nanos
+    return bill
+
+
+def recorded(task: outlay.Task, provider: Provider) -> Bill:
+    """Everything has ended, and every request was recorded once."""
+    bill = provider.bill()
+    totals = task.summary().totals
+    assert task.pending.nanos == 0
+    assert totals.calls + totals.voided_calls == bill.count
+    return bill
