@@ -147,6 +147,11 @@ fn a_stream_beyond_its_reservation_is_cut_and_costs_all_of_it() {
     let cut = (0..200).find_map(|_| exchange.push(text("one two").as_bytes(), &mut out).err()).unwrap();
     assert_eq!(cut.kind(), ErrorKind::BudgetExceeded);
     assert_eq!(charge(&exchange), (gpt_4o(100), true));
+    let terms = Terms { max_usd: Some(Money::from_nanos(123_456)), ..Terms::default() };
+    let body = br#"{"model":"gpt-4o","max_tokens":100,"stream":true,"messages":[]}"#;
+    let bounded = task.exchange(Api::OpenAiChat, body, &terms).unwrap();
+    assert!((0..20).any(|_| bounded.push(text("one two").as_bytes(), &mut out).is_err()));
+    assert_eq!(charge(&bounded), (Money::from_nanos(123_456), true));
     assert_eq!(task.stopped().unwrap().kind(), ErrorKind::BudgetExceeded);
 }
 

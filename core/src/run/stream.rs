@@ -129,6 +129,8 @@ impl Stream {
             return call.settle_reserved(&at_most, flags);
         }
         let most = match (told, call.price()) {
+            // More came than the reservation allowed.
+            _ if self.cut => Ok(call.reserved()),
             // What the provider said of the input is exact, whatever the output turns out to be.
             (Some(_), Ok(price)) => price.charge(&usage).map(|charge| charge.amount),
             (None, Ok(price)) => price.worst(&self.exposure).and_then(|worst| worst.amount(output)),
