@@ -110,7 +110,7 @@ impl Ask {
     pub fn amounts(&self, output: u64) -> Option<Amounts> {
         let tokens = i128::from(output).checked_mul(i128::from(self.choices))?;
         let pico = tokens.checked_mul(i128::from(self.output_pico))?.checked_add(self.fixed_pico)?;
-        let nanos = i64::try_from(pico.checked_add(PICO_PER_NANO - 1)?.div_euclid(PICO_PER_NANO)).ok()?;
+        let nanos = nanos_up(pico)?;
         let tokens = i64::try_from(tokens.checked_add(i128::from(self.input_tokens))?).ok()?;
         Some(Amounts([nanos, tokens, self.llm_calls, self.tool_calls]))
     }
@@ -131,6 +131,14 @@ impl Ask {
             }
         }
         u64::try_from(tokens).unwrap_or(0)
+    }
+}
+
+/// Whole nano-USD, rounded up; dividing 128 bits costs more than all the rest, and is rarely needed.
+fn nanos_up(pico: i128) -> Option<i64> {
+    match i64::try_from(pico).ok().and_then(|pico| pico.checked_add(PICO_PER_NANO as i64 - 1)) {
+        Some(pico) => Some(pico.div_euclid(PICO_PER_NANO as i64)),
+        None => i64::try_from(pico.checked_add(PICO_PER_NANO - 1)?.div_euclid(PICO_PER_NANO)).ok(),
     }
 }
 
@@ -176,15 +184,13 @@ pub struct Denial {
 ///
 /// The [`Denial`] of one limit; one that only waiting cannot cure comes first.
 pub fn decide(views: &[View<'_>], ask: &Ask, now: Millis) -> Result<Grant, Box<Denial>> {
-    let affordable = ask.affordable(views);
-    let (least, chosen) = match ask.output {
-        Output::Exactly(tokens) => (tokens, tokens),
-        Output::Between { least, most } => (least, most.min(affordable).max(least)),
+    let chosen = match ask.output {
+        Output::Exactly(tokens) => tokens,
+        Output::Between { least, most } => most.min(ask.affordable(views)).max(least),
     };
     // What does not fit 64 bits fits under no limit, and no ledger could hold it.
     let amounts = ask.amounts(chosen).unwrap_or(Amounts([i64::MAX; 4]));
-    debug_assert!(chosen >= least);
-    if let Some(denial) = first_denial(views, &amounts, affordable, now) {
+    if let Some(denial) = first_denial(views, ask, &amounts, now) {
         return Err(denial);
     }
     Ok(Grant { amounts, max_output_tokens: chosen, over_soft: passes_soft(views, &amounts) })
@@ -206,7 +212,7 @@ pub fn observe(views: &[View<'_>], ask: &Ask, now: Millis) -> (Grant, Option<Box
     }
 }
 
-fn first_denial(views: &[View<'_>], amounts: &Amounts, affordable: u64, now: Millis) -> Option<Box<Denial>> {
+fn first_denial(views: &[View<'_>], ask: &Ask, amounts: &Amounts, now: Millis) -> Option<Box<Denial>> {
     let mut contended = None;
     for view in views {
         for unit in Unit::ALL {
@@ -225,7 +231,7 @@ fn first_denial(views: &[View<'_>], amounts: &Amounts, affordable: u64, now: Mil
                 spent,
                 pending,
                 requested,
-                affordable_output_tokens: affordable,
+                affordable_output_tokens: ask.affordable(views),
                 contended: spent.saturating_add(requested) <= limit,
                 resets_at: view.window.leaves_at(view.window.oldest(now)),
             });
