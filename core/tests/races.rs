@@ -65,9 +65,8 @@ fn two_owners_of_one_file_make_exactly_twenty_calls_together() {
     let other = place.another_owner();
     let shared = BudgetOptions::new().tag("tenant", "acme").unwrap().limit(Limit::usd(CAP).unwrap());
     place.ledger.set_budget(&shared).unwrap();
-    let open = |ledger: &Ledger| {
-        ledger.open_task(TaskOptions::new("t").tag("tenant", "acme").unwrap()).unwrap()
-    };
+    let open =
+        |ledger: &Ledger| ledger.open_task(TaskOptions::new("t").tag("tenant", "acme").unwrap()).unwrap();
     let tasks = [open(&place.ledger), open(&other)];
     assert_eq!(race(&tasks), 20);
     let spent: i64 = tasks.iter().map(|task| cents(task).0).sum();

@@ -32,7 +32,8 @@ struct Sums {
 /// * `Unsupported`: a ledger in memory that has dropped its oldest entries.
 pub(crate) fn differing(tx: &mut dyn Tx) -> Result<Vec<u32>> {
     if !tx.is_whole() {
-        let message = "the ledger in memory has dropped its oldest entries; its balances cannot be recomputed";
+        let message =
+            "the ledger in memory has dropped its oldest entries; its balances cannot be recomputed";
         return Err(Error::new(ErrorKind::Unsupported, message));
     }
     let mut sums = Sums::default();
