@@ -142,10 +142,6 @@ impl Tx for Session {
         self.owner
     }
 
-    fn key(&self) -> &[u8; 32] {
-        &self.key
-    }
-
     fn cache(&mut self) -> &mut Cache {
         &mut self.cache
     }
@@ -315,10 +311,6 @@ impl Tx for Session {
         self.inserted(sql, params![tags_bytes(&scope), budget.per])
     }
 
-    fn account(&mut self, no: u32) -> Result<Option<Account>> {
-        Ok(self.accounts("no = ?", [no])?.pop())
-    }
-
     fn accounts_of_task(&mut self, task: u32) -> Result<Vec<Account>> {
         self.accounts("task = ? AND task <> 0", [task])
     }
@@ -332,7 +324,8 @@ impl Tx for Session {
     }
 
     fn values(&mut self, budget: u32) -> Result<usize> {
-        let sql = "SELECT count(DISTINCT value) FROM accounts WHERE budget = ? AND budget <> 0 AND value <> 0";
+        let sql =
+            "SELECT count(DISTINCT value) FROM accounts WHERE budget = ? AND budget <> 0 AND value <> 0";
         let count: Option<i64> = self.first(sql, [budget], |row| row.get(0))?;
         Ok(count.unwrap_or(0) as usize)
     }
