@@ -1,0 +1,94 @@
+"""Summaries, reports and the command: what Python makes of the core's figures."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import outlay
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    return f"sqlite:{tmp_path / 'ledger.db'}"
+
+
+def spend(task: outlay.Task, output_tokens: int, model: str = "gpt-4o") -> None:
+    call = task.reserve(model=model, input_tokens=1000, max_output_tokens=1000)
+    call.settle(outlay.Usage(1000, output_tokens, cache_read_tokens=400))
+
+
+def test_a_summary_tells_what_bought_nothing(store: str) -> None:
+    with outlay.task("refund", usd=0.5, id="refund-4711", store=store) as task:
+        spend(task, 500)
+        task.fail("no JSON")
+    with outlay.task("refund", usd=0.5, id="refund-4711", store=store) as task:
+        spend(task, 100)
+        task.tool_call("search")
+        task.reserve(model="gpt-4o-mini", input_tokens=1000, max_output_tokens=1000).doubt()
+        summary = task.summary()
+    first, second = summary.attempts
+    assert (first.number, first.outcome, first.reason) == (1, "failed", "no JSON")
+    assert (second.outcome, second.calls, second.tool_calls) == ("running", 2, 1)
+    assert first.spent + second.spent == summary.spent == summary.totals.spent
+    assert summary.in_doubt == outlay.Money("0.00075")
+    assert summary.available == outlay.Money("0.5") - summary.spent
+    by_model = {row.key: row.calls for row in summary.by_model}
+    assert by_model == {"gpt-4o": 2, "gpt-4o-mini": 1, None: 0}
+    losses = {loss.what: (loss.spent, loss.calls) for loss in summary.bought_nothing}
+    assert losses == {
+        "failed attempts": (first.spent, 1),
+        "calls in doubt": (outlay.Money("0.00075"), 1),
+    }
+    assert str(summary).startswith("task refund (refund-4711): running\n")
+
+
+def test_a_report_adds_up(store: str) -> None:
+    for tenant, output_tokens in (("acme", 500), ("umbrella", 100), ("acme", 0)):
+        with outlay.task("refund", tags={"tenant": tenant}, store=store) as task:
+            spend(task, output_tokens)
+    report = outlay.report("tag:tenant", store=store)
+    assert [(row.key, row.calls) for row in report.rows] == [("acme", 2), ("umbrella", 1)]
+    assert report.rows[0].spent + report.rows[1].spent == report.totals.spent
+    assert (report.totals.input_tokens, report.totals.cache_read_tokens) == (3000, 1200)
+    assert sum(row.share_per_mille for row in report.rows) == 1000
+    assert str(report).splitlines()[-1].startswith("total ")
+    assert outlay.report(since="1h", store=store).totals.calls == 3
+    by_task = outlay.report("task", store=store).rows
+    assert len({row.task_id for row in by_task}) == 3
+    assert all(row.attempt is None for row in by_task)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda store: outlay.report("colour", store=store),
+        lambda store: outlay.report("tag:", store=store),
+        lambda store: outlay.report(since="yesterday", store=store),
+    ],
+)
+def test_what_is_not_understood_is_said(ask: Callable[[str], object], store: str) -> None:
+    with pytest.raises(outlay.InvalidInput):
+        ask(store)
+
+
+def test_the_command_reads_the_same_ledger(store: str) -> None:
+    with outlay.task("refund", id="refund-4711", store=store) as task:
+        spend(task, 500)
+
+    def command(*words: str) -> subprocess.CompletedProcess[str]:
+        line = [sys.executable, "-m", "outlay", "--store", store, *words]
+        return subprocess.run(line, capture_output=True, text=True, check=False, timeout=60)
+
+    shown = command("show", "refund-4711", "--json")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert json.loads(shown.stdout)["spent_usd"] == str(task.spent).removesuffix(" USD")
+    missing = command("show", "nothing")
+    assert (missing.returncode, missing.stdout) == (1, "")
+    assert missing.stderr == "outlay: task `nothing` is not in the ledger (not_found)\n"
+    assert command("speed").returncode == 2
