@@ -123,7 +123,7 @@ impl Model {
         match act {
             Act::Wait { millis } => place.clock.advance(*millis),
             Act::Open { under, limit_cents } => self.open(place, under.as_ref(), *limit_cents),
-            Act::Reserve { task, cents } => self.reserve(place, task, *cents),
+            Act::Reserve { task, cents } => self.reserve(place, *task, *cents),
             Act::Settle { call, .. }
             | Act::Void { call }
             | Act::Doubt { call }
@@ -150,7 +150,7 @@ impl Model {
         }
     }
 
-    fn reserve(&mut self, place: &Place, task: &prop::sample::Index, cents: i64) {
+    fn reserve(&mut self, place: &Place, task: prop::sample::Index, cents: i64) {
         if self.tasks.is_empty() {
             return;
         }

@@ -40,7 +40,7 @@ struct Inner {
 }
 
 enum Store {
-    Memory(Mutex<Memory>),
+    Memory(Box<Mutex<Memory>>),
     Sqlite(Box<Sqlite>),
 }
 
@@ -151,7 +151,7 @@ impl Ledger {
         let (store, key) = if name.starts_with("memory:") {
             let memory = Memory::new(clock.clone())?;
             let key = memory.key();
-            (Store::Memory(Mutex::new(memory)), key)
+            (Store::Memory(Box::new(Mutex::new(memory))), key)
         } else {
             let path = sqlite::path_of(&name)?;
             let settings = Settings { path, durability: config.durability, clock: clock.clone() };
