@@ -36,7 +36,7 @@ help: ## list the targets
 		/^##@/ { print "\n" substr($$0, 5) } \
 		/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-TEST := check-fmt check-lint check-deny test-rust test-shuttle test-rustdoc wheel check-stubs \
+TEST := check-fmt check-lint check-deny test-rust test-rustdoc wheel check-stubs \
 	check-types test-pydoc test-openai2 test-python examples
 
 .PHONY: test
@@ -80,7 +80,6 @@ check-fmt: $(VENV)/ready ## rustfmt and ruff change nothing
 .PHONY: check-lint
 check-lint: $(VENV)/ready ## clippy and ruff have nothing to say
 	@cargo clippy --locked --quiet --workspace --all-targets -- --deny warnings
-	@cargo clippy --locked --quiet --package outlay --features shuttle --all-targets -- --deny warnings
 	@$(RUFF_CHECK) $(SCRIPTS)
 
 .PHONY: check-deny
@@ -90,10 +89,6 @@ check-deny: $(VENV)/ready ## licences, banned crates, sources
 .PHONY: test-rust
 test-rust: $(VENV)/ready ## the core and the command line: unit and integration tests, tidy
 	@$(NEXTEST)
-
-.PHONY: test-shuttle
-test-shuttle: $(VENV)/ready ## reserve, settle and journal under a seeded scheduler
-	@$(NEXTEST) --package outlay --features shuttle --lib shuttle
 
 .PHONY: test-rustdoc
 test-rustdoc: ## the examples in the docs of the crates

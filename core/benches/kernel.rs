@@ -32,7 +32,7 @@ fn median_ns(repetitions: u32, mut act: impl FnMut()) -> f64 {
         .map(|_| {
             let start = cpu();
             (0..repetitions).for_each(|_| act());
-            (cpu() - start).as_nanos() as f64 / f64::from(repetitions)
+            cpu().saturating_sub(start).as_nanos() as f64 / f64::from(repetitions)
         })
         .collect();
     rounds.sort_by(f64::total_cmp);

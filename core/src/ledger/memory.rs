@@ -98,8 +98,7 @@ impl Memory {
 
     /// Makes room for a task under `parent`: the oldest goes that has ended and has none below it.
     fn drop_oldest_task(&mut self, parent: u32) -> Result<()> {
-        let gone =
-            |row: &&TaskRow| row.owner == 0 && row.no != parent && !self.below.contains_key(&row.no);
+        let gone = |row: &&TaskRow| row.owner == 0 && row.no != parent && !self.below.contains_key(&row.no);
         let Some(row) = self.tasks.values().find(gone).cloned() else {
             return Err(Error::store("the ledger in memory is full of open tasks; use a file"));
         };
@@ -131,10 +130,6 @@ impl Tx for Memory {
 
     fn owner(&self) -> u32 {
         1
-    }
-
-    fn key(&self) -> &[u8; 32] {
-        &self.key
     }
 
     fn cache(&mut self) -> &mut Cache {
@@ -267,10 +262,6 @@ impl Tx for Memory {
         let no = self.budgets.len() as u32 + 1;
         self.budgets.push(Budget { no, ..budget.clone() });
         Ok(no)
-    }
-
-    fn account(&mut self, no: u32) -> Result<Option<Account>> {
-        Ok(self.accounts.get(&no).cloned())
     }
 
     fn accounts_of_task(&mut self, task: u32) -> Result<Vec<Account>> {

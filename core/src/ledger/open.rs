@@ -351,17 +351,6 @@ pub(crate) fn forget(tx: &mut dyn Tx, key: &str, value: &str) -> Result<()> {
     tx.bump()
 }
 
-/// The tags of a task as a set; an erased one is left out.
-pub(crate) fn tags_of(tx: &mut dyn Tx, row: &TaskRow) -> Result<Tags> {
-    let mut tags = Tags::new();
-    for no in &row.tags {
-        if let Some((key, Some(value))) = tx.name(*no)? {
-            tags.set(&key, &value)?;
-        }
-    }
-    Ok(tags)
-}
-
 /// The text of a dictionary id; `erased` where it was forgotten, nothing for 0.
 pub(crate) fn name_of(tx: &mut dyn Tx, no: u32) -> Result<Option<Arc<str>>> {
     if no == 0 {

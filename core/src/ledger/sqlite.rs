@@ -86,7 +86,6 @@ pub(super) struct Session {
     db: Option<Database>,
     forking: StdArc<AtomicBool>,
     owner: u32,
-    key: [u8; 32],
     cache: Cache,
     names: FxHashMap<String, u32>,
     now: Millis,
@@ -110,7 +109,7 @@ impl Sqlite {
         .map_err(failed)?;
         let no = u32::try_from(db.last_insert_rowid()).map_err(|_| Error::corrupt("too many owners"))?;
         let forking = StdArc::new(AtomicBool::new(false));
-        let mut session = Session::new(settings.clone(), StdArc::clone(&forking), no, key);
+        let mut session = Session::new(settings.clone(), StdArc::clone(&forking), no);
         session.db = Some(db);
         let owner = Owner { id, no, file: Mutex::new(Some(file)) };
         let ledger =
@@ -134,7 +133,7 @@ impl Sqlite {
     pub fn read<R>(&self, read: impl FnOnce(&mut dyn Tx) -> Result<R>) -> Result<R> {
         let mut reader = lock(&self.reader);
         let session = reader.get_or_insert_with(|| {
-            Session::new(self.settings.clone(), StdArc::clone(&self.forking), self.owner.no, self.key)
+            Session::new(self.settings.clone(), StdArc::clone(&self.forking), self.owner.no)
         });
         session.start("BEGIN DEFERRED", true)?;
         let result = read(session);
@@ -200,13 +199,12 @@ impl Sqlite {
 }
 
 impl Session {
-    fn new(settings: Settings, forking: StdArc<AtomicBool>, owner: u32, key: [u8; 32]) -> Self {
+    fn new(settings: Settings, forking: StdArc<AtomicBool>, owner: u32) -> Self {
         Self {
             settings,
             db: None,
             forking,
             owner,
-            key,
             cache: Cache::default(),
             names: FxHashMap::default(),
             now: 0,

@@ -179,8 +179,6 @@ pub(crate) trait Tx {
     fn now(&mut self) -> Result<Millis>;
     /// The owner the entries are written by.
     fn owner(&self) -> u32;
-    /// What keyed hashes of this ledger are keyed with.
-    fn key(&self) -> &[u8; 32];
     fn cache(&mut self) -> &mut Cache;
     /// Makes every process read accounts and budgets anew.
     fn bump(&mut self) -> Result<()>;
@@ -227,7 +225,6 @@ pub(crate) trait Tx {
 
     fn budgets(&mut self) -> Result<Vec<Budget>>;
     fn put_budget(&mut self, budget: &Budget) -> Result<u32>;
-    fn account(&mut self, no: u32) -> Result<Option<Account>>;
     fn accounts_of_task(&mut self, task: u32) -> Result<Vec<Account>>;
     /// The accounts of a budget for one value; 0 for the budget itself or its pattern.
     fn accounts_of_budget(&mut self, budget: u32, value: u32) -> Result<Vec<Account>>;

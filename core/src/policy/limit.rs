@@ -159,7 +159,7 @@ impl Window {
     pub fn slot(&self, now: Millis) -> Slot {
         match self {
             Self::Life => Slot { start: 0, end: Millis::MAX },
-            Self::Day(zone) => calendar(now, zone, 1, |day| Some(day)),
+            Self::Day(zone) => calendar(now, zone, 1, Some),
             Self::Week(zone) => calendar(now, zone, 7, |day| {
                 let back = day.weekday().since(Weekday::Monday);
                 day.checked_sub(jiff::Span::new().days(i64::from(back))).ok()
@@ -256,9 +256,10 @@ fn calendar(
 
 /// `at` in RFC 3339, as messages and reports print times.
 pub fn show_time(at: Millis) -> String {
-    Timestamp::from_millisecond(at)
-        .map(|time| time.round(jiff::Unit::Second).unwrap_or(time).to_string())
-        .unwrap_or_else(|_| SignedDuration::from_millis(at).to_string())
+    Timestamp::from_millisecond(at).map_or_else(
+        |_| SignedDuration::from_millis(at).to_string(),
+        |time| time.round(jiff::Unit::Second).unwrap_or(time).to_string(),
+    )
 }
 
 /// One limit as a caller writes it.

@@ -482,11 +482,7 @@ impl Call {
 
 fn settled_of(ended: &Ended) -> Settled {
     let over = (ended.used.0[0] - ended.held.0[0]).max(0);
-    Settled {
-        charge: ended.used.usd(),
-        overrun: Money::from_nanos(over),
-        estimated: ended.estimated,
-    }
+    Settled { charge: ended.used.usd(), overrun: Money::from_nanos(over), estimated: ended.estimated }
 }
 
 impl Drop for Call {
