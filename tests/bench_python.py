@@ -25,7 +25,9 @@ ROUNDS, CALLS = 31, 2_000
 def memory_ns() -> float:
     """One reserve and settle, four limits, ledger in memory, token counts given."""
     rounds: list[float] = []
-    with outlay.task("bench", usd=1e6, tokens=10**12, llm_calls=10**9, store="memory:bench") as task:
+    with outlay.task(
+        "bench", usd=1e6, tokens=10**12, llm_calls=10**9, store="memory:bench"
+    ) as task:
         for _ in range(ROUNDS):
             start = time.thread_time_ns()
             for _ in range(CALLS):
@@ -54,10 +56,11 @@ def import_ms() -> float:
     """`import outlay` in a fresh interpreter, CPU time, the interpreter's own start taken off."""
 
     def cpu(code: str) -> float:
-        script = f"import time; s = time.process_time_ns(); {code}; print(time.process_time_ns() - s)"
+        clock = "time.process_time_ns()"
+        script = f"import time; s = {clock}; {code}; print({clock} - s)"
+        command = [sys.executable, "-c", script]
         runs = [
-            int(subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout)
-            for _ in range(9)
+            int(subprocess.run(command, capture_output=True, check=True).stdout) for _ in range(9)
         ]
         return statistics.median(runs) / 1e6
 
@@ -70,9 +73,9 @@ def main() -> None:
     print("row                                     measured      bar")
     print(f"guarded call, memory                    {memory_ns():7.0f} ns    1500 ns CPU")
     median, tail = sqlite_us("os", 3_000)
-    print(f"guarded call, SQLite, os     p50        {median:7.1f} us     100 us (p99 {tail:.0f} us)")
+    print(f"guarded call, SQLite, os     p50        {median:7.1f} us  100 us (p99 {tail:.0f})")
     median, tail = sqlite_us("disk", 300)
-    print(f"guarded call, SQLite, disk   p50        {median:7.1f} us       - (p99 {tail:.0f} us)")
+    print(f"guarded call, SQLite, disk   p50        {median:7.1f} us    - (p99 {tail:.0f})")
     print(f"import outlay                           {import_ms():7.1f} ms      50 ms CPU")
 
 

@@ -9,9 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 import outlay
+import pytest
 from outlay import BudgetExceeded, Money, Usage
 
 PRICES = {"race-model": {"input": 0, "output": 10}}  # 5,000 output tokens cost 0.05 USD
@@ -40,8 +39,7 @@ def test_threads_share_one_cap(any_store: str) -> None:
     made: list[int] = []
     with outlay.task("race", usd=1.00, store=any_store) as task:
         threads = [
-            threading.Thread(target=lambda: made.append(loop(task.reserve)))
-            for _ in range(WORKERS)
+            threading.Thread(target=lambda: made.append(loop(task.reserve))) for _ in range(WORKERS)
         ]
         for thread in threads:
             thread.start()

@@ -9,9 +9,8 @@ import pickle
 from decimal import Decimal
 from pathlib import Path
 
-import pytest
-
 import outlay
+import pytest
 from outlay import BudgetExceeded, Conflict, InvalidInput, Limit, Money, Unpriced, Usage
 from outlay.task import current_or_default
 
@@ -125,7 +124,10 @@ def test_a_task_goes_on_under_its_id(any_store: str) -> None:
             outlay.task("refund", id="refund-4711", usd=0.10, store=any_store),
         ):
             pass
-    with pytest.raises(Conflict), outlay.task("refund", id="refund-4711", usd=0.05, store=any_store):
+    with (
+        pytest.raises(Conflict),
+        outlay.task("refund", id="refund-4711", usd=0.05, store=any_store),
+    ):
         pass
     with outlay.task("refund", id="refund-4711", usd=0.20, store=any_store, by="ada") as t:
         t.reserve(**CALL).settle(Usage(1000, 4000))
