@@ -15,7 +15,6 @@ from typing import Any
 
 import anthropic
 import openai
-
 import outlay
 from outlay.testing import Bill, Provider, Reply
 

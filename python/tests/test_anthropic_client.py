@@ -6,10 +6,9 @@ import asyncio
 from typing import Any
 
 import anthropic
+import outlay
 import pydantic
 import pytest
-
-import outlay
 from endpoints import MESSAGES, Messages, agrees, covers, fresh_provider, task
 from outlay.testing import Provider, Reply
 

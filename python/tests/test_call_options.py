@@ -6,9 +6,8 @@ import asyncio
 import threading
 from typing import Any
 
-import pytest
-
 import outlay
+import pytest
 from endpoints import ENDPOINTS, Endpoint, agrees, fresh_provider, task
 from outlay.testing import Provider
 

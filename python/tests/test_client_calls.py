@@ -7,9 +7,8 @@ import json
 import sys
 from typing import Any
 
-import pytest
-
 import outlay
+import pytest
 from endpoints import (
     ENDPOINTS,
     OUTPUT_NANOS,

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pytest
-
 import outlay
+import pytest
 from endpoints import ENDPOINTS, Endpoint, agrees, fresh_provider, task
 from outlay.testing import Provider, Reply
 

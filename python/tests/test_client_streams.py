@@ -8,9 +8,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pytest
-
 import outlay
+import pytest
 from endpoints import (
     ENDPOINTS,
     OUTPUT_NANOS,

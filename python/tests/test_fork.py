@@ -8,9 +8,8 @@ import threading
 import time
 from collections.abc import Callable
 
-import pytest
-
 import outlay
+import pytest
 from outlay import BudgetExceeded, Money, Usage
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")

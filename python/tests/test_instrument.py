@@ -6,9 +6,8 @@ import subprocess
 import sys
 import textwrap
 
-import pytest
-
 import outlay
+import pytest
 
 GUARDED = """
     def guarded(owner, name):

@@ -8,10 +8,9 @@ import json
 from typing import Any
 
 import openai
+import outlay
 import pydantic
 import pytest
-
-import outlay
 from endpoints import (
     MESSAGES,
     OUTPUT_NANOS,

@@ -28,7 +28,6 @@ import anthropic
 import openai
 import pydantic
 import pytest
-
 from outlay._tiktoken_offline import encoding
 from outlay.testing import Provider, Reply, ToolCall
 

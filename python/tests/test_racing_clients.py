@@ -11,9 +11,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import pytest
-
 import outlay
+import pytest
 from endpoints import ENDPOINTS, Endpoint, agrees, fresh_provider, task
 from outlay.testing import Provider, Reply
 

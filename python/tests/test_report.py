@@ -8,9 +8,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 import outlay
+import pytest
 
 
 @pytest.fixture

@@ -45,10 +45,13 @@ def configure(
         durability: ``os`` (a commit survives kill -9) or ``disk`` (it survives loss of power), for
             ledgers opened from now on.
         unbound: calls under no task: ``warn`` (charge the default task) or ``refuse``.
-        unmetered: billed methods that cannot be metered, under a limit in USD: ``refuse``, ``allow``.
+        unmetered: billed methods that cannot be metered, under a limit in USD: ``refuse`` or
+            ``allow``.
         on_unavailable: if the ledger cannot answer: ``refuse`` or ``allow``.
-        prices: by model, in USD per million tokens: ``{"house-7b": {"input": 0, "output": "0.20"}}``.
-        default_max_output_tokens: for requests that set none; reasoning models have four times that.
+        prices: by model, in USD per million tokens:
+            ``{"house-7b": {"input": 0, "output": "0.20"}}``.
+        default_max_output_tokens: for requests that set none; reasoning models have four times
+            that.
         min_output_tokens: fewer are not worth a call; reasoning models need sixteen times that.
 
     Raises:
@@ -195,7 +198,7 @@ def report(
 
 
 def instrument() -> None:
-    """Puts the guard into the clients it finds (openai, anthropic), and lets threads carry the task.
+    """Puts the guard into the clients it finds, and lets threads carry the task.
 
     Every billed request of a patched client is reserved before it is sent; one that does not fit
     raises ``BudgetExceeded`` and is not sent. Calling it again finds clients imported since.
