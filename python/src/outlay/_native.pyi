@@ -263,6 +263,12 @@ class Figures:
         """
 
     @property
+    def cache_write_tokens(self, /) -> int:
+        """
+        Input written to a cache.
+        """
+
+    @property
     def calls(self, /) -> int:
         """
         Model calls that were made or may have been: settled, in doubt and pending.
