@@ -308,7 +308,7 @@ mod tests {
         tool_calls: 0,
     };
 
-    fn view<'a>(ceiling: &'a Ceiling, settled: i64, pending: i64) -> View<'a> {
+    fn view(ceiling: &Ceiling, settled: i64, pending: i64) -> View<'_> {
         let balance = Balance {
             settled: Amounts([settled, 0, 0, 0]),
             pending: Amounts([pending, 0, 0, 0]),
