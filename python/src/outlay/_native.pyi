@@ -7,9 +7,8 @@ from decimal import Decimal
 from types import TracebackType
 from typing import Literal, SupportsIndex, TypeAlias, final
 
-from typing_extensions import disjoint_base
-
 from outlay.errors import OutlayError
+from typing_extensions import disjoint_base
 
 _Number: TypeAlias = int | float | str | Decimal | Money
 _Limits: TypeAlias = _Number | Limit | list[Limit]

@@ -77,9 +77,17 @@ def instrument() -> None:
         ImportError: the anthropic package is not installed.
 
     Example:
-        >>> outlay.integrations.anthropic.instrument()
-        >>> with outlay.task("refund", usd=0.50):
-        ...     Anthropic().messages.create(model=model, max_tokens=500, messages=messages)
+        >>> import anthropic, outlay.testing, outlay.integrations.anthropic as guard
+        >>> guard.instrument()
+        >>> asked = {"role": "user", "content": "May I have my money back?"}
+        >>> model = "claude-sonnet-4-5"
+        >>> with outlay.testing.Provider() as provider:
+        ...     client = anthropic.Anthropic(base_url=provider.anthropic_url, api_key="any")
+        ...     with outlay.task("refund", usd=0.50, store="memory:") as task:
+        ...         answer = client.messages.create(model=model, max_tokens=99, messages=[asked])
+        ...     task.spent.nanos == provider.bill().cost_nanos
+        True
+        >>> guard.uninstrument()
     """
     from anthropic._base_client import AsyncAPIClient, SyncAPIClient
 

@@ -187,9 +187,16 @@ def instrument() -> None:
         ImportError: the openai package is not installed.
 
     Example:
-        >>> outlay.integrations.openai.instrument()
-        >>> with outlay.task("refund", usd=0.50):
-        ...     OpenAI().chat.completions.create(model="gpt-4o", messages=messages)
+        >>> import openai, outlay.testing, outlay.integrations.openai as guard
+        >>> guard.instrument()
+        >>> messages = [{"role": "user", "content": "May I have my money back?"}]
+        >>> with outlay.testing.Provider() as provider:
+        ...     client = openai.OpenAI(base_url=provider.openai_url, api_key="any")
+        ...     with outlay.task("refund", usd=0.50, store="memory:") as task:
+        ...         answer = client.chat.completions.create(model="gpt-4o", messages=messages)
+        ...     task.spent.nanos == provider.bill().cost_nanos
+        True
+        >>> guard.uninstrument()
     """
     from openai._base_client import AsyncAPIClient, BaseClient, SyncAPIClient
 

@@ -12,10 +12,13 @@ loopback only. Needs the extra ``outlay[testing]``. ``python -m outlay.testing -
 it for other languages.
 
 Example:
+    >>> import openai
+    >>> messages = [{"role": "user", "content": "May I have my money back?"}]
     >>> with Provider(default=Reply(tokens=20)) as provider:
     ...     client = openai.OpenAI(base_url=provider.openai_url, api_key="any")
-    ...     client.chat.completions.create(model="gpt-4o", messages=messages)
+    ...     answer = client.chat.completions.create(model="gpt-4o", messages=messages)
     ...     provider.bill().cost_nanos
+    235000
 """
 
 from .bill import Entry, Usage

@@ -72,11 +72,14 @@ class Provider:
         ValueError: The host is no loopback address, or a price is bad.
 
     Example:
+        >>> import openai
+        >>> messages = [{"role": "user", "content": "May I have my money back?"}]
         >>> with Provider(default=Reply(text="Hi")) as provider:
         ...     client = openai.OpenAI(base_url=provider.openai_url, api_key="any")
         ...     provider.script(Reply(status=429, retry_after_s=0.01), Reply(tokens=12))
-        ...     client.chat.completions.create(model="gpt-4o", messages=messages)
-        ...     provider.bill().cost_nanos
+        ...     answer = client.chat.completions.create(model="gpt-4o", messages=messages)
+        ...     [entry.status for entry in provider.bill().entries]
+        [429, 200]
     """
 
     def __init__(

@@ -58,9 +58,9 @@ class Reply:
             and ``error_middle`` outside a stream do not, everything else does.
 
     Example:
-        >>> Reply(text="Hi", latency_ms=5)
-        >>> Reply(status=429, retry_after_s=0.01)
-        >>> Reply(fill=True, behaviour="drop_middle", after_chunks=3)
+        >>> hasty = Reply(text="Hi", latency_ms=5)
+        >>> refused = Reply(status=429, retry_after_s=0.01)
+        >>> broken = Reply(fill=True, behaviour="drop_middle", after_chunks=3)
     """
 
     text: str | None = None
