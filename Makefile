@@ -17,7 +17,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 RUFF_CHECK = $(BIN)/ruff check --quiet --config python/pyproject.toml
 RUFF_FORMAT = $(BIN)/ruff format --quiet --config python/pyproject.toml
 SCRIPTS := python tests examples bindings core/prices
-NEXTEST = $(BIN)/cargo-nextest nextest run --locked --cargo-quiet --status-level fail --final-status-level slow
+NEXTEST = $(BIN)/cargo-nextest nextest run --locked --cargo-quiet --status-level fail --final-status-level slow --no-fail-fast
 RUST := $(shell find core/src core/prices bindings -name '*.rs' -o -name '*.json' -o -name '*.sql' -o -name Cargo.toml) \
 	Cargo.toml Cargo.lock core/Cargo.toml
 PACKAGE := $(shell find python/src -name '*.py' -o -name '*.pyi' -o -name py.typed) python/pyproject.toml README.md

@@ -134,11 +134,13 @@ class Run:
         return endpoint, plan, plan.order(endpoint, words)
 
     def note(self, plan: Plan, t: outlay.Task, error: BaseException | None) -> None:
-        distorted = plan.reply is not None and plan.reply.usage != "true"
+        reply = plan.reply or Reply()
+        # An error in a stream of responses is an event, which raises nothing.
+        fine = reply.usage == "true" and reply.behaviour == "plain"
         with self.lock:
             self.tasks[plan.number] = t
             self.outcomes[type(error).__name__] += 1
-            if error is None and not plan.leave and not distorted and plan.retries == 0:
+            if error is None and not plan.leave and fine and plan.retries == 0:
                 self.whole.add(plan.number)
 
     def ask(self, number: int) -> None:

@@ -1,7 +1,7 @@
 """The agent of both demos: it must answer in valid JSON, and asks again until it does.
 
-A LangChain agent with the real openai client. `outlay` is not mentioned in how it is made: what
-bounds it is the task its calls run under, and what is printed is read from that task.
+A LangChain agent with the real openai client. What bounds it is the task its calls run under; what
+is printed is read from that task.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResp
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_openai import ChatOpenAI
 from langgraph.checkpoint.memory import InMemorySaver
+from outlay.integrations.langchain import OutlayMiddleware
 from pydantic import SecretStr
 
 QUOTED = 30
@@ -161,7 +162,9 @@ def build(
         chat,
         tools=list(tools),
         system_prompt=system_prompt,
-        middleware=[AnswerInJson(), table],
+        # Outlay's counts tools and says which agent spends; the money is held by the client.
+        middleware=[AnswerInJson(), table, OutlayMiddleware()],
+        name="refunds-desk",
         # Keeps the conversation, so that a second attempt goes on where the first was stopped.
         checkpointer=InMemorySaver(),
     )

@@ -93,7 +93,7 @@ def first_attempt(
     )
     table.explain()
     table.head()
-    tags = {"tenant": "acme", "agent": "refunds-desk"}
+    tags = {"tenant": "acme"}
     try:
         with outlay.task(
             "refund report", id=TASK, usd=LIMIT_USD, llm_calls=CALLS_MAX, tags=tags, store=store
@@ -124,7 +124,7 @@ def second_attempt(
         f'with outlay.task("refund report", id="{TASK}", usd={RAISED_USD}, by="maria"):',
         "    agent.invoke(None)  # LangGraph goes on where it was stopped",
     )
-    tags = {"tenant": "acme", "agent": "refunds-desk"}
+    tags = {"tenant": "acme"}
     with outlay.task(
         "refund report",
         id=TASK,
@@ -195,8 +195,10 @@ def run(folder: Path, provider: Provider) -> None:
 def main() -> int:
     """Returns the exit code."""
     print("Outlay: an agent that cannot overspend\n")
-    print("The agent is LangChain's create_agent with the real openai client, guarded by one line:")
-    print("outlay.instrument(). The model is not real: the answers come from outlay.testing's")
+    print("The agent is LangChain's create_agent with the real openai client, which")
+    print(
+        "outlay.instrument() guards. The model is not real: the answers come from outlay.testing's"
+    )
     print("provider on this machine, from a script. It counts true tokens and keeps a bill of its")
     print("own, at the list price of gpt-4o. `make demo-llm` shows the same with a real model.")
     screen.prepare()

@@ -44,7 +44,6 @@ def ask(running: Any, table: agent.CallTable, store: str) -> tuple[outlay.Task, 
         id=TASK,
         usd=LIMIT_USD,
         llm_calls=CALLS_MAX,
-        tags={"agent": "refunds-desk"},
         store=store,
     )
     try:

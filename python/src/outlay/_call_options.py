@@ -36,9 +36,14 @@ def call(
         InvalidInput: a number that cannot be.
 
     Example:
-        >>> import outlay
-        >>> with outlay.call(max_usd=0.05):
-        ...     pass  # client.responses.create(previous_response_id=..., ...)
+        >>> import openai, outlay.testing
+        >>> outlay.instrument()
+        >>> with outlay.testing.Provider() as provider, outlay.task("t", usd=1, store="memory:"):
+        ...     ask = openai.OpenAI(base_url=provider.openai_url, api_key="any").responses.create
+        ...     first = ask(model="gpt-4o", input="hello")
+        ...     with outlay.call(max_input_tokens=8_000):
+        ...         more = ask(model="gpt-4o", input="and?", previous_response_id=first.id)
+        >>> outlay.uninstrument()
     """
     above = _current_options.get()
     # Read here, so that what cannot be is refused where it stands.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 import warnings
 from collections.abc import Callable, Mapping
 from contextvars import Token
@@ -17,7 +18,7 @@ from typing import Any, TypeVar, cast
 
 from . import _native
 from ._context import current_task as _current_task
-from .errors import InvalidInput, OutlayError, Stopped
+from .errors import Conflict, InvalidInput, OutlayError, Stopped
 
 Amount = int | float | str | Decimal | _native.Money | _native.Limit
 """A limit: a number (hard, for the life of the task) or a ``Limit``."""
@@ -25,15 +26,21 @@ Amount = int | float | str | Decimal | _native.Money | _native.Limit
 Limits = Amount | list[_native.Limit]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+_AGENTS_MAX = 100
+_INHERITED = ("enforce", "clamp", "wait_ms")
+_agents_lock = threading.Lock()
 _warned = False
 
 
 class Task:
     """One attempt at a task, as ``with outlay.task(...) as task`` gives it."""
 
-    def __init__(self, native: _native.Task) -> None:
+    def __init__(self, native: _native.Task, inherited: Mapping[str, Any] | None = None) -> None:
         self._native = native
         self._outcome: tuple[str, str | None] | None = None
+        self._inherited = dict(inherited or {})
+        self._agents: dict[str, Task | None] = {}
+        self._ended = False
         # Bound once: a call costs less than a microsecond, and so must the way to it.
         self.reserve = native.reserve
         self.tool_call = native.tool_call
@@ -81,7 +88,8 @@ class Task:
     @property
     def stopped(self) -> OutlayError | None:
         """The latest verdict against it, whoever swallowed the exception; None if there is none."""
-        return self._native.stopped
+        inside = (agent.stopped for agent in list(self._agents.values()) if agent is not None)
+        return self._native.stopped or next((verdict for verdict in inside if verdict), None)
 
     def raise_if_stopped(self) -> None:
         """Raises the latest verdict against it, if there is one.
@@ -120,6 +128,32 @@ class Task:
     def __repr__(self) -> str:
         return f"<Task {self.name!r} attempt {self.attempt}>"
 
+    def _of_agent(self, name: str) -> Task:
+        """The task of what an agent of this name does inside this one; the two end together."""
+        if self.tags.get("agent") == name:
+            return self
+        with _agents_lock:
+            is_new = name not in self._agents and len(self._agents) < _AGENTS_MAX
+            if is_new and not self._ended:
+                self._agents[name] = self._open_agent(name)
+            return self._agents.get(name) or self
+
+    def _open_agent(self, name: str) -> Task | None:
+        options: Any = {"under": self._native, "tags": {"agent": name}, **self._inherited}
+        try:
+            return Task(self._native.ledger().task(name, **options), self._inherited)
+        except (Conflict, InvalidInput):
+            # Too deep, or a budget holds for another agent's name: then it is this task's doing.
+            return None
+
+    def _end(self, outcome: str, reason: str | None) -> None:
+        with _agents_lock:
+            self._ended = True
+        for agent in self._agents.values():
+            if agent is not None:
+                agent._end(outcome, reason)
+        self._native.end(outcome, reason)
+
 
 class TaskBlock:
     """What ``outlay.task(...)`` gives: a ``with`` block, an ``async with`` block, a decorator."""
@@ -139,7 +173,8 @@ class TaskBlock:
             ledger = _native.ledger(self._store)
             same = parent is not None and parent._native.ledger().store == ledger.store
             under = parent._native if parent is not None and same else None
-        task = Task(ledger.task(self._name, under=under, **self._options))
+        inherited = {name: self._options[name] for name in _INHERITED}
+        task = Task(ledger.task(self._name, under=under, **self._options), inherited)
         self._entered.append((task, _current_task.set(task)))
         return task
 
@@ -156,7 +191,7 @@ class TaskBlock:
             # Left in another context than entered in, as a generator's finaliser may be.
             _current_task.set(None)
         verdict = task.stopped if error is not None else None
-        task._native.end(*(task._outcome or _default_outcome(error)))
+        task._end(*(task._outcome or _default_outcome(error)))
         if verdict is not None and error is not None and _is_behind(verdict, error):
             raise verdict from error
 

@@ -29,7 +29,7 @@ _BODY_MAX_BYTES = 32 * 1024 * 1024
 _warned: set[str] = set()
 
 
-def _record(act: Callable[..., None], *args: Any) -> None:
+def record(act: Callable[..., None], *args: Any) -> None:
     """Ends a call; where the ledger cannot, its worst case stays held and is in doubt later."""
     try:
         act(*args)
@@ -46,16 +46,16 @@ def _record(act: Callable[..., None], *args: Any) -> None:
 
 def give_back(call: Any) -> None:
     """Ends an attempt that was not sent, and will not be."""
-    _record(call.fail, "not_sent")
+    record(call.fail, "not_sent")
 
 
 def failed(call: Any, error: BaseException, sent: bool = True) -> None:
     """Ends an attempt that gave no response to read."""
     response = getattr(error, "response", None)
     if response is not None and hasattr(response, "status_code"):
-        _record(call.settle_http, response.status_code, _text(response))
+        record(call.settle_http, response.status_code, _text(response))
     else:
-        _record(call.fail, _failure(error) if sent else "not_sent")
+        record(call.fail, _failure(error) if sent else "not_sent")
 
 
 def _failure(error: BaseException) -> str:
@@ -83,7 +83,7 @@ def arrived(call: Any, response: Any) -> Callable[[], None] | None:
     events = response.headers.get("content-type", "").startswith("text/event-stream")
     whole = response.is_closed  # httpx closes what it has read to the end
     if response.status_code >= 400 or (whole and not events):
-        return partial(_record, call.settle_http, response.status_code, _text(response))
+        return partial(record, call.settle_http, response.status_code, _text(response))
     if whole:
         return partial(_replay, call, response)
     _Body(call, response, events)
@@ -96,7 +96,7 @@ def _replay(call: Any, response: Any) -> None:
         handed_on = call.stream_push(response.content)
         rest = call.stream_rest() or b""
     finally:
-        _record(call.stream_end)
+        record(call.stream_end)
     if handed_on is not None:
         response._content = handed_on + rest
 
@@ -143,11 +143,11 @@ class _Body:
         # Read through iter_raw, which hands out bytes past us.
         unseen = self.size == 0 and self.response.num_bytes_downloaded > 0
         if self.kept is None and not unseen:
-            return partial(_record, self.call.stream_end)
+            return partial(record, self.call.stream_end)
         if whole and not unseen and self.size <= _BODY_MAX_BYTES:
             text = b"".join(self.kept or []).decode("utf-8", "replace")
-            return partial(_record, self.call.settle_http, self.response.status_code, text)
-        return partial(_record, self.call.fail, "connection")
+            return partial(record, self.call.settle_http, self.response.status_code, text)
+        return partial(record, self.call.fail, "connection")
 
     def end(self, whole: bool = False) -> None:
         if (act := self.ending(whole)) is not None:

@@ -1,0 +1,193 @@
+"""How does a LangChain agent (1.x) stay inside its budget, whatever model it asks?
+
+Put `OutlayMiddleware()` last into the agent's middleware. Where the model asks through a guarded
+client, that client reserves, once per HTTP attempt, and the middleware only tells it whose call it
+is; else the middleware reserves, from the messages, and settles by the usage LangChain reports.
+
+Not covered: a model class with an HTTP client of its own that repeats a request by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeAlias
+
+from langchain.agents.middleware import AgentMiddleware
+from langchain_core.messages import convert_to_openai_messages
+from langchain_core.runnables.config import ensure_config
+from langchain_core.utils.function_calling import convert_to_openai_tool
+
+from .._context import current_frame, current_options, current_task
+from .._native import Usage
+from ..errors import InvalidInput
+from ..task import current_or_default
+from . import anthropic, openai
+from ._frame import Frame
+from ._stainless import Ask
+
+_Request: TypeAlias = Any
+_Handler: TypeAlias = Callable[[Any], Any]
+
+# Packages whose chat models ask through a client that can be guarded.
+_CLIENTS = {"langchain_openai": openai, "langchain_anthropic": anthropic}
+# What a chat model may define to ask its model.
+_ASKING = ("_generate", "_agenerate", "_stream", "_astream")
+# Where classes of chat models keep the maximum of their answers.
+_MAXIMA = ("max_tokens", "max_output_tokens", "max_completion_tokens", "num_predict")
+_TURN_MAX = 64
+
+_counted: ContextVar[Any] = ContextVar("outlay_tool_call", default=None)
+
+
+class OutlayMiddleware(AgentMiddleware[Any, Any, Any]):
+    """Keeps an agent inside the budgets of the task it runs under.
+
+    Calls of models are reserved before they are made, calls of tools are counted; what does not
+    fit raises `BudgetExceeded` out of the agent. Inside a task, what an agent with a name does is
+    a task of its own with the tag `agent`.
+
+    Example:
+        >>> import outlay.testing
+        >>> from langchain.agents import create_agent
+        >>> from langchain_openai import ChatOpenAI
+        >>> outlay.instrument()
+        >>> with outlay.testing.Provider() as provider:
+        ...     model = ChatOpenAI(model="gpt-4o", base_url=provider.openai_url, api_key="any")
+        ...     agent = create_agent(model, middleware=[OutlayMiddleware()], name="support")
+        ...     with outlay.task("refund", usd=0.50, tool_calls=20, store="memory:") as task:
+        ...         answer = agent.invoke({"messages": [("user", "Where is my money?")]})
+        ...     task.spent.nanos == provider.bill().cost_nanos
+        True
+        >>> outlay.uninstrument()
+    """
+
+    def wrap_model_call(self, request: _Request, handler: _Handler) -> Any:
+        """Lets the model be asked if that fits; for LangChain."""
+        with _agent(), _framed(request) as (frame, ask):
+            if ask is not None:
+                frame.hold(ask.reserve())
+            try:
+                response = handler(request)
+            except BaseException as error:
+                frame.failed(error)
+                raise
+            frame.settle(_usage(response))
+            return response
+
+    async def awrap_model_call(self, request: _Request, handler: _Handler) -> Any:
+        """The same on an event loop."""
+        with _agent(), _framed(request) as (frame, ask):
+            if ask is not None:
+                frame.hold(await ask.reserve_async())
+            try:
+                response = await handler(request)
+            except BaseException as error:
+                frame.failed(error)
+                raise
+            frame.settle(_usage(response))
+            return response
+
+    def wrap_tool_call(self, request: _Request, handler: _Handler) -> Any:
+        """Counts the call of a tool, and lets it happen if that fits; for LangChain."""
+        with _agent(), _counting(request):
+            return handler(request)
+
+    async def awrap_tool_call(self, request: _Request, handler: _Handler) -> Any:
+        """The same on an event loop."""
+        with _agent(), _counting(request):
+            return await handler(request)
+
+
+@contextmanager
+def _agent() -> Generator[None, None, None]:
+    """Puts what runs inside under the task of the agent that runs."""
+    task = current_task.get()
+    name = ensure_config().get("metadata", {}).get("lc_agent_name")
+    if task is None or not isinstance(name, str):
+        yield
+        return
+    token = current_task.set(task._of_agent(name))
+    try:
+        yield
+    finally:
+        current_task.reset(token)
+
+
+@contextmanager
+def _framed(request: _Request) -> Generator[tuple[Frame, Ask | None], None, None]:
+    """Says whose call it is to what lies below; with what to reserve here, if nothing may there."""
+    ask = None if _client_below(request.model) else _ask(request)
+    human = (message.id for message in reversed(request.messages) if message.type == "human")
+    turn = next(human, None)
+    frame = Frame(str(turn)[:_TURN_MAX] if turn else None)
+    token = current_frame.set(frame)
+    try:
+        yield frame, ask
+    finally:
+        current_frame.reset(token)
+
+
+@contextmanager
+def _counting(request: _Request) -> Generator[None, None, None]:
+    # Two of these hooks may be stacked.
+    called = request.tool_call["id"]
+    if called is None or called != _counted.get():
+        tool = getattr(request.tool, "name", None)
+        current_or_default().tool_call(tool or "unknown")
+    token = _counted.set(called)
+    try:
+        yield
+    finally:
+        _counted.reset(token)
+
+
+def _client_below(model: Any) -> bool:
+    """Does every way this model is asked lead through a guarded client?"""
+    kinds = type(model).__mro__
+    owners = {next((kind for kind in kinds if name in vars(kind)), object) for name in _ASKING}
+    packages = {owner.__module__.partition(".")[0] for owner in owners} - {"langchain_core"}
+    guards = [_CLIENTS.get(package) for package in packages]
+    return bool(guards) and all(guard is not None and guard._patches.on for guard in guards)
+
+
+def _ask(request: _Request) -> Ask:
+    model, settings = request.model, request.model_settings
+    said = model._get_ls_params(**settings)
+    name = said.get("ls_model_name") or type(model).__name__
+    maxima = [settings.get(key) or getattr(model, key, None) for key in _MAXIMA]
+    most = said.get("ls_max_tokens") or next((each for each in maxima if each), None)
+    if most is None and current_options.get().max_usd is None:
+        kind = type(model).__name__
+        current_or_default()._native.unmetered(f"langchain {kind} without a maximum of output")
+    messages = [*([request.system_message] if request.system_message else []), *request.messages]
+    schema = getattr(request.response_format, "schema", None)
+    tools = [*request.tools, *([schema] if schema is not None else [])]
+    body: dict[str, Any] = {"model": name, "messages": convert_to_openai_messages(messages)}
+    if tools:
+        body["tools"] = [convert_to_openai_tool(tool) for tool in tools]
+    return Ask("openai.chat", body if most is None else {**body, "max_tokens": most})
+
+
+def _usage(response: Any) -> Usage | None:
+    """What LangChain says was used; None if it does not say, or what cannot be."""
+    response = getattr(response, "model_response", response)
+    messages = getattr(response, "result", [response])
+    told = [each.usage_metadata for each in messages if getattr(each, "usage_metadata", None)]
+    if len(told) != 1:
+        return None
+    read, written = told[0].get("input_token_details", {}), told[0].get("output_token_details", {})
+    try:
+        return Usage(
+            told[0]["input_tokens"],
+            told[0]["output_tokens"],
+            cache_read_tokens=read.get("cache_read", 0),
+            cache_write_tokens=read.get("cache_creation") or read.get("ephemeral_5m_input_tokens"),
+            cache_write_1h_tokens=read.get("ephemeral_1h_input_tokens", 0),
+            input_audio_tokens=read.get("audio", 0),
+            output_audio_tokens=written.get("audio", 0),
+            reasoning_tokens=written.get("reasoning", 0),
+        )
+    except (InvalidInput, KeyError):
+        return None
