@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import outlay
@@ -257,8 +258,11 @@ def test_a_call_under_no_task_is_charged_to_the_default_task(
 ) -> None:
     monkeypatch.setattr(sys.modules["outlay.task"], "_warned", False)
     before = outlay._native.ledger(None).default_task().used()["usd"]
-    with pytest.warns(RuntimeWarning, match="under no task"):
+    with pytest.warns(RuntimeWarning, match="under no task") as said:
         api.create()
+    # Shown where the call was written, not where the guard sits.
+    ours = [warning for warning in said if "under no task" in str(warning.message)]
+    assert [Path(warning.filename).name for warning in ours] == ["endpoints.py"]
     after = outlay._native.ledger(None).default_task().used()["usd"]
     assert after - before == provider.bill().cost_nanos > 0
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from . import _native
 from .errors import InvalidInput
-from .task import Limits, current
+from .task import Limits, current, read_tags
 
 VERSION = _native.version()
 
@@ -143,7 +143,7 @@ def budget(
     """
     limits = {"usd": usd, "tokens": tokens, "llm_calls": llm_calls, "tool_calls": tool_calls}
     windowed = {unit: _windowed(limit, window, tz) for unit, limit in limits.items()}
-    ledger(store).budget(tags=dict(tags or {}), per=per, by=by, **windowed)
+    ledger(store).budget(tags=read_tags(tags), per=per, by=by, **windowed)
 
 
 def _windowed(limit: Limits | None, window: str, tz: str | None) -> Limits | None:

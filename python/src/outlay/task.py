@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Mapping
 from contextvars import Token
 from decimal import Decimal
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, TypeVar, cast
 
 from . import _native
@@ -30,6 +31,8 @@ _AGENTS_MAX = 100
 _INHERITED = ("enforce", "clamp", "wait_ms")
 _agents_lock = threading.Lock()
 _warned = False
+# Packages a call of a client passes through on its way here.
+_PASSED_THROUGH = frozenset({"outlay", "openai", "anthropic"})
 
 
 class Task:
@@ -280,7 +283,7 @@ def task(
     """
     if not isinstance(name, str):
         raise InvalidInput(f"task name `{name!r}` is not a text")
-    every = dict(tags or {})
+    every = read_tags(tags)
     if kind is not None:
         every["kind"] = kind
     options: dict[str, Any] = {
@@ -296,6 +299,13 @@ def task(
         "by": by,
     }
     return TaskBlock(name, store, options)
+
+
+def read_tags(tags: Any) -> dict[str, str]:
+    """A copy of `tags`, of which there may be none; the core looks at what is in it."""
+    if tags is not None and not isinstance(tags, Mapping):
+        raise InvalidInput(f"tags `{tags!r}` are not texts by texts")
+    return dict(tags or {})
 
 
 def current() -> Task | None:
@@ -322,9 +332,21 @@ def current_or_default() -> Task:
             "outlay: a call runs under no task and is charged to the task `default`, which has no "
             "limit; open one with `outlay.task(...)`",
             RuntimeWarning,
-            stacklevel=3,
+            stacklevel=_callers_level(),
         )
     return Task(_native.ledger(None).default_task())
+
+
+def _callers_level() -> int:
+    """How far above whoever warns the first line stands that is neither ours nor a client's."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and _package(frame) in _PASSED_THROUGH:
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def _package(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
 def _default_outcome(error: BaseException | None) -> tuple[str, str | None]:
