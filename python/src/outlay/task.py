@@ -301,9 +301,10 @@ def task(
     return TaskBlock(name, store, options)
 
 
-def read_tags(tags: Any) -> dict[str, str]:
+def read_tags(tags: Mapping[str, str] | None) -> dict[str, str]:
     """A copy of `tags`, of which there may be none; the core looks at what is in it."""
-    if tags is not None and not isinstance(tags, Mapping):
+    given: object = tags
+    if given is not None and not isinstance(given, Mapping):
         raise InvalidInput(f"tags `{tags!r}` are not texts by texts")
     return dict(tags or {})
 
