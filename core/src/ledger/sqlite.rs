@@ -368,8 +368,7 @@ fn ensure_schema(db: &mut Database) -> Result<[u8; 32]> {
     let read = |db: &Database, name: &str| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let known = |db: &Database| Ok((read(db, "user_version")?, read(db, "application_id")?));
     if known(db).map_err(failed)? == (0, 0) {
-        let mode: String =
-            db.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).map_err(failed)?;
+        let mode = switch_to_wal(db)?;
         if mode != "wal" {
             return Err(Error::store(format!("the ledger cannot be put into WAL mode, only `{mode}`")));
         }
@@ -389,6 +388,22 @@ fn ensure_schema(db: &mut Database) -> Result<[u8; 32]> {
     }
     let key = db.query_row("SELECT value FROM meta WHERE key = 'hash_key'", [], |row| row.get(0));
     key.map_err(failed)
+}
+
+/// Two that switch at once hold the file to read and both want to write it. SQLite refuses one of
+/// them without asking its busy handler, as waiting would be a deadlock; starting anew is none.
+fn switch_to_wal(db: &Database) -> Result<String> {
+    let mut tries = 0;
+    loop {
+        let mode = db.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0));
+        let busy = mode.as_ref().is_err_and(|error: &rusqlite::Error| {
+            error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
+        });
+        if !busy || !wait_a_little(tries) {
+            return mode.map_err(failed);
+        }
+        tries += 1;
+    }
 }
 
 fn create_tables(db: &Database) -> Result<()> {
