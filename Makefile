@@ -36,7 +36,7 @@ help: ## list the targets
 		/^##@/ { print "\n" substr($$0, 5) } \
 		/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-TEST := check-fmt check-lint check-deny test-rust test-rustdoc wheel check-stubs \
+TEST := check-fmt check-lint check-deny test-rust test-shuttle test-rustdoc wheel check-stubs \
 	check-types test-pydoc test-openai2 test-python examples
 
 .PHONY: test
@@ -89,6 +89,12 @@ check-deny: $(VENV)/ready ## licences, banned crates, sources
 .PHONY: test-rust
 test-rust: $(VENV)/ready ## the core and the command line: unit and integration tests, tidy
 	@$(NEXTEST)
+
+# In memory where there is such a folder: thousands of ledgers are made and closed.
+.PHONY: test-shuttle
+test-shuttle: export TMPDIR := $(or $(wildcard /dev/shm),$(TMPDIR),/tmp)
+test-shuttle: $(VENV)/ready ## reserve and settle under thousands of orders of the threads' steps
+	@$(NEXTEST) --package outlay --features shuttle --test interleavings
 
 .PHONY: test-rustdoc
 test-rustdoc: ## the examples in the docs of the crates
