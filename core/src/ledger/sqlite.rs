@@ -6,6 +6,7 @@
 
 mod file;
 mod rows;
+mod schema;
 mod tx;
 
 use std::{
@@ -19,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection as Database, OpenFlags, TransactionBehavior, params};
+use rusqlite::{Connection as Database, OpenFlags, params};
 use rustc_hash::FxHashMap;
 
 pub(crate) use file::path_of;
@@ -33,15 +34,12 @@ use super::{
     store::{Cache, Tx},
 };
 use crate::{
-    error::{Error, ErrorKind, Result},
+    error::{Error, Result},
     sync::{Mutex, lock},
     value::{Clock, Id, Millis},
 };
 
-const SCHEMA: i64 = 1;
 const NAMES_MAX: usize = 10_000;
-/// "outl", so that tools tell a ledger from other databases.
-const APPLICATION: i64 = 0x6f75_746c;
 
 /// When is a commit safe?
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,7 +97,7 @@ impl Sqlite {
     pub fn open(settings: Settings, id: Id) -> Result<Self> {
         file::prepare(&settings.path)?;
         let mut db = connect(&settings, false)?;
-        let key = ensure_schema(&mut db)?;
+        let key = schema::ensure(&mut db)?;
         let file = file::lock_owner(&settings.path, &id)?;
         let started = settings.clock.now();
         db.execute(
@@ -361,65 +359,6 @@ fn wait_a_little(tries: i32) -> bool {
         u64::from(std::process::id()).wrapping_mul(2_654_435_761).wrapping_add(tries as u64 * 97) % 256;
     sleep(Duration::from_micros(micros - micros * spread / 512));
     tries < 1_100
-}
-
-/// Makes the tables of a new file, or checks those of an old one; returns the ledger's key.
-fn ensure_schema(db: &mut Database) -> Result<[u8; 32]> {
-    let read = |db: &Database, name: &str| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let known = |db: &Database| Ok((read(db, "user_version")?, read(db, "application_id")?));
-    if known(db).map_err(failed)? == (0, 0) {
-        let mode = switch_to_wal(db)?;
-        if mode != "wal" {
-            return Err(Error::store(format!("the ledger cannot be put into WAL mode, only `{mode}`")));
-        }
-        let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-        if known(&tx).map_err(failed)? == (0, 0) {
-            create_tables(&tx)?;
-        }
-        tx.commit().map_err(failed)?;
-    }
-    let (version, application) = known(db).map_err(failed)?;
-    if application != APPLICATION {
-        return Err(Error::corrupt("the file is a database, but not a ledger"));
-    }
-    if version != SCHEMA {
-        let message = format!("the ledger has schema {version}, this version of outlay knows {SCHEMA}");
-        return Err(Error::new(ErrorKind::Unsupported, message));
-    }
-    let key = db.query_row("SELECT value FROM meta WHERE key = 'hash_key'", [], |row| row.get(0));
-    key.map_err(failed)
-}
-
-/// Two that switch at once hold the file to read and both want to write it. SQLite refuses one of
-/// them without asking its busy handler, as waiting would be a deadlock; starting anew is none.
-fn switch_to_wal(db: &Database) -> Result<String> {
-    let mut tries = 0;
-    loop {
-        let mode = db.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0));
-        let busy = mode.as_ref().is_err_and(|error: &rusqlite::Error| {
-            error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
-        });
-        if !busy || !wait_a_little(tries) {
-            return mode.map_err(failed);
-        }
-        tries += 1;
-    }
-}
-
-fn create_tables(db: &Database) -> Result<()> {
-    let tables: i64 =
-        db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
-    if tables != 0 {
-        return Err(Error::corrupt("the file is a database, but not a ledger"));
-    }
-    let columns: Vec<String> = Entry::COLUMNS.iter().map(|name| format!("{name} INTEGER NOT NULL")).collect();
-    let schema = include_str!("sqlite/schema.sql").replace("{columns}", &columns.join(", "));
-    db.execute_batch(&schema).map_err(failed)?;
-    let mut key = [0_u8; 32];
-    getrandom::fill(&mut key).map_err(|e| Error::store(format!("no random bits: {e}")))?;
-    db.execute("INSERT INTO meta VALUES ('hash_key', ?)", [key]).map_err(failed)?;
-    db.pragma_update(None, "application_id", APPLICATION).map_err(failed)?;
-    db.pragma_update(None, "user_version", SCHEMA).map_err(failed)
 }
 
 /// Where a ledger lies, for messages.

@@ -14,6 +14,9 @@ use crate::{
     value::Id,
 };
 
+/// The smallest page a database can have.
+const PAGE_MIN: u64 = 512;
+
 /// The path in a store URL `sqlite:PATH`, made absolute.
 pub(crate) fn path_of(url: &str) -> Result<PathBuf> {
     let text = url.strip_prefix("sqlite:").unwrap_or(url);
@@ -42,12 +45,29 @@ pub(super) fn prepare(path: &Path) -> Result<()> {
         options.write(true).create(true).truncate(false);
         private_file(&mut options);
         options.open(path).map_err(|error| unavailable("create", path, &error))?;
-    } else if let Err(error) = restrict(path)
+        return Ok(());
+    }
+    let bytes = fs::metadata(path).map_err(|error| unavailable("inspect", path, &error))?.len();
+    if bytes > 0 && bytes < PAGE_MIN {
+        // SQLite would take it for a new one.
+        return Err(Error::corrupt(format!("`{}` has only {bytes} bytes, it is no ledger", path.display())));
+    }
+    if let Err(error) = restrict(path)
         && error.kind() != io::ErrorKind::PermissionDenied
         && error.kind() != io::ErrorKind::ReadOnlyFilesystem
     {
         return Err(unavailable("restrict", path, &error));
     }
+    refuse_read_only(path)
+}
+
+/// SQLite would find out only after it had made files beside it that nobody can write to later.
+fn refuse_read_only(path: &Path) -> Result<()> {
+    #[cfg(unix)]
+    rustix::fs::access(path, rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK)
+        .map_err(|error| unavailable("write to", path, &error.into()))?;
+    #[cfg(not(unix))]
+    let _ = path;
     Ok(())
 }
 

@@ -18,12 +18,12 @@ pub(super) fn failed(error: rusqlite::Error) -> Error {
     match &error {
         rusqlite::Error::SqliteFailure(failure, message) => {
             let text = message.clone().unwrap_or_else(|| failure.to_string());
-            let kind = match failure.code {
-                Code::DatabaseCorrupt | Code::NotADatabase => ErrorKind::Corrupt,
-                _ => ErrorKind::StoreUnavailable,
-            };
+            let damaged = matches!(failure.code, Code::DatabaseCorrupt | Code::NotADatabase)
+                // A table or a column: our statements ask for those of the schema only.
+                || text.starts_with("no such ");
+            let kind = if damaged { ErrorKind::Corrupt } else { ErrorKind::StoreUnavailable };
             let said = match failure.code {
-                Code::DatabaseCorrupt | Code::NotADatabase => "the ledger is damaged or no ledger",
+                _ if damaged => "the ledger is damaged or no ledger",
                 Code::DatabaseBusy | Code::DatabaseLocked => {
                     "the ledger is held by somebody else for too long"
                 }
@@ -38,6 +38,7 @@ pub(super) fn failed(error: rusqlite::Error) -> Error {
         | rusqlite::Error::IntegralValueOutOfRange(..) => {
             Error::corrupt(format!("a row of the ledger cannot be read: {error}"))
         }
+        rusqlite::Error::QueryReturnedNoRows => Error::corrupt("a row of the ledger is missing"),
         _ => Error::store(format!("the ledger could not answer: {error}")),
     }
 }
