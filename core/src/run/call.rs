@@ -145,7 +145,7 @@ impl Request {
         let mut facts = self.facts.clone();
         facts.input_bound = self.exposure.input_tokens;
         let (fixed_pico, output_pico) = match (self.max_usd, model.price()) {
-            (Some(most), _) => (i128::from(most.nanos().max(0)) * 1_000, 0),
+            (Some(most), _) => (word_pico(most)?, 0),
             (None, Ok(price)) => {
                 let worst = price.worst(&self.exposure)?;
                 (worst.input_pico + i128::from(worst.fee_nanos) * 1_000, worst.output_pico_per_token)
@@ -234,6 +234,14 @@ impl Request {
             }
         }
     }
+}
+
+/// The caller's word on what it costs at most, in pico-USD.
+fn word_pico(most: Money) -> Result<i128> {
+    if most < Money::ZERO {
+        return Err(Error::invalid(format!("`{most}` is negative; no call costs less than nothing")));
+    }
+    Ok(i128::from(most.nanos()) * 1_000)
 }
 
 /// What a call came to.

@@ -174,7 +174,10 @@ impl Ledger {
         if let Some(name) = store.strip_prefix("memory:") {
             let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
             if !name.bytes().all(letter) {
-                return Err(Error::invalid(format!("store `{store}` is not `memory:` or `memory:NAME`")));
+                // Not shown: a URL of a server may have come here, with its password.
+                return Err(Error::invalid(
+                    "the name in `memory:NAME` may have letters, digits, `_`, `-` and `.` only",
+                ));
             }
             return Ok(store.to_owned());
         }

@@ -76,9 +76,11 @@ impl Usage {
         if largest > TOKENS_MAX {
             return Err(Error::invalid(format!("a count of `{largest}` is more than a call can use")));
         }
+        // A token is of one medium, whether it was cached, or reasoned, or neither.
         let cache = [self.cache_read_tokens, self.cache_write_tokens, self.cache_write_1h_tokens];
-        let input = [sum(&cache), self.input_audio_tokens, self.input_image_tokens];
-        let output = [self.reasoning_tokens, self.output_audio_tokens, self.output_image_tokens];
+        let input = [sum(&cache), self.input_audio_tokens.saturating_add(self.input_image_tokens)];
+        let media = self.output_audio_tokens.saturating_add(self.output_image_tokens);
+        let output = [self.reasoning_tokens, media];
         if let Some(part) = input.iter().find(|part| **part > self.input_tokens) {
             return Err(part_exceeds("input", *part, self.input_tokens));
         }

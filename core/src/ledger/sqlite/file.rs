@@ -21,6 +21,10 @@ const PAGE_MIN: u64 = 512;
 pub(crate) fn path_of(url: &str) -> Result<PathBuf> {
     let text = url.strip_prefix("sqlite:").unwrap_or(url);
     let path = Path::new(text);
+    if text.starts_with("//") && !text.starts_with("///") {
+        // Not shown: what stands before a host may be a password.
+        return Err(Error::invalid("a store in a file has no host: write `sqlite:PATH` or `sqlite:///PATH`"));
+    }
     if text.is_empty() || text.contains(['\0', '?', '#']) || path.file_name().is_none() {
         return Err(Error::invalid(format!("store `{url}` names no file")));
     }
