@@ -129,6 +129,7 @@ impl Usage {
             output_audio_tokens: read(output_audio_tokens, "output_audio_tokens")?,
             output_image_tokens: read(output_image_tokens, "output_image_tokens")?,
             web_searches: read(web_searches, "web_searches")?,
+            ..outlay::Usage::default()
         };
         guard(py, || usage.check())?;
         Ok(Self(usage))

@@ -289,20 +289,19 @@ impl Entry {
         }
     }
 
-    /// The usage it records.
+    /// The usage it records: of cached and of other media only what has a column.
     pub const fn usage(&self) -> Usage {
         Usage {
-            input_tokens: self.input_tokens,
             cache_read_tokens: self.cache_read_tokens,
             cache_write_tokens: self.cache_write_tokens,
             cache_write_1h_tokens: self.cache_write_1h_tokens,
             input_audio_tokens: self.input_audio_tokens,
             input_image_tokens: self.input_image_tokens,
-            output_tokens: self.output_tokens,
             reasoning_tokens: self.reasoning_tokens,
             output_audio_tokens: self.output_audio_tokens,
             output_image_tokens: self.output_image_tokens,
             web_searches: self.web_searches,
+            ..Usage::tokens(self.input_tokens, self.output_tokens)
         }
     }
 

@@ -37,7 +37,7 @@ use super::{
     price::{CacheWrite, Exposure, Media, ModelPrice},
     tokens::{self, Count, Encoding},
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use prompt::Reading;
 
 /// How an input bound came about.
@@ -185,12 +185,17 @@ impl<'a> Request<'a> {
     ) -> Result<Self> {
         let object = json::object(body, "the request")?;
         let mut reading = Reading::new(price);
+        let api = api.spoken();
         match api {
             Api::OpenAiChat => chat::read(object, &mut reading)?,
             Api::OpenAiResponses => responses::read(object, &mut reading)?,
             Api::OpenAiEmbeddings => simple::embeddings(object, &mut reading)?,
             Api::OpenAiImages => simple::images(object, &mut reading)?,
             Api::AnthropicMessages => anthropic::read(object, &mut reading)?,
+            other => {
+                let message = format!("requests of `{other}` cannot be bounded yet");
+                return Err(Error::new(ErrorKind::Unsupported, message));
+            }
         }
         reading.price_terms(api, object)?;
         let input = reading.bound(count);
@@ -229,7 +234,7 @@ fn patch(api: Api, object: &Object, price: Option<&ModelPrice>) -> Result<Patch>
         Api::OpenAiChat => chat_output_keys(object, price),
         Api::OpenAiResponses => vec!["max_output_tokens"],
         Api::AnthropicMessages => vec!["max_tokens"],
-        Api::OpenAiEmbeddings | Api::OpenAiImages => Vec::new(),
+        _ => Vec::new(),
     };
     let wants = api == Api::OpenAiChat && json::flag(object, "stream")? && !asks_for_usage(object)?;
     let stream_options = wants.then(|| {

@@ -29,8 +29,8 @@ use serde_json::Value;
 
 use super::{
     api::Api,
-    extract::{Extracted, usage},
-    json::Object,
+    extract::{Extracted, usage_apart},
+    json::{self, Object},
 };
 use crate::error::Result;
 use events::Verdict;
@@ -81,7 +81,7 @@ struct State {
 impl StreamReader {
     /// A reader that has seen nothing; `hide_usage` keeps back the event that only tells the usage.
     pub fn new(api: Api, hide_usage: bool) -> Self {
-        let hide_usage = hide_usage && api == Api::OpenAiChat;
+        let hide_usage = hide_usage && api.spoken() == Api::OpenAiChat;
         Self { api, hide_usage, decoder: Decoder::default(), state: State::default() }
     }
 
@@ -156,16 +156,48 @@ fn hand_on(hide_usage: bool, raw: &[u8], verdict: Verdict, out: &mut Vec<u8>) ->
     kept
 }
 
+/// Reads the usage of a stream from its events, as a client gives them.
+///
+/// By the rule of the protocol: of cumulative usages the last is taken, of the others the sum. A
+/// stream that broke off before its final usage has none.
+///
+/// # Errors
+///
+/// `InvalidInput`: an event is no object, or the usage cannot be; the message names the field.
+///
+/// ```
+/// use outlay::{Usage, meter::{Api, usage_of_events}};
+///
+/// let begun = serde_json::json!({"usage": {"input_tokens": 9, "output_tokens": 1}});
+/// let events = [
+///     serde_json::json!({"type": "message_start", "message": begun}),
+///     serde_json::json!({"type": "message_delta", "usage": {"output_tokens": 40}}),
+/// ];
+/// let extracted = usage_of_events(Api::AnthropicMessages, &events)?;
+/// assert_eq!(extracted.usage, Some(Usage::tokens(9, 40)));
+/// assert_eq!(usage_of_events(Api::AnthropicMessages, &events[..1])?.usage, None);
+/// # Ok::<(), outlay::Error>(())
+/// ```
+pub fn usage_of_events(api: Api, events: &[Value]) -> Result<Extracted> {
+    let mut state = State::default();
+    for event in events {
+        state.take(api, json::object(event, "an event")?);
+        state.deltas.clear();
+    }
+    if !state.usage_is_final {
+        return Ok(Extracted { model: state.model, ..Extracted::default() });
+    }
+    state.extracted(api).unwrap_or_else(|| Ok(Extracted::default()))
+}
+
 impl State {
     /// The usage in the form of a whole response.
     fn extracted(&self, api: Api) -> Option<Result<Extracted>> {
         let mut body = Object::new();
-        body.insert("usage".to_owned(), Value::Object(self.usage.clone()?));
-        body.insert("model".to_owned(), self.model.clone().into());
         if let Some(output) = &self.output {
             body.insert("output".to_owned(), output.clone());
         }
-        Some(usage(api, &Value::Object(body)))
+        Some(usage_apart(api, self.usage.as_ref()?, self.model.as_deref(), &body))
     }
 }
 

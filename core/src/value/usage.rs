@@ -27,10 +27,16 @@ pub struct Usage {
     pub cache_write_tokens: u64,
     /// Of the input: written to a cache that lives one hour.
     pub cache_write_1h_tokens: u64,
+    /// Of what was read from the cache: audio. Unknown is zero here: price lists then take it for text.
+    pub cache_read_audio_tokens: u64,
+    /// Of what was read from the cache: images. Unknown is zero here too.
+    pub cache_read_image_tokens: u64,
     /// Of the input: audio.
     pub input_audio_tokens: u64,
     /// Of the input: images.
     pub input_image_tokens: u64,
+    /// Of the input: video.
+    pub input_video_tokens: u64,
     /// All output, with reasoning.
     pub output_tokens: u64,
     /// Of the output: reasoning the caller does not see.
@@ -39,6 +45,8 @@ pub struct Usage {
     pub output_audio_tokens: u64,
     /// Of the output: images.
     pub output_image_tokens: u64,
+    /// Of the output: video.
+    pub output_video_tokens: u64,
     /// Searches the provider ran on its side and bills apiece.
     pub web_searches: u64,
 }
@@ -52,11 +60,15 @@ impl Usage {
             cache_read_tokens: 0,
             cache_write_tokens: 0,
             cache_write_1h_tokens: 0,
+            cache_read_audio_tokens: 0,
+            cache_read_image_tokens: 0,
             input_audio_tokens: 0,
             input_image_tokens: 0,
+            input_video_tokens: 0,
             reasoning_tokens: 0,
             output_audio_tokens: 0,
             output_image_tokens: 0,
+            output_video_tokens: 0,
             web_searches: 0,
         }
     }
@@ -78,14 +90,19 @@ impl Usage {
         }
         // A token is of one medium, whether it was cached, or reasoned, or neither.
         let cache = [self.cache_read_tokens, self.cache_write_tokens, self.cache_write_1h_tokens];
-        let input = [sum(&cache), self.input_audio_tokens.saturating_add(self.input_image_tokens)];
-        let media = self.output_audio_tokens.saturating_add(self.output_image_tokens);
-        let output = [self.reasoning_tokens, media];
+        let cached_media = sum(&[self.cache_read_audio_tokens, self.cache_read_image_tokens]);
+        let media = [self.input_audio_tokens, self.input_image_tokens, self.input_video_tokens];
+        let input = [sum(&cache), sum(&media)];
+        let media = [self.output_audio_tokens, self.output_image_tokens, self.output_video_tokens];
+        let output = [self.reasoning_tokens, sum(&media)];
         if let Some(part) = input.iter().find(|part| **part > self.input_tokens) {
             return Err(part_exceeds("input", *part, self.input_tokens));
         }
         if let Some(part) = output.iter().find(|part| **part > self.output_tokens) {
             return Err(part_exceeds("output", *part, self.output_tokens));
+        }
+        if cached_media > self.cache_read_tokens {
+            return Err(part_exceeds("cached input", cached_media, self.cache_read_tokens));
         }
         Ok(())
     }

@@ -1,218 +1,384 @@
-//! Which field is which count?
+//! How is a table of fields read?
+//!
+//! A [`Shape`] says where a provider puts its usage, and what becomes of each field in it. This file
+//! knows how to follow such a table and no provider; `tables.rs` knows the providers.
 
 use serde_json::Value;
 
 use crate::{
     error::{Error, Result},
-    meter::{
-        api::Api,
-        json::{self, Object},
-    },
-    value::Usage,
+    meter::json::{self, Object},
+    value::{Money, Usage, money::decimal},
 };
 
-type Count = fn(&mut Usage) -> &mut u64;
+/// Unknown fields that are listed; a body may have any number of them.
+const UNKNOWN_MAX: usize = 32;
+/// So much of the name of an unknown field is kept.
+const NAME_MAX_CHARS: usize = 100;
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Count {
+    Input,
+    CacheRead,
+    CacheWrite,
+    /// Of the cache writes, by how long they live; a whole that lacks them is completed by them.
+    CacheWrite5m,
+    CacheWrite1h,
+    CacheReadAudio,
+    CacheReadImage,
+    InputAudio,
+    InputImage,
+    InputVideo,
+    Output,
+    Reasoning,
+    OutputAudio,
+    OutputImage,
+    OutputVideo,
+    WebSearches,
+}
 
 /// What becomes of a field.
-enum To {
-    /// A whole: it must be there.
-    Whole(Count),
-    /// A part of the input or output that is inside it.
-    Inside(Count),
-    /// A part of the input the provider leaves out of it.
-    Beside(Count),
-    /// A count of its own.
-    Apart(Count),
-    /// Known and not needed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum To {
+    /// It must be there, and adds to these counts.
+    Needed(&'static [Count]),
+    /// If it is there, it adds to these counts.
+    Adds(&'static [Count]),
+    /// It tells a count that another field may tell too: the larger is meant.
+    Again(Count),
+    /// All tokens together: what exceeds the counts is reasoning told beside the output, or unknown.
+    Total,
+    /// What the provider charges, in USD times ten to this power.
+    Cost(i32),
+    /// What another provider charges the caller's own key, beside the cost, if `is_byok` says so.
+    OwnKeyCost,
+    /// Known and not needed, with everything below it.
     Ignored,
 }
 
-/// The fields of one protocol's usage.
-pub(super) struct Shape {
-    fields: &'static [(&'static [&'static str], To)],
+/// A path (`a.b`, in lists `a[key=value].b`), and what becomes of what is there.
+pub(super) type Field = (&'static str, To);
+
+/// How the events of a stream tell the usage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// Each usage is the whole one so far.
+    Last,
+    /// Each field is the whole one so far; a later usage may lack some.
+    Merge,
+    /// Each usage is of its event only.
+    Sum,
 }
 
-const CHAT: Shape = Shape {
-    fields: &[
-        (&["prompt_tokens"], To::Whole(|usage| &mut usage.input_tokens)),
-        (&["completion_tokens"], To::Whole(|usage| &mut usage.output_tokens)),
-        (&["prompt_tokens_details", "cached_tokens"], To::Inside(|usage| &mut usage.cache_read_tokens)),
-        (&["prompt_tokens_details", "cache_write_tokens"], To::Inside(|usage| &mut usage.cache_write_tokens)),
-        (&["prompt_tokens_details", "audio_tokens"], To::Inside(|usage| &mut usage.input_audio_tokens)),
-        (&["prompt_tokens_details", "image_tokens"], To::Inside(|usage| &mut usage.input_image_tokens)),
-        (&["prompt_tokens_details", "text_tokens"], To::Ignored),
-        (&["completion_tokens_details", "reasoning_tokens"], To::Inside(|usage| &mut usage.reasoning_tokens)),
-        (&["completion_tokens_details", "audio_tokens"], To::Inside(|usage| &mut usage.output_audio_tokens)),
-        (&["completion_tokens_details", "image_tokens"], To::Inside(|usage| &mut usage.output_image_tokens)),
-        (&["completion_tokens_details", "text_tokens"], To::Ignored),
-        (&["completion_tokens_details", "accepted_prediction_tokens"], To::Ignored),
-        (&["completion_tokens_details", "rejected_prediction_tokens"], To::Ignored),
-        (&["total_tokens"], To::Ignored),
-    ],
-};
+/// How one API tells what was used.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::meter) struct Shape {
+    /// Where the usage can be in a response; the first that is there is it, the empty path always.
+    pub(super) roots: &'static [&'static str],
+    /// Where it can be in an event of a stream.
+    pub(super) events: &'static [&'static str],
+    pub(super) rule: Rule,
+    /// Where the model can be named.
+    pub(super) models: &'static [&'static str],
+    /// Its fields; an earlier group goes before a later one that has the same path.
+    pub(super) groups: &'static [&'static [Field]],
+    /// Where the usage stands among all else a response says: the end of the names that are its fields.
+    pub(super) ends: &'static str,
+    /// Its names are in camel case, and may come in snake case.
+    pub(super) is_camel: bool,
+}
 
-const RESPONSES: Shape = Shape {
-    fields: &[
-        (&["input_tokens"], To::Whole(|usage| &mut usage.input_tokens)),
-        (&["output_tokens"], To::Whole(|usage| &mut usage.output_tokens)),
-        (&["input_tokens_details", "cached_tokens"], To::Inside(|usage| &mut usage.cache_read_tokens)),
-        (&["input_tokens_details", "cache_write_tokens"], To::Inside(|usage| &mut usage.cache_write_tokens)),
-        (&["input_tokens_details", "cache_write_tokens_details"], To::Ignored),
-        (&["output_tokens_details", "reasoning_tokens"], To::Inside(|usage| &mut usage.reasoning_tokens)),
-        (&["total_tokens"], To::Ignored),
-    ],
-};
+/// The counts as they are told.
+#[derive(Default)]
+struct Tally([u64; Count::WebSearches as usize + 1]);
 
-const EMBEDDINGS: Shape = Shape {
-    fields: &[
-        (&["prompt_tokens"], To::Whole(|usage| &mut usage.input_tokens)),
-        (&["total_tokens"], To::Ignored),
-    ],
-};
-
-const IMAGES: Shape = Shape {
-    fields: &[
-        (&["input_tokens"], To::Whole(|usage| &mut usage.input_tokens)),
-        (&["output_tokens"], To::Whole(|usage| &mut usage.output_tokens)),
-        (&["input_tokens_details", "image_tokens"], To::Inside(|usage| &mut usage.input_image_tokens)),
-        (&["input_tokens_details", "text_tokens"], To::Ignored),
-        (&["output_tokens_details", "image_tokens"], To::Inside(|usage| &mut usage.output_image_tokens)),
-        (&["output_tokens_details", "text_tokens"], To::Ignored),
-        (&["total_tokens"], To::Ignored),
-    ],
-};
-
-const MESSAGES: Shape = Shape {
-    fields: &[
-        (&["input_tokens"], To::Whole(|usage| &mut usage.input_tokens)),
-        (&["output_tokens"], To::Whole(|usage| &mut usage.output_tokens)),
-        (&["cache_read_input_tokens"], To::Beside(|usage| &mut usage.cache_read_tokens)),
-        (&["cache_creation_input_tokens"], To::Beside(|usage| &mut usage.cache_write_tokens)),
-        // Taken apart by `read`: the sum above holds both lifetimes.
-        (&["cache_creation", "ephemeral_5m_input_tokens"], To::Ignored),
-        (&["cache_creation", "ephemeral_1h_input_tokens"], To::Ignored),
-        (&["output_tokens_details", "thinking_tokens"], To::Inside(|usage| &mut usage.reasoning_tokens)),
-        (&["server_tool_use", "web_search_requests"], To::Apart(|usage| &mut usage.web_searches)),
-        (&["server_tool_use", "web_fetch_requests"], To::Ignored),
-        (&["service_tier"], To::Ignored),
-        (&["inference_geo"], To::Ignored),
-        (&["speed"], To::Ignored),
-        (&["iterations"], To::Ignored),
-    ],
-};
-
-impl Shape {
-    pub(super) fn of(api: Api) -> Self {
-        match api {
-            Api::OpenAiChat => CHAT,
-            Api::OpenAiResponses => RESPONSES,
-            Api::OpenAiEmbeddings => EMBEDDINGS,
-            Api::OpenAiImages => IMAGES,
-            Api::AnthropicMessages => MESSAGES,
+impl Count {
+    /// Is it a part of the input, of the output, or of neither?
+    const fn whole(self) -> Option<Self> {
+        match self {
+            Self::Output | Self::Reasoning | Self::OutputAudio | Self::OutputImage | Self::OutputVideo => {
+                Some(Self::Output)
+            }
+            Self::WebSearches => None,
+            _ => Some(Self::Input),
         }
     }
+}
 
+impl Tally {
+    fn get(&self, count: Count) -> u64 {
+        self.0[count as usize]
+    }
+
+    /// Saturates: what no call can use is refused by the check of the usage.
+    fn add(&mut self, count: Count, tokens: u64) {
+        let total = &mut self.0[count as usize];
+        *total = total.saturating_add(tokens);
+    }
+
+    fn raise(&mut self, count: Count, tokens: u64) {
+        let total = &mut self.0[count as usize];
+        *total = tokens.max(*total);
+    }
+
+    fn usage(&self, writes_are_beside: bool) -> Usage {
+        let long = self.get(Count::CacheWrite1h);
+        let parts = self.get(Count::CacheWrite5m).saturating_add(long);
+        let missing = parts.saturating_sub(self.get(Count::CacheWrite));
+        let beside = if writes_are_beside { missing } else { 0 };
+        Usage {
+            input_tokens: self.get(Count::Input).saturating_add(beside),
+            cache_read_tokens: self.get(Count::CacheRead),
+            cache_write_tokens: self.get(Count::CacheWrite).saturating_add(missing).saturating_sub(long),
+            cache_write_1h_tokens: long,
+            cache_read_audio_tokens: self.get(Count::CacheReadAudio),
+            cache_read_image_tokens: self.get(Count::CacheReadImage),
+            input_audio_tokens: self.get(Count::InputAudio),
+            input_image_tokens: self.get(Count::InputImage),
+            input_video_tokens: self.get(Count::InputVideo),
+            output_tokens: self.get(Count::Output),
+            reasoning_tokens: self.get(Count::Reasoning),
+            output_audio_tokens: self.get(Count::OutputAudio),
+            output_image_tokens: self.get(Count::OutputImage),
+            output_video_tokens: self.get(Count::OutputVideo),
+            web_searches: self.get(Count::WebSearches),
+        }
+    }
+}
+
+impl Shape {
     /// The counts as they stand in `found`; each part is at most its whole.
     pub(super) fn read(&self, found: &Object) -> Result<Usage> {
-        let mut usage = Usage::default();
-        let mut beside = 0_u64;
-        for (path, to) in self.fields {
-            let (To::Whole(count) | To::Inside(count) | To::Beside(count) | To::Apart(count)) = to else {
-                continue;
-            };
-            let tokens = tokens(found, path)?;
+        let (mut tally, mut again) = (Tally::default(), Tally::default());
+        for (path, to) in self.fields() {
             match to {
-                To::Whole(_) if tokens.is_none() => {
-                    return Err(Error::invalid(format!("the usage has no `{}`", path.join("."))));
-                }
-                To::Beside(_) => beside = beside.saturating_add(tokens.unwrap_or(0)),
-                _ => {}
+                To::Needed(counts) | To::Adds(counts) => match tokens(found, path)? {
+                    Some(told) => counts.iter().for_each(|count| tally.add(*count, told)),
+                    None if matches!(to, To::Adds(_)) => {}
+                    None => return Err(Error::invalid(format!("the usage has no `{path}`"))),
+                },
+                To::Again(count) => again.raise(count, tokens(found, path)?.unwrap_or(0)),
+                To::Total | To::Cost(_) | To::OwnKeyCost | To::Ignored => {}
             }
-            *count(&mut usage) = tokens.unwrap_or(0);
         }
-        usage.input_tokens = usage.input_tokens.saturating_add(beside);
-        self.split_writes(found, &mut usage)?;
+        for (_, to) in self.fields() {
+            if let To::Again(count) = to {
+                tally.raise(count, again.get(count));
+            }
+        }
+        let excess = self.excess(found, &tally)?;
+        if excess == tally.get(Count::Reasoning) {
+            tally.add(Count::Output, excess);
+        }
+        let writes_are_beside = self.fields().any(|(_, to)| match to {
+            To::Adds(counts) => counts.contains(&Count::Input) && counts.contains(&Count::CacheWrite),
+            _ => false,
+        });
+        let usage = tally.usage(writes_are_beside);
         self.check_parts(found, usage)?;
         Ok(usage)
     }
 
-    /// Paths that hold something and that no table knows.
-    pub(super) fn unknown(&self, found: &Object) -> Vec<String> {
-        let mut paths = Vec::new();
-        for (key, value) in found {
-            if self.fields.iter().any(|(path, _)| *path == [key.as_str()]) || is_nothing(value) {
+    /// Is there anything in it that is counted?
+    pub(super) fn has_any(&self, found: &Object) -> bool {
+        let counts = |to| matches!(to, To::Needed(_) | To::Adds(_) | To::Again(_));
+        self.fields().any(|(path, to)| counts(to) && at(found, path).is_ok_and(|value| value.is_some()))
+    }
+
+    /// What the provider charges, if it says so.
+    pub(super) fn cost(&self, found: &Object) -> Result<Option<Money>> {
+        let mut cost = None;
+        for (path, to) in self.fields() {
+            let (power, own_key) = match to {
+                To::Cost(power) => (power, false),
+                To::OwnKeyCost if json::flag(found, "is_byok")? => (0, true),
+                _ => continue,
+            };
+            let Some(value) = at(found, path)? else {
+                if own_key {
+                    return Ok(None);
+                }
                 continue;
-            }
-            match value.as_object().filter(|_| self.fields.iter().any(|(path, _)| path[0] == key)) {
-                None => paths.push(key.clone()),
-                Some(inner) => paths.extend(
-                    inner
-                        .iter()
-                        .filter(|(name, value)| {
-                            let known =
-                                self.fields.iter().any(|(path, _)| *path == [key.as_str(), name.as_str()]);
-                            !known && !is_nothing(value)
-                        })
-                        .map(|(name, _)| format!("{key}.{name}")),
-                ),
-            }
+            };
+            let nanos = nanos(value, power).ok_or_else(|| {
+                Error::invalid(format!("`{path}` of the usage is `{}`, not a cost", json::shown(value)))
+            })?;
+            cost = Some(cost.unwrap_or(0_i64).saturating_add(nanos));
         }
+        Ok(cost.map(Money::from_nanos))
+    }
+
+    /// Paths that hold something and that no table knows.
+    pub(super) fn unknown(&self, found: &Object, usage: &Usage) -> Vec<String> {
+        let mut paths = Vec::new();
+        for (key, value) in found.iter().filter(|(key, _)| key.ends_with(self.ends)) {
+            self.find_unknown(key, value, &mut paths);
+        }
+        let total = self.fields().find(|(_, to)| matches!(to, To::Total));
+        let told = total.and_then(|(path, _)| tokens(found, path).ok().flatten());
+        if let (Some((path, _)), Some(told)) = (total, told)
+            && told > usage.total_tokens()
+        {
+            paths.push(path.to_owned());
+        }
+        paths.truncate(UNKNOWN_MAX);
         paths
     }
 
-    fn split_writes(&self, found: &Object, usage: &mut Usage) -> Result<()> {
-        if !self.fields.iter().any(|(path, _)| path[0] == "cache_creation") {
-            return Ok(());
+    fn fields(&self) -> impl Iterator<Item = Field> {
+        let groups = self.groups;
+        groups.iter().enumerate().flat_map(move |(index, group)| {
+            let earlier = move |path: &str| groups[..index].iter().any(|group| has(group, path));
+            group.iter().filter(move |(path, _)| !earlier(path)).copied()
+        })
+    }
+
+    fn find_unknown(&self, path: &str, value: &Value, paths: &mut Vec<String>) {
+        let knows = |path: &str| self.groups.iter().any(|group| has(group, path));
+        let below = |next: &str| {
+            let starts = |known: &str| known.strip_prefix(path).is_some_and(|rest| rest.starts_with(next));
+            self.groups.iter().any(|group| group.iter().any(|(known, _)| starts(known)))
+        };
+        if is_nothing(value) || knows(path) || paths.len() >= UNKNOWN_MAX {
+            return;
         }
-        let short = tokens(found, &["cache_creation", "ephemeral_5m_input_tokens"])?.unwrap_or(0);
-        let long = tokens(found, &["cache_creation", "ephemeral_1h_input_tokens"])?.unwrap_or(0);
-        let total = short.saturating_add(long);
-        // A sum smaller than its parts, or none at all, leaves the parts out of the input.
-        let missing = total.saturating_sub(usage.cache_write_tokens);
-        usage.input_tokens = usage.input_tokens.saturating_add(missing);
-        usage.cache_write_tokens = (usage.cache_write_tokens + missing).saturating_sub(long);
-        usage.cache_write_1h_tokens = long;
-        Ok(())
+        match value {
+            Value::Object(inner) if below(".") => {
+                for (key, value) in inner {
+                    self.find_unknown(&format!("{path}.{key}"), value, paths);
+                }
+            }
+            Value::Array(items) if below("[") => {
+                let mut selectors = self.groups.iter().flat_map(|group| group.iter());
+                let mut selectors =
+                    selectors.by_ref().filter_map(|(known, _)| selector(known, path)).peekable();
+                let Some((key, _)) = selectors.peek().copied() else { return };
+                let known: Vec<&str> = selectors.map(|(_, wanted)| wanted).collect();
+                for item in items.iter().filter(|item| !is_empty_item(item)) {
+                    if !known.iter().any(|wanted| is_item(item, key, wanted)) {
+                        let kind = json::shown(item.get(key).unwrap_or(&Value::Null));
+                        paths.push(shortened(&format!("{path}[{key}={kind}]")));
+                    }
+                }
+            }
+            _ => paths.push(shortened(path)),
+        }
+    }
+
+    /// How many tokens the provider counts in all that are in neither input nor output.
+    fn excess(&self, found: &Object, tally: &Tally) -> Result<u64> {
+        let Some((path, _)) = self.fields().find(|(_, to)| matches!(to, To::Total)) else { return Ok(0) };
+        let counted = tally.get(Count::Input).saturating_add(tally.get(Count::Output));
+        Ok(tokens(found, path)?.unwrap_or(0).saturating_sub(counted))
     }
 
     fn check_parts(&self, found: &Object, usage: Usage) -> Result<()> {
-        for (path, to) in self.fields {
-            let To::Inside(_) = to else { continue };
+        for (path, to) in self.fields() {
+            let part = match to {
+                To::Adds([part]) => *part,
+                To::Again(part) => part,
+                _ => continue,
+            };
+            let (name, limit) = match part.whole().filter(|whole| *whole != part) {
+                None => continue,
+                Some(Count::Output) => ("output", usage.output_tokens),
+                Some(_) => ("input", usage.input_tokens),
+            };
             let part = tokens(found, path)?.unwrap_or(0);
-            let output = path[0].starts_with("output") || path[0].starts_with("completion");
-            let (name, whole) =
-                if output { ("output", usage.output_tokens) } else { ("input", usage.input_tokens) };
-            if part > whole {
-                let path = path.join(".");
-                return Err(Error::invalid(format!("`{path}` is `{part}`, more than all {name}, `{whole}`")));
+            if part > limit {
+                return Err(Error::invalid(format!("`{path}` is `{part}`, more than all {name}, `{limit}`")));
             }
         }
         Ok(())
     }
 }
 
-/// The count at a path; none if anything on the way is missing or null.
-fn tokens(found: &Object, path: &[&str]) -> Result<Option<u64>> {
-    let (name, outer) = path.split_last().expect("every path has a name");
+fn has(group: &[Field], path: &str) -> bool {
+    group.iter().any(|(known, _)| *known == path)
+}
+
+/// Of the path of a known field, what selects an item of the list at `path`.
+fn selector<'a>(known: &'a str, path: &str) -> Option<(&'a str, &'a str)> {
+    let (wanted, _) = known.strip_prefix(path)?.strip_prefix('[')?.split_once(']')?;
+    wanted.split_once('=')
+}
+
+fn is_item(item: &Value, key: &str, wanted: &str) -> bool {
+    item.get(key).and_then(Value::as_str).is_some_and(|found| found.eq_ignore_ascii_case(wanted))
+}
+
+/// What is at a path; nothing if anything on the way is missing or null.
+pub(super) fn at<'a>(found: &'a Object, path: &str) -> Result<Option<&'a Value>> {
+    let wrong = |error: Error| Error::invalid(format!("in the usage {error}"));
     let mut object = found;
-    for key in outer {
-        let wrong = |error| Error::invalid(format!("in the usage {error}"));
-        let Some(inner) = json::nested(object, key).map_err(wrong)? else { return Ok(None) };
+    let mut steps = path.split('.').peekable();
+    while let Some(step) = steps.next() {
+        let (name, wanted) = match step.split_once('[') {
+            Some((name, wanted)) => (name, wanted.strip_suffix(']').and_then(|text| text.split_once('='))),
+            None => (step, None),
+        };
+        let inner = match wanted {
+            None if steps.peek().is_none() => return Ok(json::given(object, name)),
+            None => json::nested(object, name).map_err(wrong)?,
+            Some((key, wanted)) => {
+                let mut items = json::list(object, name).map_err(wrong)?.iter();
+                items.find(|item| is_item(item, key, wanted)).and_then(Value::as_object)
+            }
+        };
+        let Some(inner) = inner else { return Ok(None) };
         object = inner;
     }
-    let Some(value) = json::given(object, name) else { return Ok(None) };
-    value.as_u64().map(Some).ok_or_else(|| {
-        let path = path.join(".");
+    Ok(None)
+}
+
+/// The count at a path; none if it is missing or null.
+fn tokens(found: &Object, path: &str) -> Result<Option<u64>> {
+    let Some(value) = at(found, path)? else { return Ok(None) };
+    whole(value).map(Some).ok_or_else(|| {
         Error::invalid(format!("`{path}` of the usage is `{}`, not a count", json::shown(value)))
     })
+}
+
+/// A whole number that is not negative, written as one or with a fraction of zero.
+fn whole(value: &Value) -> Option<u64> {
+    let Value::Number(number) = value else { return None };
+    number.as_u64().or_else(|| {
+        let text = number.to_string();
+        let (count, fraction) = text.split_once('.')?;
+        if fraction.bytes().all(|digit| digit == b'0') { count.parse().ok() } else { None }
+    })
+}
+
+/// A cost in nano-USD, rounded up; a number, or one written as text, as 64-bit numbers are in protobuf.
+fn nanos(value: &Value, power: i32) -> Option<i64> {
+    let text = match value {
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.clone(),
+        _ => return None,
+    };
+    let pico = decimal(&text, 12 + power).filter(|pico| *pico >= 0)?;
+    i64::try_from(pico / 1_000 + i128::from(pico % 1_000 != 0)).ok()
+}
+
+/// An item that counts nothing.
+fn is_empty_item(item: &Value) -> bool {
+    match item {
+        Value::Object(fields) => fields.values().all(|value| value.is_string() || is_nothing(value)),
+        other => is_nothing(other),
+    }
 }
 
 fn is_nothing(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
-        Value::Number(number) => number.as_u64() == Some(0),
+        Value::Number(_) => whole(value) == Some(0),
         Value::Object(fields) => fields.values().all(is_nothing),
-        Value::Array(items) => items.is_empty(),
+        Value::Array(items) => items.iter().all(is_nothing),
         _ => false,
     }
+}
+
+fn shortened(path: &str) -> String {
+    path.chars().take(NAME_MAX_CHARS).collect()
 }

@@ -291,17 +291,16 @@ fn usage_within(model: &ModelPrice, exposure: &Exposure, output: u64, shares: [u
     let audio = allowed(exposure.input_media.audio, share(4, input));
     let output_audio = allowed(exposure.output_media.audio, share(5, output));
     Usage {
-        input_tokens: input,
         cache_read_tokens: share(6, input - cache_write - cache_write_1h),
         cache_write_tokens: cache_write,
         cache_write_1h_tokens: cache_write_1h,
         input_audio_tokens: audio,
         input_image_tokens: allowed(exposure.input_media.image, share(7, input - audio)),
-        output_tokens: output,
         reasoning_tokens: share(8, output),
         output_audio_tokens: output_audio,
         output_image_tokens: allowed(exposure.output_media.image, share(9, output - output_audio)),
         web_searches: share(10, exposure.web_searches),
+        ..Usage::tokens(input, output)
     }
 }
 

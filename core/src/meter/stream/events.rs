@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Delta, Lane, State};
-use crate::meter::{api::Api, json::Object};
+use crate::meter::{api::Api, extract::Shape, json::Object};
 
 /// Parts of a chat choice that are not calls of tools.
 const CONTENT: u64 = 0;
@@ -35,20 +35,35 @@ impl State {
             self.unreadable_events += 1;
             return Verdict::Ordinary;
         };
+        self.take(api, &event)
+    }
+
+    /// Takes one event.
+    pub(super) fn take(&mut self, api: Api, event: &Object) -> Verdict {
         if let Some(error) = event.get("error").filter(|error| !error.is_null()) {
             self.error = Some(error_text(error));
         }
-        match api {
-            Api::AnthropicMessages => self.message_event(&event),
-            Api::OpenAiResponses | Api::OpenAiImages => self.response_event(&event),
-            Api::OpenAiChat | Api::OpenAiEmbeddings => return self.chunk(event),
+        self.take_model(event);
+        let told = Shape::of(api).fold(&mut self.usage, event);
+        match api.spoken() {
+            Api::AnthropicMessages => self.message_event(event),
+            Api::OpenAiResponses | Api::OpenAiImages | Api::OpenAiRealtime => {
+                self.usage_is_final |= told;
+                self.response_event(event);
+            }
+            Api::OpenAiChat => return self.chunk(event, told),
+            Api::GeminiGenerate => self.generated(event, told),
+            Api::CohereChat => self.cohere_event(event, told),
+            Api::OllamaChat => {
+                self.finished |= event.get("done") == Some(&Value::Bool(true));
+                self.usage_is_final |= told && self.finished;
+            }
+            _ => self.usage_is_final |= told,
         }
         Verdict::Ordinary
     }
 
-    fn chunk(&mut self, mut event: Object) -> Verdict {
-        self.take_model(&event);
-        let found = event.remove("usage");
+    fn chunk(&mut self, event: &Object, told: bool) -> Verdict {
         let choices = event.get("choices").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         for (position, choice) in choices.iter().enumerate() {
             let index = number(choice, "index").unwrap_or(position as u64);
@@ -56,8 +71,9 @@ impl State {
         }
         let stops =
             choices.iter().any(|choice| choice.get("finish_reason").is_some_and(|reason| !reason.is_null()));
-        let Some(Value::Object(found)) = found else { return Verdict::Ordinary };
-        self.usage = Some(found);
+        if !told {
+            return Verdict::Ordinary;
+        }
         // Some servers tell a running count with every chunk: only the last is final.
         self.usage_is_final = choices.is_empty() || stops;
         if !choices.is_empty() {
@@ -65,6 +81,42 @@ impl State {
         }
         self.finished = true;
         Verdict::OnlyUsage
+    }
+
+    /// Every event has the usage so far; the one that ends a candidate has all of it.
+    fn generated(&mut self, event: &Object, told: bool) {
+        let candidates = event.get("candidates").and_then(Value::as_array);
+        for (position, candidate) in candidates.into_iter().flatten().enumerate() {
+            let index = number(candidate, "index").unwrap_or(position as u64);
+            let parts = candidate.get("content").and_then(|content| content.get("parts"));
+            for part in parts.and_then(Value::as_array).into_iter().flatten() {
+                let thought = part.get("thought") == Some(&Value::Bool(true));
+                self.text(index, if thought { REASONING } else { CONTENT }, part.get("text"));
+                if let Some(call) = part.get("functionCall") {
+                    self.text(index, FUNCTION, call.get("name"));
+                    self.push(index, FUNCTION, &call.get("args").map(Value::to_string).unwrap_or_default());
+                }
+            }
+            let reason = candidate.get("finishReason").or_else(|| candidate.get("finish_reason"));
+            self.finished |= reason.is_some_and(|reason| !reason.is_null());
+        }
+        self.usage_is_final |= told && self.finished;
+    }
+
+    fn cohere_event(&mut self, event: &Object, told: bool) {
+        let index = event.get("index").and_then(Value::as_u64).unwrap_or(0);
+        let message = event.get("delta").and_then(|delta| delta.get("message"));
+        let within = |key| message.and_then(|message| message.get(key));
+        self.text(index, REASONING, within("tool_plan"));
+        for (part, key) in [(CONTENT, "text"), (REASONING, "thinking")] {
+            self.text(index, part, within("content").and_then(|content| content.get(key)));
+        }
+        let function = within("tool_calls").and_then(|call| call.get("function"));
+        for key in ["name", "arguments"] {
+            self.text(index, FUNCTION, function.and_then(|function| function.get(key)));
+        }
+        self.finished |= event.get("type").is_some_and(|kind| kind == "message-end");
+        self.usage_is_final |= told;
     }
 
     fn choice(&mut self, index: u64, delta: &Value) {
@@ -106,10 +158,7 @@ impl State {
                     self.take_response(response);
                 }
             }
-            "image_generation.completed" | "image_edit.completed" => {
-                self.finished = true;
-                self.take_response(event);
-            }
+            "image_generation.completed" | "image_edit.completed" | "response.done" => self.finished = true,
             "error" => {
                 let text = event.get("message").or_else(|| event.get("code")).and_then(Value::as_str);
                 self.error.get_or_insert_with(|| text.unwrap_or("error").to_owned());
@@ -127,10 +176,6 @@ impl State {
         if let Some(error) = response.get("error").filter(|error| !error.is_null()) {
             self.error = Some(error_text(error));
         }
-        if let Some(Value::Object(found)) = response.get("usage") {
-            self.usage = Some(found.clone());
-            self.usage_is_final = true;
-        }
     }
 
     fn message_event(&mut self, event: &Object) {
@@ -139,7 +184,6 @@ impl State {
             "message_start" => {
                 if let Some(Value::Object(message)) = event.get("message") {
                     self.take_model(message);
-                    self.merge_usage(message.get("usage"));
                 }
             }
             "content_block_start" => {
@@ -154,24 +198,18 @@ impl State {
                     self.text(index, 0, delta.and_then(|delta| delta.get(key)));
                 }
             }
-            "message_delta" => self.usage_is_final |= self.merge_usage(event.get("usage")),
+            "message_delta" => {
+                let told = event.get("usage").and_then(|told| told.get("output_tokens"));
+                self.usage_is_final |= told.is_some_and(|tokens| !tokens.is_null());
+            }
             "message_stop" => self.finished = true,
             _ => {}
         }
     }
 
-    /// Counts are cumulative: a later one replaces the one before, a missing one leaves it.
-    fn merge_usage(&mut self, found: Option<&Value>) -> bool {
-        let Some(Value::Object(found)) = found else { return false };
-        let known = self.usage.get_or_insert_with(Object::new);
-        for (key, value) in found.iter().filter(|(_, value)| !value.is_null()) {
-            known.insert(key.clone(), value.clone());
-        }
-        found.contains_key("output_tokens")
-    }
-
     fn take_model(&mut self, object: &Object) {
-        if let Some(model) = object.get("model").and_then(Value::as_str).filter(|model| !model.is_empty()) {
+        let named = ["model", "modelVersion"].iter().find_map(|key| object.get(*key)?.as_str());
+        if let Some(model) = named.filter(|model| !model.is_empty()) {
             self.model = Some(model.to_owned());
         }
     }

@@ -123,6 +123,49 @@ fn responses() -> String {
     ])
 }
 
+fn generated() -> String {
+    let event = |parts: Value, output: u64, reason: Value| {
+        let candidates = json!([{"index": 0, "content": {"parts": parts}, "finishReason": reason}]);
+        json!({"candidates": candidates, "modelVersion": "gemini-3-flash-preview",
+            "usageMetadata":
+                {"promptTokenCount": 5, "candidatesTokenCount": output, "thoughtsTokenCount": 2}})
+    };
+    let call = json!({"functionCall": {"name": "f", "args": {"a": 1}}});
+    events(&[
+        event(json!([{"text": "hm", "thought": true}]), 0, Value::Null),
+        event(json!([{"text": "Hel"}]), 1, Value::Null),
+        event(json!([{"text": "lo"}, call]), 3, "STOP".into()),
+    ])
+}
+
+fn cohere() -> String {
+    let delta = |kind: &str, message: Value| json!({"type": kind, "index": 0, "delta": {"message": message}});
+    let call = |function: Value| json!({"tool_calls": {"function": function}});
+    events(&[
+        delta("tool-plan-delta", json!({"tool_plan": "hm"})),
+        delta("content-delta", json!({"content": {"text": "Hello"}})),
+        delta("tool-call-start", call(json!({"name": "f", "arguments": ""}))),
+        delta("tool-call-delta", call(json!({"arguments": "{\"a\":1}"}))),
+        json!({"type": "message-end", "delta": {"usage":
+            {"billed_units": {"input_tokens": 5, "output_tokens": 5}}}}),
+    ])
+}
+
+#[test]
+fn streams_of_gemini_and_cohere_tell_their_texts_and_their_usage() {
+    for (api, stream, usage) in [
+        (Api::GeminiGenerate, generated(), Usage { reasoning_tokens: 2, ..Usage::tokens(5, 5) }),
+        (Api::CohereChat, cohere(), Usage::tokens(5, 5)),
+    ] {
+        let told = told(api, true, &[stream.as_bytes()]);
+        let expected = [(lane(0, 2), "hm"), (lane(0, 0), "Hello"), (lane(0, 4), "f{\"a\":1}")];
+        assert_eq!(told.texts, expected.map(|(lane, text)| (lane, text.to_owned())));
+        assert_eq!((told.usage, told.finished), (Some(usage), true));
+        let cut = stream.rfind("data: ").unwrap();
+        assert_eq!(self::told(api, true, &[&stream.as_bytes()[..cut]]).usage, None);
+    }
+}
+
 #[test]
 fn a_chat_stream_tells_its_texts_and_its_usage() {
     let stream = chat();
@@ -276,7 +319,7 @@ fn cut<'a>(stream: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
 proptest! {
     #[test]
     fn the_cuts_make_no_difference(
-        which in 0..4_usize,
+        which in 0..6_usize,
         cuts in prop::collection::vec(any::<usize>(), 0..40),
         hide in any::<bool>(),
     ) {
@@ -285,6 +328,8 @@ proptest! {
             (Api::OpenAiChat, chat().replace('\n', "\r\n")),
             (Api::AnthropicMessages, messages()),
             (Api::OpenAiResponses, responses().replace('\n', "\r")),
+            (Api::GeminiGenerate, generated()),
+            (Api::CohereChat, cohere()),
         ][which].clone();
         let whole = told(api, hide, &[stream.as_bytes()]);
         prop_assert!(whole.usage.is_some());
@@ -299,7 +344,7 @@ proptest! {
         ),
         cuts in prop::collection::vec(any::<usize>(), 0..10),
     ) {
-        for api in Api::ALL {
+        for api in Api::all() {
             let whole = told(api, true, &[&bytes]);
             prop_assert_eq!(&whole.out, &bytes);
             prop_assert_eq!(told(api, true, &cut(&bytes, &cuts)), whole);
