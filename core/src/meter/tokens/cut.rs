@@ -1,6 +1,7 @@
 //! Where can a text be cut without changing its tokens?
 //!
-//! Both encodings split a text into pieces by a pattern and then merge bytes inside each piece.
+//! `o200k_base` and `cl100k_base` split a text into pieces by a pattern and then merge bytes inside
+//! each piece; for Claude, `claude::is_cut` says where.
 //! At a cut, the tokens of the whole are those of the two parts, one after the other. That holds
 //! where the character before is no whitespace (so that the pattern's look-ahead past whitespace
 //! is not involved) and no alternative of either pattern can match both neighbours in one piece.
@@ -8,13 +9,13 @@
 //! The rules name only characters whose class no version of Unicode will change. They find every
 //! space after a word, and enough in text without spaces; they do not find every boundary.
 
-use super::RUN_MAX_BYTES;
+use super::{Encoding, claude};
 
 /// How much text to count in one go: enough to make the way there cheap.
 const STRETCH_BYTES: usize = 64 << 10;
 
 /// The last cut in `from..=to`, in bytes, or none. `from` must be at least 1.
-pub(super) fn last(text: &str, from: usize, to: usize) -> Option<usize> {
+pub(super) fn last(encoding: Encoding, text: &str, from: usize, to: usize) -> Option<usize> {
     let mut at = text.floor_char_boundary(to);
     let mut chars = text[at..].chars();
     let (mut next, mut after) = (chars.next(), chars.next());
@@ -22,7 +23,7 @@ pub(super) fn last(text: &str, from: usize, to: usize) -> Option<usize> {
         if at < from {
             return None;
         }
-        if next.is_some_and(|next| is_cut(previous, next, after)) {
+        if next.is_some_and(|next| is_cut_of(encoding, previous, next, after)) {
             return Some(at);
         }
         (at, next, after) = (before, Some(previous), next);
@@ -31,11 +32,11 @@ pub(super) fn last(text: &str, from: usize, to: usize) -> Option<usize> {
 }
 
 /// The first cut of a text, in bytes.
-pub(super) fn first(text: &str) -> Option<usize> {
+pub(super) fn first(encoding: Encoding, text: &str) -> Option<usize> {
     let mut previous = None;
     for (at, next) in text.char_indices() {
         let after = text[at + next.len_utf8()..].chars().next();
-        if previous.is_some_and(|previous| is_cut(previous, next, after)) {
+        if previous.is_some_and(|previous| is_cut_of(encoding, previous, next, after)) {
             return Some(at);
         }
         previous = Some(next);
@@ -45,21 +46,22 @@ pub(super) fn first(text: &str) -> Option<usize> {
 
 /// The beginning of a text, in bytes: what can be counted in one go, then what cannot.
 pub(super) struct Stretch {
-    /// Ends at a cut or with the text, and holds no run longer than [`RUN_MAX_BYTES`].
+    /// Ends at a cut or with the text, and holds no run longer than `Encoding::run_max_bytes`.
     pub(super) countable: usize,
     /// A run longer than that, up to the next cut or the end of the text; else 0.
     pub(super) overlong: usize,
 }
 
 /// Measures the next stretch of a text. Of its two parts one at least is not empty.
-pub(super) fn stretch(text: &str) -> Stretch {
+pub(super) fn stretch(encoding: Encoding, text: &str) -> Stretch {
+    let run_max = encoding.run_max_bytes();
     let mut countable = 0;
     while countable < STRETCH_BYTES {
-        if text.len() - countable <= RUN_MAX_BYTES {
+        if text.len() - countable <= run_max {
             return Stretch { countable: text.len(), overlong: 0 };
         }
-        let Some(cut) = last(text, countable + 1, countable + RUN_MAX_BYTES) else {
-            let overlong = first(&text[countable..]).unwrap_or(text.len() - countable);
+        let Some(cut) = last(encoding, text, countable + 1, countable + run_max) else {
+            let overlong = first(encoding, &text[countable..]).unwrap_or(text.len() - countable);
             return Stretch { countable, overlong };
         };
         countable = cut;
@@ -67,9 +69,13 @@ pub(super) fn stretch(text: &str) -> Stretch {
     Stretch { countable, overlong: 0 }
 }
 
+fn is_cut_of(encoding: Encoding, previous: char, next: char, after: Option<char>) -> bool {
+    if encoding.is_reconstructed() { claude::is_cut(previous, next) } else { is_cut(previous, next, after) }
+}
+
 /// Whether a text can be cut between `previous` and `next`, whatever stands around them and what
 /// follows `after`.
-pub(super) fn is_cut(previous: char, next: char, after: Option<char>) -> bool {
+fn is_cut(previous: char, next: char, after: Option<char>) -> bool {
     if previous.is_whitespace() {
         return false;
     }
@@ -100,6 +106,8 @@ fn is_mark(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const RUN_MAX: usize = Encoding::O200k.run_max_bytes();
 
     /// At least one character for every class that either pattern tells apart.
     const CLASSES: &str = "aZsd09 \t\r\n\u{b}\u{a0}\u{2028}\u{3000}'/.(-\u{0}é\u{301}\u{e33}Ⅷ²½ʰǅßкШ٣\
@@ -136,46 +144,46 @@ mod tests {
         let engine = tiktoken_fast::o200k_base().unwrap();
         let parts = [engine.encode_ordinary("it"), engine.encode_ordinary("'s")].concat();
         assert_ne!(parts, engine.encode_ordinary("it's"));
-        assert_eq!(last("it's", 1, 3), None);
-        assert_eq!(last("it'", 1, 3), None);
-        assert_eq!(last("'it'\n'", 1, 3), Some(3));
+        assert_eq!(last(Encoding::O200k, "it's", 1, 3), None);
+        assert_eq!(last(Encoding::O200k, "it'", 1, 3), None);
+        assert_eq!(last(Encoding::O200k, "'it'\n'", 1, 3), Some(3));
     }
 
     #[test]
     fn finds_the_last_cut_in_a_range() {
         let text = "one two  three";
-        assert_eq!(last(text, 1, 100), Some(7));
-        assert_eq!(last(text, 1, 7), Some(7));
-        assert_eq!(last(text, 1, 6), Some(3));
-        assert_eq!(last(text, 4, 6), None);
-        assert_eq!(last("", 1, 10), None);
-        assert_eq!(last("漢字。漢字", 1, 8), Some(6));
+        assert_eq!(last(Encoding::O200k, text, 1, 100), Some(7));
+        assert_eq!(last(Encoding::O200k, text, 1, 7), Some(7));
+        assert_eq!(last(Encoding::O200k, text, 1, 6), Some(3));
+        assert_eq!(last(Encoding::O200k, text, 4, 6), None);
+        assert_eq!(last(Encoding::O200k, "", 1, 10), None);
+        assert_eq!(last(Encoding::O200k, "漢字。漢字", 1, 8), Some(6));
     }
 
     #[test]
     fn finds_the_first_cut() {
-        assert_eq!(first("one two three"), Some(3));
-        assert_eq!(first("'' 'it', that"), Some(2));
-        assert_eq!(first("'it', that"), Some(3));
-        assert_eq!(first("it'll d'"), Some(5));
-        assert_eq!(first("d'"), None);
-        assert_eq!(first("d"), None);
-        assert_eq!(first(""), None);
+        assert_eq!(first(Encoding::O200k, "one two three"), Some(3));
+        assert_eq!(first(Encoding::O200k, "'' 'it', that"), Some(2));
+        assert_eq!(first(Encoding::O200k, "'it', that"), Some(3));
+        assert_eq!(first(Encoding::O200k, "it'll d'"), Some(5));
+        assert_eq!(first(Encoding::O200k, "d'"), None);
+        assert_eq!(first(Encoding::O200k, "d"), None);
+        assert_eq!(first(Encoding::O200k, ""), None);
     }
 
     #[test]
     fn a_run_is_overlong_only_beyond_the_limit() {
         let measured = |text: &str| {
-            let stretch = stretch(text);
+            let stretch = stretch(Encoding::O200k, text);
             (stretch.countable, stretch.overlong)
         };
-        let run = "=".repeat(RUN_MAX_BYTES - 1);
-        assert_eq!(measured(&format!("one {run}x two")), (3, RUN_MAX_BYTES + 1));
-        assert_eq!(measured(&format!("one {run} two")), (RUN_MAX_BYTES + 7, 0));
-        assert_eq!(measured(&format!("{run}= two")), (RUN_MAX_BYTES + 4, 0));
-        assert_eq!(measured(&format!("{run}漢")), (0, RUN_MAX_BYTES + 2));
+        let run = "=".repeat(RUN_MAX - 1);
+        assert_eq!(measured(&format!("one {run}x two")), (3, RUN_MAX + 1));
+        assert_eq!(measured(&format!("one {run} two")), (RUN_MAX + 7, 0));
+        assert_eq!(measured(&format!("{run}= two")), (RUN_MAX + 4, 0));
+        assert_eq!(measured(&format!("{run}漢")), (0, RUN_MAX + 2));
         let (countable, overlong) = measured(&"word ".repeat(STRETCH_BYTES));
-        assert!((STRETCH_BYTES..STRETCH_BYTES + RUN_MAX_BYTES).contains(&countable));
+        assert!((STRETCH_BYTES..STRETCH_BYTES + RUN_MAX).contains(&countable));
         assert_eq!(overlong, 0);
     }
 }

@@ -5,11 +5,12 @@
 //! what follows the cut is kept. The invariant: at any moment the count equals that of the text
 //! pushed so far, counted whole, up to the limits that [`count`](super::count) has as well.
 
-use super::{Count, Encoding, RUN_MAX_BYTES, Tally, cut, tally};
+use super::{Count, Encoding, Tally, cut, tally};
 
 /// Counts the tokens of a text that arrives in pieces.
 ///
-/// Keeps at most [`RUN_MAX_BYTES`] and an apostrophe between two pushes, however long the stream.
+/// Keeps at most [`Encoding::run_max_bytes`] and an apostrophe between two pushes, however long the
+/// stream.
 ///
 /// # Example
 ///
@@ -27,6 +28,8 @@ use super::{Count, Encoding, RUN_MAX_BYTES, Tally, cut, tally};
 pub struct Streamed {
     encoding: Encoding,
     counted: Tally,
+    /// The last character before the tail.
+    before: Option<char>,
     /// The text after the last cut; of an overlong run only what may decide the next cut.
     tail: String,
     /// Whether the run that the tail belongs to is too long to count.
@@ -36,7 +39,7 @@ pub struct Streamed {
 impl Streamed {
     /// A stream of which nothing has arrived yet.
     pub fn new(encoding: Encoding) -> Self {
-        Self { encoding, counted: Tally::default(), tail: String::new(), overlong: false }
+        Self { encoding, counted: Tally::default(), before: None, tail: String::new(), overlong: false }
     }
 
     /// Takes the next piece of the text.
@@ -53,30 +56,31 @@ impl Streamed {
             }
             unseen = 1;
         }
-        if let Some(cut) = cut::last(&self.tail, unseen, self.tail.len()) {
-            self.counted.add(tally(self.encoding, &self.tail[..cut]));
-            self.tail.drain(..cut);
+        if let Some(cut) = cut::last(self.encoding, &self.tail, unseen, self.tail.len()) {
+            self.counted.add(tally(self.encoding, self.before, &self.tail[..cut]));
+            self.drop_until(cut);
         }
         let undecided = usize::from(self.tail.ends_with('\''));
-        if self.tail.len() - undecided > RUN_MAX_BYTES {
+        let run_max = self.encoding.run_max_bytes();
+        if self.tail.len() - undecided > run_max {
             self.overlong = true;
             self.leave_run();
-            self.tail.shrink_to(RUN_MAX_BYTES);
+            self.tail.shrink_to(run_max);
         }
     }
 
     /// The count of all text pushed so far, in tokens.
     ///
     /// Costs the counting of what follows the last cut: about a word, at most
-    /// [`RUN_MAX_BYTES`]. Use [`lowest`](Self::lowest) to look after every piece.
+    /// [`Encoding::run_max_bytes`]. Use [`lowest`](Self::lowest) to look after every piece.
     pub fn tokens(&self) -> Count {
         let mut all = self.counted;
         if self.overlong {
             all.add_bytes(self.tail.len());
         } else {
-            all.add(tally(self.encoding, &self.tail));
+            all.add(tally(self.encoding, self.before, &self.tail));
         }
-        all.count()
+        all.count(self.encoding)
     }
 
     /// The fewest tokens that the text can turn out to be, whatever else arrives.
@@ -87,18 +91,23 @@ impl Streamed {
     pub fn lowest(&self) -> u64 {
         let mut all = self.counted;
         all.add_bytes(self.tail.len());
-        all.lowest()
+        all.lowest(self.encoding)
     }
 
     /// Counts by its bytes what belongs to an overlong run. Returns whether the run has ended.
     fn leave_run(&mut self) -> bool {
-        let cut = cut::first(&self.tail);
+        let cut = cut::first(self.encoding, &self.tail);
         let undecided = || self.tail.char_indices().rev().nth(1).map_or(0, |(at, _)| at);
         let inside = cut.unwrap_or_else(undecided);
         self.counted.add_bytes(inside);
-        self.tail.drain(..inside);
+        self.drop_until(inside);
         self.overlong = cut.is_none();
         !self.overlong
+    }
+
+    fn drop_until(&mut self, end: usize) {
+        self.before = self.tail[..end].chars().next_back().or(self.before);
+        self.tail.drain(..end);
     }
 }
 
@@ -109,6 +118,8 @@ mod tests {
     use proptest::prelude::*;
     use std::sync::LazyLock;
     use tiktoken_fast::{CoreBPE, cl100k_base, o200k_base};
+
+    const RUN_MAX: usize = Encoding::O200k.run_max_bytes();
 
     static ENGINES: LazyLock<[CoreBPE; 2]> =
         LazyLock::new(|| [o200k_base().unwrap(), cl100k_base().unwrap()]);
@@ -128,7 +139,7 @@ mod tests {
             let (delta, after) = rest.split_at(rest.ceil_char_boundary(*sizes.next().unwrap()));
             streamed.push(delta);
             assert!(low <= streamed.lowest(), "the lowest count fell");
-            assert!(streamed.tail.len() <= RUN_MAX_BYTES + 1);
+            assert!(streamed.tail.len() <= RUN_MAX + 1);
             low = streamed.lowest();
             rest = after;
         }
@@ -147,11 +158,11 @@ mod tests {
 
     #[test]
     fn an_overlong_run_costs_exactness_but_not_the_rest() {
-        let text = format!("Before it {} and after it.", "é'".repeat(RUN_MAX_BYTES));
+        let text = format!("Before it {} and after it.", "é'".repeat(RUN_MAX));
         for encoding in [Encoding::O200k, Encoding::Cl100k] {
             let whole = count(encoding, &text);
             assert!(!whole.exact);
-            for size in [1, 7, RUN_MAX_BYTES, 100_000] {
+            for size in [1, 7, RUN_MAX, 100_000] {
                 assert_eq!(streamed(encoding, &text, &[size]).tokens(), whole, "pieces of {size}");
             }
         }
@@ -159,8 +170,8 @@ mod tests {
 
     #[test]
     fn the_run_after_an_overlong_run_is_measured_from_its_own_cut() {
-        let long = "é".repeat(RUN_MAX_BYTES);
-        let next = format!(" a b{}", "b".repeat(RUN_MAX_BYTES - 2));
+        let long = "é".repeat(RUN_MAX);
+        let next = format!(" a b{}", "b".repeat(RUN_MAX - 2));
         let mut streamed = Streamed::new(Encoding::O200k);
         streamed.push(&long);
         streamed.push(&next[..4]);
