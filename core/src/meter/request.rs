@@ -45,6 +45,9 @@ use prompt::Reading;
 pub enum Method {
     /// The provider's own tokenizer and its published frames: the billed count.
     Exact,
+    /// Counted as a published reconstruction of the provider's tokenizer counts, with a margin for
+    /// frames that nobody has published.
+    Reconstructed,
     /// Counted with the nearest tokenizer and enlarged by a prior: replace it by what was learned.
     Calibrated,
     /// Some of it could only be bounded by its length in bytes or by the model's window.
@@ -184,7 +187,7 @@ impl<'a> Request<'a> {
         count: &mut dyn FnMut(Encoding, &str) -> Count,
     ) -> Result<Self> {
         let object = json::object(body, "the request")?;
-        let mut reading = Reading::new(price);
+        let mut reading = Reading::new(Self::model(body)?, price);
         let api = api.spoken();
         match api {
             Api::OpenAiChat => chat::read(object, &mut reading)?,

@@ -29,8 +29,10 @@ use tiktoken_fast::CoreBPE;
 
 mod claude;
 mod cut;
+mod family;
 mod streamed;
 
+pub use family::family;
 pub use streamed::Streamed;
 
 /// Bytes of one text that are counted; every byte beyond counts as a token.

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    meter::tokens::Encoding,
+    meter::tokens::{self, Encoding},
     value::{Millis, money::decimal},
 };
 
@@ -80,6 +80,8 @@ impl Entry {
 }
 
 fn unknown(name: &str) -> ModelPrice {
+    let (encoding, prior_per_mille) =
+        tokens::family(name).unwrap_or((Encoding::O200k, UNKNOWN_PRIOR_PER_MILLE));
     ModelPrice {
         provider: "custom".into(),
         model: name.into(),
@@ -88,8 +90,8 @@ fn unknown(name: &str) -> ModelPrice {
         max_output_tokens: None,
         reasoning: false,
         thinks_on_request: false,
-        encoding: Encoding::O200k,
-        prior_per_mille: UNKNOWN_PRIOR_PER_MILLE,
+        encoding,
+        prior_per_mille,
         exact_frames: false,
         image_tokens: None,
         unreported_searches: false,

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::{ModelPrice, Tier, UnitPrices};
 use crate::{
     error::{Error, Result},
-    meter::tokens::Encoding,
+    meter::tokens::{self, Encoding},
     value::Millis,
 };
 
@@ -141,9 +141,11 @@ impl ModelEntry {
         file: &ProviderFile,
         shared: &Shared,
     ) -> Result<(Millis, Arc<ModelPrice>)> {
-        let encoding = match self.encoding.as_deref() {
-            None | Some("o200k") => Encoding::O200k,
-            Some("cl100k") => Encoding::Cl100k,
+        let unknown = || (Encoding::O200k, self.prior_per_mille.unwrap_or(UNKNOWN_PRIOR_PER_MILLE));
+        let (encoding, prior_per_mille) = match self.encoding.as_deref() {
+            None => tokens::family(&self.id).unwrap_or_else(unknown),
+            Some("o200k") => unknown(),
+            Some("cl100k") => (Encoding::Cl100k, unknown().1),
             Some(other) => return Err(Error::corrupt(format!("`{}` has the encoding `{other}`", self.id))),
         };
         let tier = |tier: &TierEntry| Tier { above: tier.above, prices: tier.rates.resolved() };
@@ -156,7 +158,7 @@ impl ModelEntry {
             reasoning: self.reasoning,
             thinks_on_request: self.thinks_on_request,
             encoding,
-            prior_per_mille: self.prior_per_mille.unwrap_or(UNKNOWN_PRIOR_PER_MILLE),
+            prior_per_mille,
             exact_frames: self.exact_frames,
             image_tokens: self.image_tokens,
             unreported_searches: self.unreported_searches,

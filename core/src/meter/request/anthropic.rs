@@ -1,7 +1,7 @@
 //! How is a request of the Messages API read?
 //!
-//! Counts come from another maker's tokenizer, enlarged by the model's prior; frames and the text
-//! the provider puts before tools are its published figures, rounded up. A cache write is expected
+//! Text is counted by a reconstruction of the maker's tokenizer; frames and the text the provider
+//! puts before tools are its published figures, rounded up, or a margin where it publishes none. A cache write is expected
 //! wherever the request carries `cache_control`.
 
 use serde_json::Value;
@@ -18,6 +18,8 @@ use crate::{
 
 const REPLY_TOKENS: u64 = 8;
 const MESSAGE_TOKENS: u64 = 8;
+/// Round a call of a tool, and round its result, beside the frame of every block.
+const TOOL_CALL_TOKENS: u64 = 24;
 /// The provider's own text before tools: at most 530 tokens with any model it is published for.
 const TOOL_SYSTEM_TOKENS: u64 = 530;
 /// Tools whose text the provider writes, and its published length.
@@ -140,10 +142,14 @@ fn block<'a>(value: &'a Value, message: &mut Message<'a>, reading: &mut Reading<
             message.pieces.push(Piece::Sealed(json::text(block, "data")?.unwrap_or_default()));
         }
         "tool_use" | "server_tool_use" => {
+            message.frame(TOOL_CALL_TOKENS);
             message.text(json::text(block, "name")?.unwrap_or_default());
             message.json(block.get("input").unwrap_or(&Value::Null));
         }
-        "tool_result" => blocks(block.get("content").unwrap_or(&Value::Null), message, reading)?,
+        "tool_result" => {
+            message.frame(TOOL_CALL_TOKENS);
+            blocks(block.get("content").unwrap_or(&Value::Null), message, reading)?;
+        }
         "image" => {
             let source = json::nested(block, "source")?;
             let keys = ["data", "url", "file_id"];

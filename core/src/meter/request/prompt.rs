@@ -13,14 +13,14 @@ use super::{
         api::Api,
         json::{self, Object},
         price::{CacheWrite, Media, ModelPrice},
-        tokens::{Count, Encoding},
+        tokens::{self, Count, Encoding},
     },
     InputBound, Method,
 };
 use crate::error::Result;
 
 /// The prior of a tokenizer nobody knows.
-const UNKNOWN_PRIOR_PER_MILLE: u64 = 1_700;
+const UNKNOWN_PRIOR_PER_MILLE: u32 = 1_700;
 
 /// A part of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +85,8 @@ impl<'a> Message<'a> {
 /// A request while it is read.
 pub(super) struct Reading<'a, 'p> {
     pub price: Option<&'p ModelPrice>,
+    encoding: Encoding,
+    prior_per_mille: u32,
     pub messages: Vec<Message<'a>>,
     /// Frames of the whole request.
     pub frame_tokens: u64,
@@ -109,9 +111,14 @@ pub(super) struct Reading<'a, 'p> {
 }
 
 impl<'a, 'p> Reading<'a, 'p> {
-    pub(super) fn new(price: Option<&'p ModelPrice>) -> Self {
+    pub(super) fn new(model: &str, price: Option<&'p ModelPrice>) -> Self {
+        let by_name = || tokens::family(model).unwrap_or((Encoding::O200k, UNKNOWN_PRIOR_PER_MILLE));
+        let (encoding, prior_per_mille) =
+            price.map_or_else(by_name, |price| (price.encoding, price.prior_per_mille));
         Self {
             price,
+            encoding,
+            prior_per_mille,
             messages: Vec::new(),
             frame_tokens: 0,
             other_tokens: 0,
@@ -173,8 +180,8 @@ impl<'a, 'p> Reading<'a, 'p> {
 
     /// The bound of all that was read.
     pub(super) fn bound(&mut self, count: &mut dyn FnMut(Encoding, &str) -> Count) -> InputBound {
-        let encoding = self.price.map_or(Encoding::O200k, |price| price.encoding);
-        let prior = self.price.map_or(UNKNOWN_PRIOR_PER_MILLE, |price| u64::from(price.prior_per_mille));
+        let encoding = self.encoding;
+        let prior = u64::from(self.prior_per_mille);
         let mut text = self.frame_tokens;
         let mut fixed = self.other_tokens;
         let mut ceiling = false;
@@ -214,6 +221,7 @@ impl<'a, 'p> Reading<'a, 'p> {
         let method = match (ceiling, self.exact) {
             (true, _) => Method::Ceiling,
             (false, true) => Method::Exact,
+            (false, false) if encoding.is_reconstructed() => Method::Reconstructed,
             (false, false) => Method::Calibrated,
         };
         InputBound { tokens, counted_tokens, method }

@@ -84,11 +84,17 @@ fn plain_messages_are_counted_exactly() {
 
 #[test]
 fn the_bound_is_enlarged_where_the_tokenizer_is_not_the_models() {
+    let gemini = chat(json!({"model": "gemini-2.5-pro"})).input;
+    assert_eq!(gemini.method, Method::Calibrated);
+    assert_eq!(gemini.tokens, (gemini.counted_tokens * 1_400).div_ceil(1_000));
     let sonnet = messages(json!({})).input;
-    assert_eq!(sonnet.method, Method::Calibrated);
-    assert_eq!(sonnet.tokens, (sonnet.counted_tokens * 1_350).div_ceil(1_000));
-    let newer = messages(json!({"model": "claude-opus-5"})).input;
-    assert_eq!(newer.tokens, (sonnet.counted_tokens * 1_700).div_ceil(1_000));
+    assert_eq!(sonnet.method, Method::Reconstructed);
+    assert_eq!(sonnet.tokens, (sonnet.counted_tokens * 1_020).div_ceil(1_000));
+    let newest = messages(json!({"model": "claude-opus-5", "system": "NASA likes tokenizers"})).input;
+    let older = messages(json!({"system": "NASA likes tokenizers"})).input;
+    assert!(newest.counted_tokens > older.counted_tokens, "another vocabulary");
+    let unpriced = facts(Api::AnthropicMessages, &json!({"model": "claude-nova-9", "messages": []}));
+    assert_eq!(unpriced.input.method, Method::Reconstructed);
     let unknown = chat(json!({"model": "unheard-of"})).input;
     assert_eq!((unknown.method, unknown.tokens), (Method::Calibrated, (10_u64 * 1_700).div_ceil(1_000)));
     let long = "ab".repeat(1 << 20);
