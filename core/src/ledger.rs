@@ -7,6 +7,7 @@ pub mod chain;
 pub(crate) mod check;
 pub(crate) mod commit;
 pub mod entry;
+pub(crate) mod held;
 pub(crate) mod journal;
 pub(crate) mod memory;
 pub(crate) mod open;

@@ -6,30 +6,53 @@
 //! A reservation ends once: open → settled, void or in doubt; in doubt → settled or void. What
 //! was estimated or void may be corrected once by the provider's usage. Nothing else.
 
+use smallvec::SmallVec;
+
 use super::{
     entry::{Entry, Kind, Under, flag},
-    open::DEPTH_MAX,
-    store::{CallRow, Held, State, Tx, present},
+    held::{FEW, Held, held_under, views},
+    store::{CallRow, State, Tx, present},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
     policy::{
-        Amounts, Ask, Balance, Denial, Grant, View,
+        Amounts, Ask, Balance, Denial, Grant, Window,
         budget::{decide, observe},
     },
     sync::Arc,
-    value::{Id, Usage},
+    value::{Id, Millis, Usage},
 };
 
-/// The most values a budget per value of a tag can have at a time.
-const VALUES_MAX: usize = 10_000;
+/// Provider, model and unit prices of a request.
+#[derive(Clone, Debug)]
+pub(crate) enum Names {
+    /// Their dictionary ids; 0 for none.
+    Known([u32; 3]),
+    /// Keys and values to be put into the dictionary; an empty value for none.
+    New(Box<[(&'static str, Arc<str>); 3]>),
+}
 
-/// A name to be kept in the dictionary, with its id once known.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Name {
-    pub key: &'static str,
-    pub value: Arc<str>,
-    pub no: u32,
+/// What is recorded of a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Facts {
+    /// `flag` bits.
+    pub flags: u32,
+    pub input_bound: u64,
+    pub request_hash: i64,
+    pub message_count: u32,
+    pub tool_definition_tokens: u64,
+    pub prefix: Prefix,
+}
+
+/// The part a request shares with the one before it in its attempt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Prefix {
+    /// The first message that differs.
+    pub messages: u32,
+    /// Where in it, in bytes, to the block.
+    pub bytes: u64,
+    /// Tokens of the messages before it.
+    pub tokens: u64,
 }
 
 /// What a call wants to hold.
@@ -42,11 +65,36 @@ pub(crate) struct Reserve {
     pub attempt: u32,
     pub observes: bool,
     pub ask: Ask,
-    /// What is known of the request; amounts and names are filled in.
-    pub facts: Entry,
-    pub names: [Name; 3],
+    pub facts: Facts,
+    pub names: Names,
     pub tools: Option<Arc<str>>,
     pub turn: Option<Arc<str>>,
+}
+
+impl Reserve {
+    fn entry(&self, now: Millis, grant: &Grant, under: &Under) -> Entry {
+        let facts = &self.facts;
+        let mut entry = Entry {
+            kind: Kind::Reserved,
+            at_ms: now,
+            task: self.task,
+            attempt: self.attempt,
+            call: Some(self.id),
+            flags: facts.flags,
+            input_bound: facts.input_bound,
+            max_output_tokens: grant.max_output_tokens,
+            request_hash: facts.request_hash,
+            message_count: facts.message_count,
+            tool_definition_tokens: facts.tool_definition_tokens,
+            prefix_messages: facts.prefix.messages,
+            prefix_bytes: facts.prefix.bytes,
+            prefix_tokens: facts.prefix.tokens,
+            under: Some(under.clone()),
+            ..Entry::default()
+        };
+        entry.set_amounts(&grant.amounts);
+        entry
+    }
 }
 
 /// What a reserve came to.
@@ -67,7 +115,7 @@ pub(crate) enum Verdict {
 /// How a call ends.
 #[derive(Clone, Debug)]
 pub(crate) enum Ending {
-    Settle(Box<Settle>),
+    Settle(Settle),
     Void { by: Option<Arc<str>> },
     Doubt,
 }
@@ -116,12 +164,9 @@ pub(crate) fn reserve(tx: &mut dyn Tx, want: &Reserve) -> Result<Verdict> {
     {
         return same_call(&first, want);
     }
-    let now = tx.now()?;
     check_attempt(tx, want.task, want.attempt)?;
     let held = held_under(tx, want.task)?;
-    let verdict = reserve_under(tx, want, now, &held);
-    tx.cache().under.insert(want.task, held);
-    verdict
+    reserve_under(tx, want, &held)
 }
 
 fn same_call(first: &CallRow, want: &Reserve) -> Result<Verdict> {
@@ -133,13 +178,9 @@ fn same_call(first: &CallRow, want: &Reserve) -> Result<Verdict> {
     Ok(Verdict::Held { id: first.id, created: false, grant, ended, denied: None, names: [0; 3] })
 }
 
-fn reserve_under(tx: &mut dyn Tx, want: &Reserve, now: i64, held: &Held) -> Result<Verdict> {
-    let mut balances = Vec::with_capacity(held.len());
-    for (account, _) in held {
-        balances.push(tx.balance(account.no, account.window.oldest(now))?);
-    }
-    let views: Vec<View<'_>> =
-        held.iter().zip(&balances).map(|((account, _), balance)| account.view(*balance)).collect();
+fn reserve_under(tx: &mut dyn Tx, want: &Reserve, held: &Held) -> Result<Verdict> {
+    let now = tx.now()?;
+    let views = views(tx, held)?;
     let (grant, denied) = if want.observes {
         observe(&views, &want.ask, now)
     } else {
@@ -149,24 +190,22 @@ fn reserve_under(tx: &mut dyn Tx, want: &Reserve, now: i64, held: &Held) -> Resu
         }
     };
     let pending = Balance { pending: grant.amounts, ..Balance::default() };
-    let under: Under = held.iter().map(|(account, slot)| (account.no, slot.start)).collect();
-    let moves = prepare(tx, &under, &pending)?;
-
-    let mut entry = Entry {
-        kind: Kind::Reserved,
-        at_ms: now,
-        task: want.task,
-        attempt: want.attempt,
-        call: Some(want.id),
-        max_output_tokens: grant.max_output_tokens,
-        under: Some(Arc::clone(&under)),
-        ..want.facts.clone()
+    let mut after = SmallVec::<[Balance; FEW]>::new();
+    for ((account, slot), view) in held.accounts.iter().zip(&views) {
+        // Of a window that does not roll only the present slot counts, and it was just read.
+        let before = match account.window {
+            Window::Rolling(_) => tx.slot(account.no, slot.start)?,
+            _ => view.balance,
+        };
+        after.push(sum(&before, &pending)?);
     }
-    .with_amounts(grant.amounts);
+
+    let mut entry = want.entry(now, &grant, &held.under);
     entry.flags |= if grant.over_soft { flag::OVER_SOFT } else { 0 };
     entry.flags |= if denied.is_some() { flag::WOULD_DENY } else { 0 };
     let names = name_request(tx, &mut entry, want)?;
-    let row = CallRow {
+    apply(tx, &held.under, &after)?;
+    tx.open_call(CallRow {
         id: want.id,
         task: want.task,
         attempt: want.attempt,
@@ -178,22 +217,23 @@ fn reserve_under(tx: &mut dyn Tx, want: &Reserve, now: i64, held: &Held) -> Resu
         used: Amounts::ZERO,
         max_output_tokens: grant.max_output_tokens,
         request_hash: want.facts.request_hash,
-        under,
-    };
-    apply(tx, &row.under, &moves)?;
-    tx.put_call(row)?;
+        under: held.under.clone(),
+    })?;
     tx.append(entry)?;
     Ok(Verdict::Held { id: want.id, created: true, grant, ended: None, denied, names })
 }
 
 fn name_request(tx: &mut dyn Tx, entry: &mut Entry, want: &Reserve) -> Result<[u32; 3]> {
     let mut names = [0; 3];
-    for (no, name) in names.iter_mut().zip(&want.names) {
-        *no = if name.no != 0 || name.value.is_empty() {
-            name.no
-        } else {
-            intern(tx, entry, name.key, &name.value)?
-        };
+    match &want.names {
+        Names::Known(known) => names = *known,
+        Names::New(new) => {
+            for (no, (key, value)) in names.iter_mut().zip(new.iter()) {
+                if !value.is_empty() {
+                    *no = intern(tx, entry, key, value)?;
+                }
+            }
+        }
     }
     [entry.provider, entry.model_asked, entry.price] = names;
     if let Some(tools) = &want.tools {
@@ -220,120 +260,21 @@ fn check_attempt(tx: &mut dyn Tx, task: u32, attempt: u32) -> Result<()> {
     Ok(())
 }
 
-/// Everything a call of this task is held under, with the present slots.
-fn held_under(tx: &mut dyn Tx, task: u32) -> Result<Held> {
-    let now = tx.now()?;
-    let mut held = match tx.cache().under.remove(&task) {
-        Some(held) => held,
-        None => find_accounts(tx, task)?,
-    };
-    for (account, slot) in &mut held {
-        if now < slot.start || now >= slot.end {
-            *slot = account.window.slot(now);
-        }
-    }
-    Ok(held)
-}
-
-fn find_accounts(tx: &mut dyn Tx, task: u32) -> Result<Held> {
-    let now = tx.now()?;
-    let row = present(tx.task(task)?, "task", task)?;
-    let mut numbers = Vec::new();
-    let mut above = Some(row.clone());
-    for _ in 0..=DEPTH_MAX {
-        let Some(row) = above else { break };
-        numbers.extend(tx.accounts_of_task(row.no)?);
-        above = if row.parent == 0 { None } else { tx.task(row.parent)? };
-    }
-    for budget in shared_budgets(tx)?.iter() {
-        numbers.extend(accounts_for(tx, budget, &row.tags)?);
-    }
-    let mut held = Held::with_capacity(numbers.len());
-    for account in numbers {
-        let slot = account.window.slot(now);
-        let shared = tx.cache().accounts.entry(account.no).or_insert_with(|| Arc::new(account));
-        held.push((Arc::clone(shared), slot));
-    }
-    Ok(held)
-}
-
-/// Every budget of the ledger, kept until one changes.
-pub(super) fn shared_budgets(tx: &mut dyn Tx) -> Result<Arc<[super::store::Budget]>> {
-    if let Some(budgets) = &tx.cache().budgets {
-        return Ok(Arc::clone(budgets));
-    }
-    let budgets: Arc<[_]> = tx.budgets()?.into();
-    tx.cache().budgets = Some(Arc::clone(&budgets));
-    Ok(budgets)
-}
-
-/// The accounts of `budget` that a task with these tags falls under.
-fn accounts_for(
-    tx: &mut dyn Tx,
-    budget: &super::store::Budget,
-    tags: &[u32],
-) -> Result<Vec<super::store::Account>> {
-    for (key, value) in budget.scope.iter() {
-        let no = tx.find_name(key, value)?;
-        if !no.is_some_and(|no| tags.contains(&no)) {
-            return Ok(Vec::new());
-        }
-    }
-    let Some(per) = &budget.per else { return tx.accounts_of_budget(budget.no, 0) };
-    let mut value = None;
-    for no in tags {
-        if let Some((key, text)) = tx.name(*no)?
-            && key == *per
-        {
-            value = text.map(|text| (*no, text));
-        }
-    }
-    let Some((no, text)) = value else { return Ok(Vec::new()) };
-    let accounts = tx.accounts_of_budget(budget.no, no)?;
-    if accounts.is_empty() { open_value(tx, budget, no, &text) } else { Ok(accounts) }
-}
-
-/// Opens a budget for one more value of its tag.
-fn open_value(
-    tx: &mut dyn Tx,
-    budget: &super::store::Budget,
-    value: u32,
-    text: &str,
-) -> Result<Vec<super::store::Account>> {
-    let now = tx.now()?;
-    let mut accounts = tx.accounts_of_budget(budget.no, 0)?;
-    if tx.values(budget.no)? >= VALUES_MAX {
-        let oldest = accounts.iter().map(|account| account.window.oldest(now)).min().unwrap_or(0);
-        if tx.drop_values(budget.no, oldest)? > 0 {
-            // Nobody may go on with an account that is gone.
-            tx.bump()?;
-        } else {
-            let label = budget.label(None);
-            let message = format!("{label} has {VALUES_MAX} values already");
-            let field = crate::error::Field::Text(label);
-            return Err(Error::new(ErrorKind::BudgetExceeded, message).with("budget", field));
-        }
-    }
-    for account in &mut accounts {
-        account.no = 0;
-        account.value = value;
-        account.label = budget.label(Some(text));
-        account.no = tx.put_account(account)?;
-    }
-    Ok(accounts)
-}
-
 /// The slots a change lands in, as they will be; fails if a sum does not fit.
-fn prepare(tx: &mut dyn Tx, under: &Under, change: &Balance) -> Result<Vec<Balance>> {
-    let mut after = Vec::with_capacity(under.len());
-    for (account, slot) in under.iter() {
-        let sum = tx.slot(*account, *slot)?.checked_add(change);
-        after.push(sum.ok_or_else(|| Error::invalid("the amounts of this call do not fit its budget"))?);
+fn prepare(tx: &mut dyn Tx, under: &[(u32, Millis)], change: &Balance) -> Result<SmallVec<[Balance; FEW]>> {
+    let mut after = SmallVec::new();
+    for (account, slot) in under {
+        after.push(sum(&tx.slot(*account, *slot)?, change)?);
     }
     Ok(after)
 }
 
-fn apply(tx: &mut dyn Tx, under: &Under, after: &[Balance]) -> Result<()> {
+fn sum(slot: &Balance, change: &Balance) -> Result<Balance> {
+    let sum = slot.checked_add(change);
+    sum.ok_or_else(|| Error::invalid("the amounts of this call do not fit its budget"))
+}
+
+fn apply(tx: &mut dyn Tx, under: &[(u32, Millis)], after: &[Balance]) -> Result<()> {
     for ((account, slot), balance) in under.iter().zip(after) {
         tx.put_slot(*account, *slot, balance)?;
     }
@@ -367,10 +308,9 @@ pub(crate) fn end(tx: &mut dyn Tx, id: &Id, ending: &Ending) -> Result<Ended> {
     describe(tx, &mut entry, ending, &row, &change)?;
     apply(tx, &row.under, &after)?;
     let row = CallRow { state, used, correctable: ending.is_correctable(), ..row };
-    let ended = Ended::of(&row);
-    tx.put_call(row)?;
+    tx.end_call(&row)?;
     tx.append(entry)?;
-    Ok(ended)
+    Ok(Ended::of(&row))
 }
 
 /// What an ending changes; nothing when it says what was said before.
@@ -415,7 +355,8 @@ fn describe(
 ) -> Result<()> {
     let by = match ending {
         Ending::Settle(settle) => {
-            *entry = entry.clone().with_amounts(change.settled).with_usage(&settle.usage);
+            entry.set_amounts(&change.settled);
+            entry.set_usage(&settle.usage);
             entry.flags |= settle.flags;
             let over = settle.usd > row.held.0[0] || settle.usage.total_tokens() as i64 > row.held.0[1];
             entry.flags |= if over { flag::OVERRUN } else { 0 };
@@ -431,7 +372,7 @@ fn describe(
         }
         Ending::Void { by } => by.clone(),
         Ending::Doubt => {
-            *entry = entry.clone().with_amounts(row.held);
+            entry.set_amounts(&row.held);
             None
         }
     };
@@ -456,25 +397,13 @@ pub(crate) fn tool_call(tx: &mut dyn Tx, want: &Reserve, tool: &str) -> Result<V
             attempt: row.attempt,
             call: Some(row.id),
             ..Entry::default()
-        }
-        .with_amounts(row.held);
+        };
+        entry.set_amounts(&row.held);
         entry.tool = intern(tx, &mut entry, "tool", tool)?;
         apply(tx, &row.under, &after)?;
         let used = row.held;
-        tx.put_call(CallRow { state: State::Settled, used, ..row })?;
+        tx.end_call(&CallRow { state: State::Settled, used, ..row })?;
         tx.append(entry)?;
     }
     Ok(verdict)
-}
-
-/// What a task's calls fall under, with the present balances: label, window, limits, balance.
-pub(crate) fn balances(tx: &mut dyn Tx, task: u32) -> Result<Vec<(Arc<super::store::Account>, Balance)>> {
-    let now = tx.now()?;
-    let held = held_under(tx, task)?;
-    let mut balances = Vec::with_capacity(held.len());
-    for (account, _) in &held {
-        balances.push((Arc::clone(account), tx.balance(account.no, account.window.oldest(now))?));
-    }
-    tx.cache().under.insert(task, held);
-    Ok(balances)
 }

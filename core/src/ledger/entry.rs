@@ -264,29 +264,24 @@ impl Entry {
         Amounts([self.usd, self.tokens, self.llm_calls, self.tool_calls])
     }
 
-    /// The same entry with these amounts.
-    #[must_use]
-    pub fn with_amounts(self, Amounts([usd, tokens, llm_calls, tool_calls]): Amounts) -> Self {
-        Self { usd, tokens, llm_calls, tool_calls, ..self }
+    /// Records these amounts.
+    pub const fn set_amounts(&mut self, amounts: &Amounts) {
+        [self.usd, self.tokens, self.llm_calls, self.tool_calls] = amounts.0;
     }
 
-    /// The same entry with this usage.
-    #[must_use]
-    pub fn with_usage(self, usage: &Usage) -> Self {
-        Self {
-            input_tokens: usage.input_tokens,
-            cache_read_tokens: usage.cache_read_tokens,
-            cache_write_tokens: usage.cache_write_tokens,
-            cache_write_1h_tokens: usage.cache_write_1h_tokens,
-            input_audio_tokens: usage.input_audio_tokens,
-            input_image_tokens: usage.input_image_tokens,
-            output_tokens: usage.output_tokens,
-            reasoning_tokens: usage.reasoning_tokens,
-            output_audio_tokens: usage.output_audio_tokens,
-            output_image_tokens: usage.output_image_tokens,
-            web_searches: usage.web_searches,
-            ..self
-        }
+    /// Records this usage.
+    pub const fn set_usage(&mut self, usage: &Usage) {
+        self.input_tokens = usage.input_tokens;
+        self.cache_read_tokens = usage.cache_read_tokens;
+        self.cache_write_tokens = usage.cache_write_tokens;
+        self.cache_write_1h_tokens = usage.cache_write_1h_tokens;
+        self.input_audio_tokens = usage.input_audio_tokens;
+        self.input_image_tokens = usage.input_image_tokens;
+        self.output_tokens = usage.output_tokens;
+        self.reasoning_tokens = usage.reasoning_tokens;
+        self.output_audio_tokens = usage.output_audio_tokens;
+        self.output_image_tokens = usage.output_image_tokens;
+        self.web_searches = usage.web_searches;
     }
 
     /// The usage it records: of cached and of other media only what has a column.

@@ -1,19 +1,22 @@
 //! The ledger in memory: for tests, notebooks and short runs. It has no chain and ends with the
 //! process; it keeps the last hundred thousand entries, and the balances of all.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
+    hash::{BuildHasherDefault, Hasher},
+};
 
 use rustc_hash::FxHashMap;
 
 use super::{
     chain::Proof,
     entry::Entry,
-    store::{Account, Budget, Cache, CallRow, Filter, OwnerRow, State, TaskRow, Tx, Which},
+    store::{Account, Budget, Cache, CallRow, Filter, OwnerRow, State, TaskRow, Tx, Which, present},
 };
 use crate::{
     error::{Error, Result},
     policy::Balance,
-    value::{Clock, Id, Millis},
+    value::{Id, Millis},
 };
 
 const ENTRIES_MAX: usize = 100_000;
@@ -23,8 +26,7 @@ const NAMES_MAX: usize = 1_000_000;
 /// The rows. One lock round it is the transaction.
 #[derive(Debug)]
 pub(crate) struct Memory {
-    clock: Clock,
-    last: Millis,
+    now: Millis,
     key: [u8; 32],
     cache: Cache,
     entries: VecDeque<Entry>,
@@ -45,20 +47,44 @@ pub(crate) struct Memory {
     of_budget: FxHashMap<(u32, u32), Vec<u32>>,
     last_account: u32,
     balances: FxHashMap<u32, Vec<(Millis, Balance)>>,
-    calls: FxHashMap<Id, CallRow>,
-    /// Task, attempt and id of open calls.
-    open: BTreeSet<(u32, u32, Id)>,
+    calls: HashMap<Id, CallRow, Near>,
+    /// The open attempt of each task that has one.
+    running: FxHashMap<u32, Running>,
     doubted: BTreeSet<Id>,
 }
 
+#[derive(Debug)]
+struct Running {
+    attempt: u32,
+    open_calls: HashSet<Id, Near>,
+}
+
+type Near = BuildHasherDefault<ByCount>;
+
+/// Ids of one source count up in their last bytes: by these alone, calls made one after the other
+/// lie side by side in a table, and a call does not wait for memory far away.
+#[derive(Debug, Default)]
+struct ByCount(u64);
+
+impl Hasher for ByCount {
+    fn write(&mut self, bytes: &[u8]) {
+        let last = bytes.last_chunk().copied().map_or(0, u64::from_be_bytes);
+        // The upper seven bits tell neighbours apart without comparing them.
+        self.0 = last ^ (last << 57);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 impl Memory {
-    pub fn new(clock: Clock) -> Result<Self> {
+    pub fn new() -> Result<Self> {
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(|e| Error::store(format!("no random bits: {e}")))?;
         Ok(Self {
-            clock,
             key,
-            last: 0,
+            now: 0,
             cache: Cache::default(),
             entries: VecDeque::new(),
             dropped: 0,
@@ -76,14 +102,19 @@ impl Memory {
             of_budget: FxHashMap::default(),
             last_account: 0,
             balances: FxHashMap::default(),
-            calls: FxHashMap::default(),
-            open: BTreeSet::new(),
+            calls: HashMap::default(),
+            running: FxHashMap::default(),
             doubted: BTreeSet::new(),
         })
     }
 
     pub fn key(&self) -> [u8; 32] {
         self.key
+    }
+
+    /// Begins an act at `now`, or at the time of the act before it if that was later.
+    pub fn begin(&mut self, now: Millis) {
+        self.now = self.now.max(now);
     }
 
     /// Drops the oldest entry; the balances keep what it said. A call goes with its last entry.
@@ -124,8 +155,7 @@ impl Memory {
 
 impl Tx for Memory {
     fn now(&mut self) -> Result<Millis> {
-        self.last = self.last.max(self.clock.now());
-        Ok(self.last)
+        Ok(self.now)
     }
 
     fn owner(&self) -> u32 {
@@ -143,12 +173,14 @@ impl Tx for Memory {
         Ok(())
     }
 
-    fn append(&mut self, mut entry: Entry) -> Result<()> {
+    fn append(&mut self, entry: Entry) -> Result<()> {
         if self.entries.len() >= ENTRIES_MAX {
             self.fold_oldest();
         }
-        entry.owner = 1;
         self.entries.push_back(entry);
+        if let Some(kept) = self.entries.back_mut() {
+            kept.owner = 1;
+        }
         Ok(())
     }
 
@@ -206,7 +238,10 @@ impl Tx for Memory {
     }
 
     fn attempt(&mut self, no: u32) -> Result<Option<(u32, u32)>> {
-        Ok(self.tasks.get(&no).map(|row| (row.attempts, row.owner)))
+        Ok(match self.running.get(&no) {
+            Some(running) => Some((running.attempt, self.owner())),
+            None => self.tasks.get(&no).map(|row| (row.attempts, row.owner)),
+        })
     }
 
     fn task_by_id(&mut self, id: &Id) -> Result<Option<u32>> {
@@ -235,7 +270,12 @@ impl Tx for Memory {
                 *self.below.entry(row.parent).or_default() += 1;
             }
         }
-        let no = row.no;
+        let (no, attempt) = (row.no, row.attempts);
+        if row.owner == 0 {
+            self.running.remove(&no);
+        } else if self.running.get(&no).is_none_or(|running| running.attempt != attempt) {
+            self.running.insert(no, Running { attempt, open_calls: HashSet::default() });
+        }
         self.tasks.insert(no, row);
         Ok(no)
     }
@@ -314,9 +354,10 @@ impl Tx for Memory {
     }
 
     fn balance(&mut self, account: u32, oldest: Millis) -> Result<Balance> {
-        let Some(slots) = self.balances.get(&account) else { return Ok(Balance::default()) };
-        let mut sum = Balance::default();
-        for (_, balance) in slots.iter().filter(|(start, _)| *start >= oldest) {
+        let slots = self.balances.get(&account).map(Vec::as_slice).unwrap_or_default();
+        let mut counting = slots.iter().filter(|(start, _)| *start >= oldest).map(|(_, balance)| balance);
+        let mut sum = counting.next().copied().unwrap_or_default();
+        for balance in counting {
             sum = sum.checked_add(balance).ok_or_else(|| Error::corrupt("a balance does not fit"))?;
         }
         Ok(sum)
@@ -355,28 +396,37 @@ impl Tx for Memory {
         Ok(self.calls.get(id).cloned())
     }
 
-    fn put_call(&mut self, row: CallRow) -> Result<()> {
-        let id = row.id;
-        match row.state {
-            State::Open => self.open.insert((row.task, row.attempt, id)),
-            _ => self.open.remove(&(row.task, row.attempt, id)),
-        };
-        match row.state {
+    fn open_call(&mut self, row: CallRow) -> Result<()> {
+        if let Some(running) = self.running.get_mut(&row.task) {
+            running.open_calls.insert(row.id);
+        }
+        self.calls.insert(row.id, row);
+        Ok(())
+    }
+
+    fn end_call(&mut self, ended: &CallRow) -> Result<()> {
+        let id = ended.id;
+        if let Some(running) = self.running.get_mut(&ended.task) {
+            running.open_calls.remove(&id);
+        }
+        match ended.state {
             State::InDoubt => self.doubted.insert(id),
             _ => self.doubted.remove(&id),
         };
-        self.calls.insert(id, row);
+        let row = present(self.calls.get_mut(&id), "call", id)?;
+        (row.state, row.used, row.correctable) = (ended.state, ended.used, ended.correctable);
         Ok(())
     }
 
     fn open_calls(&mut self, _owner: u32, most: usize) -> Result<Vec<Id>> {
-        Ok(self.open.iter().take(most).map(|(_, _, id)| *id).collect())
+        let mut open = sorted(self.running.values().flat_map(|running| &running.open_calls));
+        open.truncate(most);
+        Ok(open)
     }
 
     fn open_calls_of(&mut self, task: u32, attempt: u32, _owner: u32) -> Result<Vec<Id>> {
-        let from = (task, attempt, Id::from_bytes([0; 16]));
-        let to = (task, attempt, Id::from_bytes([0xff; 16]));
-        Ok(self.open.range(from..=to).map(|(_, _, id)| *id).collect())
+        let running = self.running.get(&task).filter(|running| running.attempt == attempt);
+        Ok(sorted(running.iter().flat_map(|running| &running.open_calls)))
     }
 
     fn calls_in_doubt(&mut self, most: usize) -> Result<Vec<CallRow>> {
@@ -395,6 +445,12 @@ impl Tx for Memory {
     fn end_owner(&mut self, _no: u32) -> Result<()> {
         Ok(())
     }
+}
+
+fn sorted<'a>(ids: impl Iterator<Item = &'a Id>) -> Vec<Id> {
+    let mut ids: Vec<Id> = ids.copied().collect();
+    ids.sort_unstable();
+    ids
 }
 
 impl Memory {

@@ -4,8 +4,9 @@
 //! is a grant, recorded with who made it; with smaller ones it is a conflict.
 
 use super::{
-    commit::{Ending, end, intern, shared_budgets},
+    commit::{Ending, end, intern},
     entry::{Entry, Kind, flag},
+    held::shared_budgets,
     store::{Account, Budget, TaskRow, Tx, present},
 };
 use crate::{
@@ -246,7 +247,8 @@ fn append_limits(
         for (amount, (now, before)) in amounts.iter_mut().zip(now.iter().zip(before)) {
             *amount = now.unwrap_or(0).saturating_sub(before.unwrap_or(0));
         }
-        let mut entry = Entry { subject: account, ..template.clone() }.with_amounts(Amounts(amounts));
+        let mut entry = Entry { subject: account, ..template.clone() };
+        entry.set_amounts(&Amounts(amounts));
         entry.flags |= if soft { flag::OVER_SOFT } else { 0 };
         if let Some(by) = by {
             entry.note = intern(tx, &mut entry, "by", by)?;

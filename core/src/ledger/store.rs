@@ -8,10 +8,11 @@ use rustc_hash::FxHashMap;
 use super::{
     chain::Proof,
     entry::{Entry, Under},
+    held::Held,
 };
 use crate::{
     error::{Error, Result},
-    policy::{Amounts, Balance, Ceiling, Slot, View, Window},
+    policy::{Amounts, Balance, Ceiling, View, Window},
     sync::Arc,
     value::{Id, Millis, Tags},
 };
@@ -154,11 +155,8 @@ pub(crate) struct Cache {
     pub accounts: FxHashMap<u32, Arc<Account>>,
     pub budgets: Option<Arc<[Budget]>>,
     /// For each task, what its calls are held under.
-    pub under: FxHashMap<u32, Held>,
+    pub under: FxHashMap<u32, Arc<Held>>,
 }
-
-/// The accounts a task's calls are held under, each with its present slot.
-pub(crate) type Held = Vec<(Arc<Account>, Slot)>;
 
 const CACHED_MAX: usize = 10_000;
 
@@ -246,7 +244,9 @@ pub(crate) trait Tx {
     fn balances(&mut self, visit: &mut dyn FnMut(u32, Millis, Balance)) -> Result<()>;
 
     fn call(&mut self, id: &Id) -> Result<Option<CallRow>>;
-    fn put_call(&mut self, row: CallRow) -> Result<()>;
+    fn open_call(&mut self, row: CallRow) -> Result<()>;
+    /// Keeps how a call ended: its state, what it used, and whether that may be corrected.
+    fn end_call(&mut self, row: &CallRow) -> Result<()>;
     /// Open calls of `owner`, oldest first, at most `most`.
     fn open_calls(&mut self, owner: u32, most: usize) -> Result<Vec<Id>>;
     /// Open calls of one attempt that belong to `owner`.

@@ -31,6 +31,7 @@ impl Balance {
     }
 
     /// Field by field; nothing when a sum does not fit.
+    #[inline]
     pub fn checked_add(&self, other: &Self) -> Option<Self> {
         Some(Self {
             settled: self.settled.checked_add(&other.settled)?,
@@ -56,8 +57,11 @@ pub struct View<'a> {
 impl View<'_> {
     /// What is left under a hard limit; nothing where there is none.
     pub fn available(&self, unit: Unit) -> Option<i64> {
-        let used = self.balance.spent(unit).saturating_add(self.balance.pending.get(unit));
-        self.ceiling.hard[unit as usize].map(|limit| limit.saturating_sub(used))
+        self.ceiling.hard[unit as usize].map(|limit| limit.saturating_sub(self.used(unit)))
+    }
+
+    fn used(&self, unit: Unit) -> i64 {
+        self.balance.spent(unit).saturating_add(self.balance.pending.get(unit))
     }
 }
 
@@ -73,6 +77,15 @@ pub enum Output {
         /// More are not wanted.
         most: u64,
     },
+}
+
+impl Output {
+    /// The most tokens each answer may have.
+    pub const fn most(self) -> u64 {
+        match self {
+            Self::Exactly(tokens) | Self::Between { most: tokens, .. } => tokens,
+        }
+    }
 }
 
 /// The worst case of a call, before the length of its answer is chosen.
@@ -190,10 +203,13 @@ pub fn decide(views: &[View<'_>], ask: &Ask, now: Millis) -> Result<Grant, Box<D
     };
     // What does not fit 64 bits fits under no limit, and no ledger could hold it.
     let amounts = ask.amounts(chosen).unwrap_or(Amounts([i64::MAX; 4]));
-    if let Some(denial) = first_denial(views, ask, &amounts, now) {
+    let passes = passes(views, &amounts);
+    if passes.hard
+        && let Some(denial) = first_denial(views, ask, &amounts, now)
+    {
         return Err(denial);
     }
-    Ok(Grant { amounts, max_output_tokens: chosen, over_soft: passes_soft(views, &amounts) })
+    Ok(Grant { amounts, max_output_tokens: chosen, over_soft: passes.soft })
 }
 
 /// The same without refusing: what an observed call holds, and what would have been said.
@@ -201,15 +217,34 @@ pub fn observe(views: &[View<'_>], ask: &Ask, now: Millis) -> (Grant, Option<Box
     match decide(views, ask, now) {
         Ok(grant) => (grant, None),
         Err(denial) => {
-            let chosen = match ask.output {
-                Output::Exactly(tokens) => tokens,
-                Output::Between { most, .. } => most,
-            };
+            let chosen = ask.output.most();
             let amounts = ask.amounts(chosen).unwrap_or(Amounts::ZERO);
-            let over_soft = passes_soft(views, &amounts);
+            let over_soft = passes(views, &amounts).soft;
             (Grant { amounts, max_output_tokens: chosen, over_soft }, Some(denial))
         }
     }
+}
+
+struct Passes {
+    hard: bool,
+    soft: bool,
+}
+
+/// Which kinds of limits these amounts would pass, without saying which one.
+fn passes(views: &[View<'_>], amounts: &Amounts) -> Passes {
+    let mut passes = Passes { hard: false, soft: false };
+    for View { balance, ceiling, .. } in views {
+        for unit in 0..Unit::ALL.len() {
+            let requested = amounts.0[unit];
+            let used = balance.settled.0[unit].saturating_add(balance.in_doubt.0[unit]);
+            let after = used.saturating_add(balance.pending.0[unit]).saturating_add(requested);
+            // A call that asks for none of a unit is not stopped by what others used of it.
+            let over = |limit: Option<i64>| requested != 0 && limit.is_some_and(|limit| after > limit);
+            passes.hard |= over(ceiling.hard[unit]);
+            passes.soft |= over(ceiling.soft[unit]);
+        }
+    }
+    passes
 }
 
 fn first_denial(views: &[View<'_>], ask: &Ask, amounts: &Amounts, now: Millis) -> Option<Box<Denial>> {
@@ -219,7 +254,6 @@ fn first_denial(views: &[View<'_>], ask: &Ask, amounts: &Amounts, now: Millis) -
             let Some(limit) = view.ceiling.hard[unit as usize] else { continue };
             let (requested, spent) = (amounts.get(unit), view.balance.spent(unit));
             let pending = view.balance.pending.get(unit);
-            // A call that asks for none of a unit is not stopped by what others used of it.
             if requested == 0 || spent.saturating_add(pending).saturating_add(requested) <= limit {
                 continue;
             }
@@ -242,16 +276,6 @@ fn first_denial(views: &[View<'_>], ask: &Ask, amounts: &Amounts, now: Millis) -
         }
     }
     contended
-}
-
-fn passes_soft(views: &[View<'_>], amounts: &Amounts) -> bool {
-    views.iter().any(|view| {
-        Unit::ALL.into_iter().any(|unit| {
-            let used = view.balance.spent(unit).saturating_add(view.balance.pending.get(unit));
-            let after = used.saturating_add(amounts.get(unit));
-            view.ceiling.soft[unit as usize].is_some_and(|limit| amounts.get(unit) > 0 && after > limit)
-        })
-    })
 }
 
 impl Denial {

@@ -65,12 +65,15 @@ impl Amounts {
     }
 
     /// Unit by unit; nothing when a sum does not fit.
+    #[inline]
     pub fn checked_add(&self, other: &Self) -> Option<Self> {
-        let mut sum = [0; 4];
-        for ((sum, a), b) in sum.iter_mut().zip(self.0).zip(other.0) {
-            *sum = a.checked_add(b)?;
+        let (mut sum, mut overflows) = (*self, false);
+        for (sum, other) in sum.0.iter_mut().zip(other.0) {
+            let (added, overflow) = sum.overflowing_add(other);
+            *sum = added;
+            overflows |= overflow;
         }
-        Some(Self(sum))
+        (!overflows).then_some(sum)
     }
 
     /// The same with the opposite sign.

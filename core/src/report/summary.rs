@@ -20,7 +20,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     ledger::{
-        Kind, commit,
+        Kind, held,
         store::{Filter, TaskRow, Tx, Which, present},
     },
     policy::{Balance, Unit, Window},
@@ -129,7 +129,7 @@ impl Ledger {
         })?;
         // Apart from the rest, since it may open a budget for a new value of its tag.
         let left = self.act(move |tx| {
-            let balances = commit::balances(tx, no)?;
+            let balances = held::balances(tx, no)?;
             let left =
                 balances.iter().filter_map(|(account, balance)| account.view(*balance).available(Unit::Usd));
             Ok(left.min())

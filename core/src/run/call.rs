@@ -7,22 +7,19 @@ use super::{ledger::Ledger, model::Model, task::Task};
 use crate::{
     error::{Error, ErrorKind, Field, Result},
     ledger::{
-        Entry, commit,
-        commit::{Ended, Ending, Reserve, Settle},
+        commit,
+        commit::{Ended, Ending, Facts, Reserve, Settle},
         flag,
         store::State,
     },
     meter::Exposure,
     policy::{Amounts, Ask, Denial, Grant, Output},
     sync::{Arc, Mutex, lock},
-    value::{Id, Money, Usage, tags::checked_text, usage::TOKENS_MAX},
+    value::{Id, Millis, Money, Usage, tags::checked_text, usage::TOKENS_MAX},
 };
 
 /// The most answers one request can ask for.
 const CHOICES_MAX: u64 = 1_000;
-/// Reasoning models need more room by default, as they think before they answer.
-const REASONING_DEFAULT: u64 = 4;
-const REASONING_MIN: u64 = 16;
 
 /// What is known of a call before it is made.
 ///
@@ -44,7 +41,7 @@ pub struct Request {
     pub(crate) choices: Option<u64>,
     pub(crate) max_usd: Option<Money>,
     pub(crate) wait_ms: Option<u64>,
-    pub(crate) facts: Entry,
+    pub(crate) facts: Facts,
     pub(crate) tools: Option<Arc<str>>,
     pub(crate) turn: Option<String>,
 }
@@ -127,8 +124,7 @@ impl Request {
     }
 
     /// The worst case, by the price the model has now.
-    pub(super) fn prepare(&self, task: &Task, ledger: &Ledger) -> Result<(Reserve, Arc<Model>)> {
-        checked_text("model", &self.model)?;
+    pub(super) fn prepare(&self, task: &Task, ledger: &Ledger, now: Millis) -> Result<(Reserve, Arc<Model>)> {
         let choices = self.choices.unwrap_or(1);
         if choices == 0 || choices > CHOICES_MAX {
             return Err(Error::invalid(format!(
@@ -139,10 +135,8 @@ impl Request {
         if largest > TOKENS_MAX {
             return Err(Error::invalid(format!("a count of `{largest}` tokens is more than a call can use")));
         }
-        let now = ledger.now();
-        let config = ledger.config();
-        let model = ledger.models().get(&config.prices, self.provider.as_deref(), &self.model, now);
-        let mut facts = self.facts.clone();
+        let model = ledger.model(self.provider.as_deref(), &self.model, now)?;
+        let mut facts = self.facts;
         facts.input_bound = self.exposure.input_tokens;
         let (fixed_pico, output_pico) = match (self.max_usd, model.price()) {
             (Some(most), _) => (word_pico(most)?, 0),
@@ -156,8 +150,7 @@ impl Request {
             }
             (None, Err(unpriced)) => return Err(unpriced),
         };
-        let mut output =
-            self.output(task, &model, config.default_max_output_tokens, config.min_output_tokens);
+        let mut output = self.output(task, &model);
         if let (Some(most_usd), Ok(price), Output::Between { least, most }) =
             (self.max_usd, model.price(), output)
         {
@@ -175,10 +168,7 @@ impl Request {
             llm_calls: 1,
             tool_calls: 0,
         };
-        let most = match output {
-            Output::Exactly(tokens) | Output::Between { most: tokens, .. } => tokens,
-        };
-        if ask.amounts(most).is_none() {
+        if ask.amounts(output.most()).is_none() {
             return Err(Error::invalid("the worst case of this request is beyond nine billion USD"));
         }
         if facts.request_hash == 0 {
@@ -215,21 +205,18 @@ impl Request {
         ledger.keyed_hash(&[self.model.as_bytes(), &[0], terms.as_bytes()])
     }
 
-    fn output(&self, task: &Task, model: &Model, default: u64, least: u64) -> Output {
+    fn output(&self, task: &Task, model: &Model) -> Output {
         if self.no_output {
             return Output::Exactly(0);
         }
-        let price = model.price().ok();
-        let reasons = price.is_some_and(|price| price.reasoning);
-        let least = least * if reasons { REASONING_MIN } else { 1 };
-        let least = least.max(self.least_output.unwrap_or(0));
+        let least = model.least_output.max(self.least_output.unwrap_or(0));
         match self.max_output_tokens {
             Some(tokens) if !task.clamps() => Output::Exactly(tokens),
             Some(tokens) => Output::Between { least: least.min(tokens), most: tokens },
             None => {
-                let default = default * if reasons { REASONING_DEFAULT } else { 1 };
-                let most = default.max(least);
-                let most = price.and_then(|price| price.max_output_tokens).map_or(most, |own| own.min(most));
+                let most = model.default_output.max(least);
+                let own = model.price().ok().and_then(|price| price.max_output_tokens);
+                let most = own.map_or(most, |own| own.min(most));
                 Output::Between { least: least.min(most), most }
             }
         }
@@ -308,14 +295,12 @@ impl Call {
     }
 
     /// A call the ledger knows nothing of, since it could not answer and the user allowed that.
-    pub(super) fn unrecorded(task: &Task, model: Arc<Model>, want: &Reserve) -> Self {
-        let most = match want.ask.output {
-            Output::Exactly(tokens) | Output::Between { most: tokens, .. } => tokens,
-        };
-        let amounts = want.ask.amounts(most).unwrap_or_default();
+    pub(super) fn unrecorded(task: &Task, model: Arc<Model>, id: Id, ask: &Ask) -> Self {
+        let most = ask.output.most();
+        let amounts = ask.amounts(most).unwrap_or_default();
         let grant = Grant { amounts, max_output_tokens: most, over_soft: false };
         let (task, state) = (task.clone(), Mutex::default());
-        Self { task, model, id: want.id, created: true, recorded: false, grant, denied: None, state }
+        Self { task, model, id, created: true, recorded: false, grant, denied: None, state }
     }
 
     /// Its id in the ledger.
@@ -407,7 +392,7 @@ impl Call {
         };
         let model_used = model.filter(|model| *model != self.model()).map(Arc::from);
         let settle = Settle { usage: *usage, usd: charge.nanos(), flags, model_used, price, by: None };
-        let ended = self.end(Ending::Settle(Box::new(settle)))?;
+        let ended = self.end(Ending::Settle(settle))?;
         let settled = settled_of(&ended);
         lock(&self.state).outcome = Some(Outcome::Settled(settled));
         Ok(settled)
@@ -424,7 +409,7 @@ impl Call {
         let model_used = model.filter(|model| *model != self.model()).map(Arc::from);
         let flags = flags | flag::ESTIMATED;
         let settle = Settle { usage: *usage, usd: charge.nanos(), flags, model_used, ..Settle::default() };
-        let ended = self.end(Ending::Settle(Box::new(settle)))?;
+        let ended = self.end(Ending::Settle(settle))?;
         let settled = settled_of(&ended);
         lock(&self.state).outcome = Some(Outcome::Settled(settled));
         Ok(settled)

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Field, Result},
-    ledger::{Entry, flag},
+    ledger::{commit, flag},
     meter::{self, Api, Exposure, Method},
     sync::{Arc, Mutex, lock},
     value::{Money, Usage},
@@ -104,7 +104,7 @@ impl Task {
             .map_err(|error| Error::invalid(format!("the request is no JSON: {error}")))?;
         let ledger = self.ledger().current()?;
         let named = meter::Request::model(&body)?;
-        let model = ledger.models().get(&ledger.config().prices, None, named, ledger.now());
+        let model = ledger.model(None, named, ledger.now())?;
         let price = model.price().ok();
         let read = meter::Request::read(api, &body, price.map(Arc::as_ref))?;
         self.check_terms(&read.facts, terms)?;
@@ -148,7 +148,7 @@ impl Task {
     }
 }
 
-fn facts_of(ledger: &Ledger, read: &meter::Request<'_>) -> Entry {
+fn facts_of(ledger: &Ledger, read: &meter::Request<'_>) -> commit::Facts {
     let facts = &read.facts;
     let texts: Vec<&[u8]> = read
         .messages
@@ -160,12 +160,12 @@ fn facts_of(ledger: &Ledger, read: &meter::Request<'_>) -> Entry {
         .collect();
     let mut flags = if facts.stream { flag::STREAMED } else { 0 };
     flags |= if facts.input.method == Method::Exact { 0 } else { flag::CALIBRATED };
-    Entry {
+    commit::Facts {
         flags,
         request_hash: ledger.keyed_hash(&texts),
         message_count: facts.message_count,
         tool_definition_tokens: facts.tool_definition_tokens,
-        ..Entry::default()
+        ..commit::Facts::default()
     }
 }
 
@@ -211,11 +211,8 @@ impl Outgoing {
     }
 
     fn request_now(&self) -> Request {
-        let prefix = self.task.latest().compare(&self.hashes);
         let mut request = self.request.clone();
-        request.facts.prefix_messages = prefix.messages;
-        request.facts.prefix_bytes = prefix.bytes;
-        request.facts.prefix_tokens = prefix.tokens;
+        request.facts.prefix = self.task.latest().compare(&self.hashes);
         request
     }
 

@@ -3,9 +3,11 @@
 //! A [`Ledger`] opens tasks and declares budgets; money moves in the acts of `ledger::commit`.
 //! Clones are the same ledger.
 
+use std::borrow::Cow;
+
 use super::{
     config::Config,
-    model::Models,
+    model::{Model, Models},
     process::generation,
     task::{Task, TaskOptions},
 };
@@ -19,7 +21,7 @@ use crate::{
         store::{Budget, State, Tx},
     },
     policy::Limit,
-    sync::{Arc, Mutex, lock},
+    sync::{Arc, Mutex, MutexGuard, lock},
     value::{Clock, Id, IdSource, Millis, Money, Tags, Usage},
 };
 
@@ -149,7 +151,7 @@ impl Ledger {
         let name = Self::canonical(store)?;
         let ids = IdSource::new()?;
         let (store, key) = if name.starts_with("memory:") {
-            let memory = Memory::new(clock.clone())?;
+            let memory = Memory::new()?;
             let key = memory.key();
             (Store::Memory(Box::new(Mutex::new(memory))), key)
         } else {
@@ -218,7 +220,7 @@ impl Ledger {
     ///   with a budget above would be overridden.
     /// * `StoreUnavailable`, `Corrupt`: the ledger could not answer.
     pub fn open_task(&self, options: TaskOptions) -> Result<Task> {
-        Task::open(self.current()?, options)
+        Task::open(self.current()?.into_owned(), options)
     }
 
     /// The task of calls under no other.
@@ -232,7 +234,7 @@ impl Ledger {
         if let Some(task) = &*held {
             return Ok(task.clone());
         }
-        let task = Task::open(ledger.clone(), TaskOptions::new("default"))?;
+        let task = Task::open(ledger.clone().into_owned(), TaskOptions::new("default"))?;
         *held = Some(task.clone());
         Ok(task)
     }
@@ -286,7 +288,7 @@ impl Ledger {
     /// * `Conflict`: it is still open in a running owner, or ended with other content.
     pub fn resolve(&self, id: Id, usage: Option<Usage>, by: &str) -> Result<Money> {
         let by: Arc<str> = by.into();
-        let (now, prices) = (self.0.clock.now(), self.config().prices.clone());
+        let now = self.now();
         let own = self.clone();
         let ended = self.act(move |tx| {
             let missing = || Error::new(ErrorKind::NotFound, format!("call `{id}` is not in the ledger"));
@@ -298,11 +300,11 @@ impl Ledger {
                 None => commit::Ending::Void { by: Some(Arc::clone(&by)) },
                 Some(usage) => {
                     let asked = own.model_of(tx, &id, row.task)?;
-                    let model = own.0.models.get(&prices, None, &asked, now);
+                    let model = own.model(None, &asked, now)?;
                     let (charge, price) = model.charge(&usage)?;
                     let (usd, by) = (charge.amount.nanos(), Some(Arc::clone(&by)));
                     let settle = commit::Settle { usage, usd, price, by, ..commit::Settle::default() };
-                    commit::Ending::Settle(Box::new(settle))
+                    commit::Ending::Settle(settle)
                 }
             };
             commit::end(tx, &id, &ending)
@@ -385,12 +387,12 @@ impl Ledger {
     }
 
     /// This ledger, or after a fork the same store as a new owner's.
-    pub(crate) fn current(&self) -> Result<Self> {
-        if self.0.born == generation() {
-            return Ok(self.clone());
+    pub(crate) fn current(&self) -> Result<Cow<'_, Self>> {
+        if self.is_own() {
+            return Ok(Cow::Borrowed(self));
         }
         match &self.0.store {
-            Store::Sqlite(_) => super::process::ledger(Some(&self.0.name)),
+            Store::Sqlite(_) => super::process::ledger(Some(&self.0.name)).map(Cow::Owned),
             Store::Memory(_) => Err(Error::new(
                 ErrorKind::Unsupported,
                 "a ledger in memory cannot be shared with a forked process; use `sqlite:PATH`",
@@ -405,29 +407,32 @@ impl Ledger {
 
     pub(crate) fn act<R: Send + 'static>(
         &self,
+        act: impl FnMut(&mut dyn Tx) -> Result<R> + Send + 'static,
+    ) -> Result<R> {
+        self.act_at(self.now(), act)
+    }
+
+    /// The same at a time just read. A file, which may keep an act waiting, reads the clock anew.
+    pub(crate) fn act_at<R: Send + 'static>(
+        &self,
+        now: Millis,
         mut act: impl FnMut(&mut dyn Tx) -> Result<R> + Send + 'static,
     ) -> Result<R> {
-        if !self.is_own() {
-            return self.current()?.act(act);
-        }
-        match &self.0.store {
-            Store::Memory(memory) => act(&mut *lock(memory)),
+        match &self.current()?.0.store {
+            Store::Memory(memory) => act(&mut *begin(memory, now)),
             Store::Sqlite(sqlite) => sqlite.act(act),
         }
     }
 
     pub(crate) fn read<R>(&self, read: impl FnOnce(&mut dyn Tx) -> Result<R>) -> Result<R> {
-        if !self.is_own() {
-            return self.current()?.read(read);
-        }
-        match &self.0.store {
-            Store::Memory(memory) => read(&mut *lock(memory)),
+        match &self.current()?.0.store {
+            Store::Memory(memory) => read(&mut *begin(memory, self.now())),
             Store::Sqlite(sqlite) => sqlite.read(read),
         }
     }
 
-    pub(crate) fn models(&self) -> &Models {
-        &self.0.models
+    pub(crate) fn model(&self, provider: Option<&str>, asked: &str, now: Millis) -> Result<Arc<Model>> {
+        self.0.models.get(|| self.config(), provider, asked, now)
     }
 
     pub(crate) fn now(&self) -> Millis {
@@ -463,6 +468,13 @@ impl Ledger {
             sqlite.abandon();
         }
     }
+}
+
+/// The rows in memory, at `now`.
+fn begin(memory: &Mutex<Memory>, now: Millis) -> MutexGuard<'_, Memory> {
+    let mut memory = lock(memory);
+    memory.begin(now);
+    memory
 }
 
 impl Drop for Inner {

@@ -1,21 +1,22 @@
 //! What is known of a model in one ledger: its price, and the dictionary ids of its names.
 
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicU32, Ordering},
-};
+use std::sync::OnceLock;
 
 use rustc_hash::FxHashMap;
 
+use super::config::Config;
 use crate::{
     error::{Error, Result},
-    ledger::commit::Name,
-    meter::{Charge, ModelPrice, PriceBook, UnitPrices},
+    ledger::commit::Names,
+    meter::{Charge, ModelPrice, UnitPrices},
     sync::{Arc, Mutex, lock},
-    value::{Millis, Usage},
+    value::{Millis, Usage, tags::checked_text},
 };
 
 const MODELS_MAX: usize = 1_000;
+/// Reasoning models need more room by default, as they think before they answer.
+const REASONING_DEFAULT: u64 = 4;
+const REASONING_MIN: u64 = 16;
 const DAY: Millis = 24 * 3_600_000;
 
 /// A model as asked for.
@@ -24,55 +25,58 @@ pub(crate) struct Model {
     pub asked: Arc<str>,
     /// Its price, or why there is none.
     price: Result<Arc<ModelPrice>>,
-    numbers: [AtomicU32; 3],
-    base: OnceLock<(UnitPrices, Arc<str>)>,
+    /// The output tokens of a request that sets no maximum.
+    pub default_output: u64,
+    /// Fewer output tokens are not worth a call.
+    pub least_output: u64,
+    names: OnceLock<[u32; 3]>,
     /// Prices may change at midnight, UTC.
     day: Millis,
 }
 
 impl Model {
+    fn new(config: &Config, provider: Option<&str>, asked: &str, now: Millis) -> Self {
+        let price = config.prices.find(provider, asked, now);
+        let reasons = price.as_ref().is_ok_and(|price| price.reasoning);
+        let times = |tokens: u64, times| if reasons { tokens.saturating_mul(times) } else { tokens };
+        Self {
+            asked: asked.into(),
+            price,
+            default_output: times(config.default_max_output_tokens, REASONING_DEFAULT),
+            least_output: times(config.min_output_tokens, REASONING_MIN),
+            names: OnceLock::new(),
+            day: now.div_euclid(DAY),
+        }
+    }
+
     pub fn price(&self) -> Result<&Arc<ModelPrice>> {
         self.price.as_ref().map_err(Error::clone)
     }
 
-    /// Provider, model and unit prices, for the dictionary.
-    pub fn names(&self) -> [Name; 3] {
+    /// Provider, model and unit prices.
+    pub fn names(&self) -> Names {
+        if let Some(known) = self.names.get() {
+            return Names::Known(*known);
+        }
         let (provider, price) = match &self.price {
-            Ok(price) => (Arc::clone(&price.provider), self.base_price(price)),
+            Ok(price) => (Arc::clone(&price.provider), price_text(price, price.prices(0))),
             Err(_) => (Arc::from(""), Arc::from("")),
         };
-        let texts = [("provider", provider), ("model", Arc::clone(&self.asked)), ("price", price)];
-        let mut numbers = self.numbers.iter();
-        texts.map(|(key, value)| {
-            let no = numbers.next().map_or(0, |no| no.load(Ordering::Relaxed));
-            Name { key, value, no }
-        })
+        let model = Arc::clone(&self.asked);
+        Names::New(Box::new([("provider", provider), ("model", model), ("price", price)]))
     }
 
     /// Keeps the dictionary ids a commit gave to the names.
-    pub fn remember(&self, numbers: [u32; 3]) {
-        for (kept, no) in self.numbers.iter().zip(numbers) {
-            kept.store(no, Ordering::Relaxed);
-        }
+    pub fn remember(&self, names: [u32; 3]) {
+        let _ = self.names.set(names);
     }
 
     /// What a usage costs, and the name of its unit prices where they are not those of the reserve.
     pub fn charge(&self, usage: &Usage) -> Result<(Charge, Option<Arc<str>>)> {
         let price = self.price()?;
         let charge = price.charge(usage)?;
-        let base = self.base_price(price);
-        let is_base = self.base.get().is_some_and(|(prices, _)| *prices == charge.prices);
-        let text = if is_base { None } else { Some(price_text(price, &charge.prices)) };
-        debug_assert!(!base.is_empty());
-        Ok((charge, text))
-    }
-
-    fn base_price(&self, price: &ModelPrice) -> Arc<str> {
-        let (_, text) = self.base.get_or_init(|| {
-            let prices = *price.prices(0);
-            (prices, price_text(price, &prices))
-        });
-        Arc::clone(text)
+        let other = charge.prices != *price.prices(0);
+        Ok((charge, other.then(|| price_text(price, &charge.prices))))
     }
 }
 
@@ -91,7 +95,18 @@ fn price_text(price: &ModelPrice, prices: &UnitPrices) -> Arc<str> {
 pub(crate) struct Models(Mutex<FxHashMap<Box<str>, Arc<Model>>>);
 
 impl Models {
-    pub fn get(&self, prices: &PriceBook, provider: Option<&str>, asked: &str, now: Millis) -> Arc<Model> {
+    /// The model as it stands at `now`, by the options in force.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`: a name that cannot be.
+    pub fn get(
+        &self,
+        config: impl FnOnce() -> Arc<Config>,
+        provider: Option<&str>,
+        asked: &str,
+        now: Millis,
+    ) -> Result<Arc<Model>> {
         let mut models = lock(&self.0);
         let both;
         let key = match provider {
@@ -103,17 +118,15 @@ impl Models {
         };
         let day = now.div_euclid(DAY);
         if let Some(model) = models.get(key).filter(|model| model.day == day) {
-            return Arc::clone(model);
+            return Ok(Arc::clone(model));
         }
+        checked_text("model", asked)?;
         if models.len() >= MODELS_MAX {
             models.clear();
         }
-        let price = prices.find(provider, asked, now);
-        let model =
-            Model { asked: asked.into(), price, numbers: Default::default(), base: OnceLock::new(), day };
-        let model = Arc::new(model);
+        let model = Arc::new(Model::new(&config(), provider, asked, now));
         models.insert(key.into(), Arc::clone(&model));
-        model
+        Ok(model)
     }
 
     /// Forgets all of them: prices or names have changed.

@@ -7,6 +7,7 @@
 use std::hash::{BuildHasher as _, RandomState};
 
 use crate::{
+    ledger::commit::Prefix,
     meter::Message,
     sync::{Arc, Mutex, lock},
 };
@@ -14,17 +15,6 @@ use crate::{
 const BLOCK_BYTES: usize = 256;
 /// Hashes kept, of messages and blocks together.
 const HASHES_MAX: usize = 8_192;
-
-/// The part a request shares with the one before it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Prefix {
-    /// The first message that differs.
-    pub messages: u32,
-    /// Where in it, in bytes, to the block.
-    pub bytes: u64,
-    /// Tokens of the messages before it.
-    pub tokens: u64,
-}
 
 /// A request as hashes.
 pub(crate) type Hashes = Arc<[Hashed]>;

@@ -15,7 +15,8 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Field, Result},
     ledger::{
-        commit::{self, Reserve, Verdict},
+        commit::{self, Facts, Names, Reserve, Verdict},
+        held,
         open::{self, OpenTask, Opened},
     },
     policy::{Ask, Balance, Limit, Unit},
@@ -345,11 +346,13 @@ impl Task {
 
     fn try_reserve(&self, request: &Request) -> Result<Call> {
         let ledger = self.0.ledger.current()?;
-        let (want, model) = request.prepare(self, &ledger)?;
-        let verdict = match self.held(&ledger, &want, request.wait()) {
+        let now = ledger.now();
+        let (want, model) = request.prepare(self, &ledger, now)?;
+        let (id, ask) = (want.id, want.ask);
+        let verdict = match self.held(&ledger, want, now, request.wait()) {
             Err(error) if error.kind() == ErrorKind::StoreUnavailable => {
                 if ledger.config().on_unavailable == OnUnavailable::Allow {
-                    return Ok(Call::unrecorded(self, model, &want));
+                    return Ok(Call::unrecorded(self, model, id, &ask));
                 }
                 return Err(error);
             }
@@ -367,15 +370,18 @@ impl Task {
     }
 
     /// Reserves, and where only pending money is in the way waits for it.
-    fn held(&self, ledger: &Ledger, want: &Reserve, wait_ms: Option<u64>) -> Result<Verdict> {
+    fn held(&self, ledger: &Ledger, want: Reserve, now: Millis, wait_ms: Option<u64>) -> Result<Verdict> {
         let wait_ms = wait_ms.or(self.0.wait_ms).unwrap_or(0);
-        let until = (wait_ms > 0).then(|| ledger.now().saturating_add(wait_ms as Millis));
+        if wait_ms == 0 {
+            return ledger.act_at(now, move |tx| commit::reserve(tx, &want));
+        }
+        let until = now.saturating_add(wait_ms as Millis);
         let mut pause = Duration::from_millis(1);
         loop {
             let again = want.clone();
             let verdict = ledger.act(move |tx| commit::reserve(tx, &again))?;
-            match (&verdict, until) {
-                (Verdict::Denied(denial), Some(until)) if denial.contended && ledger.now() < until => {
+            match &verdict {
+                Verdict::Denied(denial) if denial.contended && ledger.now() < until => {
                     sleep(pause);
                     pause = (pause * 2).min(WAIT_MAX);
                 }
@@ -426,8 +432,8 @@ impl Task {
             attempt: self.0.attempt,
             observes: self.0.observes,
             ask: Ask::TOOL,
-            facts: crate::ledger::Entry::default(),
-            names: Default::default(),
+            facts: Facts::default(),
+            names: Names::Known([0; 3]),
             tools: None,
             turn: None,
         };
@@ -490,7 +496,7 @@ impl Task {
     pub fn available(&self) -> Result<Option<Money>> {
         let no = self.0.no;
         let left = self.0.ledger.current()?.act(move |tx| {
-            let balances = commit::balances(tx, no)?;
+            let balances = held::balances(tx, no)?;
             Ok(balances
                 .iter()
                 .filter_map(|(account, balance)| account.view(*balance).available(Unit::Usd))

@@ -171,7 +171,8 @@ pub(super) fn movement_of(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let mut entry = Entry { kind, flags: row.get(1)?, call: Some(id_of(row, 2)?), ..Entry::default() };
     if kind == Kind::Reserved {
         (entry.task, entry.attempt, entry.model_asked) = (row.get(7)?, row.get(8)?, row.get(9)?);
-        return Ok(entry.with_amounts(amounts_of(row, 3)?));
+        entry.set_amounts(&amounts_of(row, 3)?);
+        return Ok(entry);
     }
     if !matches!(kind, Kind::Settled | Kind::Corrected) {
         return Ok(entry);
@@ -186,7 +187,8 @@ pub(super) fn movement_of(row: &Row<'_>) -> rusqlite::Result<Entry> {
     entry.cache_write_1h_tokens = count(13)?;
     entry.output_tokens = count(14)?;
     entry.reasoning_tokens = count(15)?;
-    Ok(entry.with_amounts(amounts_of(row, 3)?))
+    entry.set_amounts(&amounts_of(row, 3)?);
+    Ok(entry)
 }
 
 pub(super) fn tags_bytes(tags: &[u32]) -> Vec<u8> {

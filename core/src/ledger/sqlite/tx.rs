@@ -405,10 +405,9 @@ impl Tx for Session {
         row.map(readable).transpose()
     }
 
-    fn put_call(&mut self, row: CallRow) -> Result<()> {
+    fn open_call(&mut self, row: CallRow) -> Result<()> {
         let (held, used) = (row.held.0, row.used.0);
-        let sql =
-            "INSERT OR REPLACE INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        let sql = "INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let (most, state) = (row.max_output_tokens as i64, row.state as i64);
         let under = under_bytes(&row.under);
         let params = params![
@@ -432,6 +431,14 @@ impl Tx for Session {
             under
         ];
         self.run(sql, params).map(drop)
+    }
+
+    fn end_call(&mut self, row: &CallRow) -> Result<()> {
+        let used = row.used.0;
+        let sql = "UPDATE calls SET state = ?, correctable = ?, used_usd = ?, used_tokens = ?, \
+                   used_llm_calls = ?, used_tool_calls = ? WHERE id = ?";
+        let (state, id) = (row.state as i64, row.id.bytes());
+        self.run(sql, params![state, row.correctable, used[0], used[1], used[2], used[3], id]).map(drop)
     }
 
     fn open_calls(&mut self, owner: u32, most: usize) -> Result<Vec<Id>> {

@@ -1,0 +1,161 @@
+//! What is a call held under?
+//!
+//! The limits of its task, those of the tasks above, and every shared budget its tags fall under.
+
+use smallvec::SmallVec;
+
+use super::{
+    entry::Under,
+    open::DEPTH_MAX,
+    store::{Account, Budget, Tx, present},
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    policy::{Balance, Slot, View, Window},
+    sync::Arc,
+    value::Millis,
+};
+
+/// The most values a budget per value of a tag can have at a time.
+const VALUES_MAX: usize = 10_000;
+/// Under more accounts than this a call costs an allocation.
+pub(super) const FEW: usize = 4;
+
+/// The accounts a task's calls are held under, each with its present slot.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub accounts: Vec<(Arc<Account>, Slot)>,
+    /// The same as a call keeps it, made once for all calls of these slots.
+    pub under: Under,
+}
+
+impl Held {
+    /// These accounts, in the slots `now` lies in.
+    pub fn at(now: Millis, accounts: impl Iterator<Item = Arc<Account>>) -> Self {
+        let slot = |account: Arc<Account>| {
+            let slot = account.window.slot(now);
+            (account, slot)
+        };
+        let accounts: Vec<_> = accounts.map(slot).collect();
+        let under = accounts.iter().map(|(account, slot)| (account.no, slot.start)).collect();
+        Self { accounts, under }
+    }
+
+    /// Does `now` lie in its slots?
+    pub fn is_of(&self, now: Millis) -> bool {
+        self.accounts.iter().all(|(_, slot)| slot.start <= now && now < slot.end)
+    }
+}
+
+/// The accounts a task's calls fall under, with what counts in them now.
+pub(crate) fn balances(tx: &mut dyn Tx, task: u32) -> Result<Vec<(Arc<Account>, Balance)>> {
+    let held = held_under(tx, task)?;
+    let views = views(tx, &held)?;
+    Ok(held
+        .accounts
+        .iter()
+        .zip(views)
+        .map(|((account, _), view)| (Arc::clone(account), view.balance))
+        .collect())
+}
+
+/// Everything a call of this task is held under, with the present slots.
+pub(super) fn held_under(tx: &mut dyn Tx, task: u32) -> Result<Arc<Held>> {
+    let now = tx.now()?;
+    let held = match tx.cache().under.get(&task) {
+        Some(held) if held.is_of(now) => return Ok(Arc::clone(held)),
+        Some(held) => Held::at(now, held.accounts.iter().map(|(account, _)| Arc::clone(account))),
+        None => Held::at(now, find_accounts(tx, task)?.into_iter()),
+    };
+    let held = Arc::new(held);
+    tx.cache().under.insert(task, Arc::clone(&held));
+    Ok(held)
+}
+
+fn find_accounts(tx: &mut dyn Tx, task: u32) -> Result<Vec<Arc<Account>>> {
+    let row = present(tx.task(task)?, "task", task)?;
+    let mut found = Vec::new();
+    let mut above = Some(row.clone());
+    for _ in 0..=DEPTH_MAX {
+        let Some(row) = above else { break };
+        found.extend(tx.accounts_of_task(row.no)?);
+        above = if row.parent == 0 { None } else { tx.task(row.parent)? };
+    }
+    for budget in shared_budgets(tx)?.iter() {
+        found.extend(accounts_for(tx, budget, &row.tags)?);
+    }
+    let known = &mut tx.cache().accounts;
+    let shared = |account: Account| Arc::clone(known.entry(account.no).or_insert_with(|| Arc::new(account)));
+    Ok(found.into_iter().map(shared).collect())
+}
+
+/// The accounts with what counts in them now.
+pub(super) fn views<'a>(tx: &mut dyn Tx, held: &'a Held) -> Result<SmallVec<[View<'a>; FEW]>> {
+    let now = tx.now()?;
+    let mut views = SmallVec::new();
+    for (account, slot) in &held.accounts {
+        let oldest = match account.window {
+            Window::Rolling(_) => account.window.oldest(now),
+            _ => slot.start,
+        };
+        views.push(account.view(tx.balance(account.no, oldest)?));
+    }
+    Ok(views)
+}
+
+/// Every budget of the ledger, kept until one changes.
+pub(super) fn shared_budgets(tx: &mut dyn Tx) -> Result<Arc<[Budget]>> {
+    if let Some(budgets) = &tx.cache().budgets {
+        return Ok(Arc::clone(budgets));
+    }
+    let budgets: Arc<[_]> = tx.budgets()?.into();
+    tx.cache().budgets = Some(Arc::clone(&budgets));
+    Ok(budgets)
+}
+
+/// The accounts of `budget` that a task with these tags falls under.
+fn accounts_for(tx: &mut dyn Tx, budget: &Budget, tags: &[u32]) -> Result<Vec<Account>> {
+    for (key, value) in budget.scope.iter() {
+        let no = tx.find_name(key, value)?;
+        if !no.is_some_and(|no| tags.contains(&no)) {
+            return Ok(Vec::new());
+        }
+    }
+    let Some(per) = &budget.per else { return tx.accounts_of_budget(budget.no, 0) };
+    let mut value = None;
+    for no in tags {
+        if let Some((key, text)) = tx.name(*no)?
+            && key == *per
+        {
+            value = text.map(|text| (*no, text));
+        }
+    }
+    let Some((no, text)) = value else { return Ok(Vec::new()) };
+    let accounts = tx.accounts_of_budget(budget.no, no)?;
+    if accounts.is_empty() { open_value(tx, budget, no, &text) } else { Ok(accounts) }
+}
+
+/// Opens a budget for one more value of its tag.
+fn open_value(tx: &mut dyn Tx, budget: &Budget, value: u32, text: &str) -> Result<Vec<Account>> {
+    let now = tx.now()?;
+    let mut accounts = tx.accounts_of_budget(budget.no, 0)?;
+    if tx.values(budget.no)? >= VALUES_MAX {
+        let oldest = accounts.iter().map(|account| account.window.oldest(now)).min().unwrap_or(0);
+        if tx.drop_values(budget.no, oldest)? > 0 {
+            // Nobody may go on with an account that is gone.
+            tx.bump()?;
+        } else {
+            let label = budget.label(None);
+            let message = format!("{label} has {VALUES_MAX} values already");
+            let field = crate::error::Field::Text(label);
+            return Err(Error::new(ErrorKind::BudgetExceeded, message).with("budget", field));
+        }
+    }
+    for account in &mut accounts {
+        account.no = 0;
+        account.value = value;
+        account.label = budget.label(Some(text));
+        account.no = tx.put_account(account)?;
+    }
+    Ok(accounts)
+}
