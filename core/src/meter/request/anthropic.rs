@@ -1,8 +1,8 @@
 //! How is a request of the Messages API read?
 //!
 //! Text is counted by a reconstruction of the maker's tokenizer; frames and the text the provider
-//! puts before tools are its published figures, rounded up, or a margin where it publishes none. A cache write is expected
-//! wherever the request carries `cache_control`.
+//! puts before tools are its published figures, rounded up, or a margin where it publishes none. A
+//! cache write is expected wherever the request carries `cache_control`.
 
 use serde_json::Value;
 
