@@ -10,7 +10,6 @@ import asyncio
 import base64
 import http.client
 import json
-import math
 import os
 import signal
 import socket
@@ -149,13 +148,12 @@ def test_a_reply_of_n_tokens_has_exactly_n(
     assert answer.usage and answer.usage.completion_tokens == wanted
     assert tokens(answer.choices[0].message.content or "") == wanted
     assert answer.choices[0].finish_reason == "stop"
-    for model, factor in (("claude-sonnet-4-5", 1.25), ("claude-opus-4-7", 1.55)):
+    for model in ("claude-sonnet-4-5", "claude-opus-4-7"):
         message = claude.messages.create(model=model, messages=HELLO, max_tokens=6000)
         assert message.usage.output_tokens == wanted
         assert message.stop_reason == "end_turn"
         assert isinstance(message.content[0], anthropic.types.TextBlock)
-        scaled = math.ceil(tokens(message.content[0].text) * factor)
-        assert wanted <= scaled <= wanted + 1
+        assert tokens(message.content[0].text) == wanted
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -237,7 +235,7 @@ def test_hidden_reasoning_is_billed_within_the_maximum(
     ) as stream:
         message = stream.get_final_message()
     assert [block.type for block in message.content] == ["thinking", "text"]
-    assert message.usage.output_tokens == 100 + math.ceil(tokens("one two") * 1.25)
+    assert message.usage.output_tokens == 100 + tokens("one two")
 
 
 def test_a_stop_text_ends_the_answer_before_it(
@@ -307,24 +305,24 @@ def test_anthropic_caches_what_is_marked(provider: Provider, claude: anthropic.A
             messages=[{"role": "user", "content": question}],
         ).usage
 
-    long = "x" + " cat" * 1999  # 2,000 o200k tokens, so 2,500 of Claude's
+    long = "x" + " cat" * 1999  # 2,000 tokens
     first = ask(long, "5m", "hi")
-    assert (first.cache_creation_input_tokens, first.cache_read_input_tokens) == (2500, 0)
-    assert first.cache_creation and first.cache_creation.ephemeral_5m_input_tokens == 2500
-    # 7 for the frame, and one o200k token rounded up together with the prefix.
-    assert first.input_tokens == 7 + 2
+    assert (first.cache_creation_input_tokens, first.cache_read_input_tokens) == (2000, 0)
+    assert first.cache_creation and first.cache_creation.ephemeral_5m_input_tokens == 2000
+    # 7 for the frame.
+    assert first.input_tokens == 7 + 1
     again = ask(long, "5m", "hi")
-    assert (again.cache_creation_input_tokens, again.cache_read_input_tokens) == (0, 2500)
+    assert (again.cache_creation_input_tokens, again.cache_read_input_tokens) == (0, 2000)
     assert ask("short", "5m", "hi").cache_creation_input_tokens == 0
     provider.advance(400)
     hour = ask(long, "1h", "hi")
-    assert hour.cache_creation and hour.cache_creation.ephemeral_1h_input_tokens == 2500
+    assert hour.cache_creation and hour.cache_creation.ephemeral_1h_input_tokens == 2000
     provider.advance(400)
-    assert ask(long, "1h", "hi").cache_read_input_tokens == 2500
+    assert ask(long, "1h", "hi").cache_read_input_tokens == 2000
     costs = [entry.cost_nanos for entry in provider.bill().entries]
-    rest = 9 * 3000 + 3 * 15_000
-    assert costs[:2] == [2500 * 3750 + rest, 2500 * 300 + rest]
-    assert costs[3:] == [2500 * 6000 + rest, 2500 * 300 + rest]
+    rest = 8 * 3000 + 2 * 15_000
+    assert costs[:2] == [2000 * 3750 + rest, 2000 * 300 + rest]
+    assert costs[3:] == [2000 * 6000 + rest, 2000 * 300 + rest]
 
 
 def test_a_previous_response_is_counted_again(gpt: openai.OpenAI) -> None:
@@ -412,7 +410,7 @@ def test_tools_are_called_as_scripted(
     ]
     assert message.stop_reason == "tool_use"
     billed = [entry.usage.output_tokens for entry in provider.bill().entries]
-    assert billed == [used, used, math.ceil(used * 1.25)]
+    assert billed == [used, used, used]
 
 
 def test_async_clients_work(provider: Provider) -> None:
@@ -449,7 +447,7 @@ def test_the_other_endpoints_answer(
     assert images.data and images.data[0].b64_json and images.usage
     assert images.usage.output_tokens == 2 * 272
     counted = claude.messages.count_tokens(model="claude-opus-4-7", messages=HELLO)
-    assert counted.input_tokens == 6 + math.ceil(2 * 1.55)
+    assert counted.input_tokens == 6 + 2
     assert "gpt-4o" in [model.id for model in gpt.models.list()]
     assert "claude-haiku-4-5" in [model.id for model in claude.models.list()]
     costs = [entry.cost_nanos for entry in provider.bill().entries]
@@ -550,7 +548,7 @@ def test_a_broken_stream_is_billed_to_its_last_piece(
     bill = provider.bill()
     assert [(entry.outcome, entry.chunks) for entry in bill.entries] == [("partial", 3)] * 2
     assert bill.entries[0].usage.output_tokens == 12
-    assert bill.entries[1].usage.output_tokens == math.ceil(12 * 1.25)
+    assert bill.entries[1].usage.output_tokens == 12
 
 
 def test_a_stream_the_client_leaves_is_billed_as_far_as_it_went(
@@ -608,7 +606,7 @@ def test_a_stream_can_end_without_usage(
     events: list[Any] = list(
         claude.messages.create(model="claude-haiku-4-5", messages=HELLO, max_tokens=9, stream=True)
     )
-    assert events[0].message.usage.input_tokens == 7 + math.ceil(2 * 1.25)
+    assert events[0].message.usage.input_tokens == 7 + 2
     assert getattr(events[-2], "usage", None) is None
     assert provider.bill().served == 2
 

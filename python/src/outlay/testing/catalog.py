@@ -4,8 +4,8 @@ Invariant: these figures are typed in here by hand and are never read from Outla
 wrong price or a wrong count in Outlay shows as a difference between two bills.
 
 Prices are list prices in USD per million tokens as the providers published them in 2026.
-Claude's tokenizer is not public: a Claude token is *defined* here as a fixed fraction of an
-o200k token, a little below what was measured on real text, so that counts are deterministic.
+Claude's tokenizer is not public: a Claude token is *defined* here as an o200k token, so that counts
+are deterministic. Real text has 1.08 to 1.62 as many, and a word repeated has no more.
 """
 
 from __future__ import annotations
@@ -86,9 +86,7 @@ def _claude(
     )
 
 
-# Measured: up to 4.6 1.08 to 1.30 tokens per o200k token, from 4.7 on 1.43 to 1.62.
-CLAUDE_TO_4_6 = Fraction(5, 4)
-CLAUDE_FROM_4_7 = Fraction(31, 20)
+CLAUDE = Fraction(1)
 # One system prompt for tools is added when a Claude request declares any.
 CLAUDE_TOOLS_AUTO = 346
 CLAUDE_TOOLS_FORCED = 313
@@ -120,7 +118,7 @@ MODELS: Mapping[str, Model] = {
         "claude-sonnet-4-5-20250929",
         _rates("3", "0.3", "15", "3.75", "6"),
         64_000,
-        CLAUDE_TO_4_6,
+        CLAUDE,
         7,
         long_from=200_000,
         long_rates=_rates("6", "0.6", "22.5", "7.5", "12"),
@@ -129,7 +127,7 @@ MODELS: Mapping[str, Model] = {
         "claude-haiku-4-5-20251001",
         _rates("1", "0.1", "5", "1.25", "2"),
         64_000,
-        CLAUDE_TO_4_6,
+        CLAUDE,
         7,
         cache_from=4096,
     ),
@@ -137,7 +135,7 @@ MODELS: Mapping[str, Model] = {
         "claude-opus-4-7",
         _rates("5", "0.5", "25", "6.25", "10"),
         128_000,
-        CLAUDE_FROM_4_7,
+        CLAUDE,
         6,
         cache_from=4096,
     ),
