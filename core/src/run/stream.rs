@@ -22,10 +22,10 @@ use crate::{
 const FRAME_TOKENS: u64 = 2;
 /// Texts counted apart from each other: choices, tool calls, reasoning. More share the last one.
 const LANES_MAX: usize = 1_024;
-/// A tokenizer we only approximate may use half as many tokens as ours, hardly fewer.
+/// A tokenizer we only approximate, or that was reconstructed and never checked against its maker's,
+/// may use half as many tokens as ours, hardly fewer. An answer cut too early is lost; one cut too
+/// late only comes from a provider that ignores the maximum it was sent.
 const APPROXIMATE_LOWEST_PER_MILLE: u64 = 500;
-/// One that was reconstructed is off by far less, if at all.
-const RECONSTRUCTED_LOWEST_PER_MILLE: u64 = 950;
 const EXACT_PER_MILLE: u64 = 1_000;
 
 pub(super) struct Stream {
@@ -91,12 +91,8 @@ impl Stream {
 
     fn lowest(&self) -> u64 {
         let counted: u64 = self.lanes.values().map(Streamed::lowest).sum();
-        let per_mille = match self.prior_per_mille {
-            EXACT_PER_MILLE => EXACT_PER_MILLE,
-            _ if self.encoding.is_reconstructed() => RECONSTRUCTED_LOWEST_PER_MILLE,
-            _ => APPROXIMATE_LOWEST_PER_MILLE,
-        };
-        counted * per_mille / EXACT_PER_MILLE
+        let exact = self.prior_per_mille == EXACT_PER_MILLE;
+        counted * if exact { EXACT_PER_MILLE } else { APPROXIMATE_LOWEST_PER_MILLE } / EXACT_PER_MILLE
     }
 
     fn highest(&self) -> u64 {
