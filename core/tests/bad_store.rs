@@ -13,9 +13,10 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Output},
+    sync::Arc,
 };
 
-use fixture::{cents, config, hold, refused, spend, url};
+use fixture::{cents, config, config_with, hold, refused, spend, url, usd};
 use outlay::{BudgetOptions, ErrorKind, Ledger, Limit, Result, Task, TaskOptions, Usage};
 use rusqlite::Connection;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -212,6 +213,34 @@ fn a_database_of_somebody_else_is_left_alone() {
         assert_eq!(fs::read(&file).unwrap(), before, "it was changed");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "something was left beside it");
     }
+}
+
+#[test]
+fn a_call_let_through_without_the_ledger_is_counted() {
+    let folder = TempDir::new().unwrap();
+    let file = five_cents_spent(&folder);
+    let ledger = open(&file).unwrap();
+    let task = enter(&ledger).unwrap();
+    assert!(!task.summary().unwrap().to_string().contains("went through"));
+    sql(&file, "CREATE TRIGGER fault BEFORE INSERT ON entries BEGIN SELECT RAISE(ABORT, 'a fault'); END");
+    refused(spend(&task, 1), ErrorKind::StoreUnavailable);
+    assert_eq!(ledger.unrecorded_calls(), 0);
+    ledger.set_config(Arc::new(config_with(
+        r#"{"on_unavailable": "allow", "prices": {
+        "house": {"input": "0", "output": "10"}}}"#,
+    )));
+    let through = hold(&task, 1);
+    assert_eq!(through.settle(&Usage::tokens(0, 1_000)).unwrap().charge, usd("0.01"));
+    drop(hold(&task, 4));
+    sql(&file, "DROP TRIGGER fault");
+    spend(&task, 1).unwrap();
+    let summary = task.summary().unwrap();
+    assert_eq!((summary.unrecorded_calls, cents(&task)), (2, (6, 0, 0)));
+    let text = summary.to_string();
+    assert!(
+        text.ends_with("2 calls of this process went through while the ledger could not answer"),
+        "{text}"
+    );
 }
 
 /// Runs it without the rights of root, as no mode keeps root out.

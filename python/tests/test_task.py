@@ -447,6 +447,7 @@ def test_odd_options_are_refused(options: dict[str, object]) -> None:
         {"model": 5},
         {"model": None},
         {"max_usd": "x"},
+        {"max_usd": -1},
         {"id": "\0"},
     ],
 )

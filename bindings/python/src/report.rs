@@ -318,6 +318,13 @@ impl Summary {
         Money(self.0.balance.in_doubt.usd())
     }
 
+    /// Calls of this process, under whatever task, that went through while the ledger could not
+    /// answer, as `on_unavailable="allow"` says: they are in no figure here.
+    #[getter]
+    fn unrecorded_calls(&self) -> u64 {
+        self.0.unrecorded_calls
+    }
+
     /// What is left for a call: the least over every hard limit on money; None without any.
     #[getter]
     fn available(&self) -> Option<Money> {

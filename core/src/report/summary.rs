@@ -78,6 +78,9 @@ pub struct Summary {
     pub bought_nothing: Vec<Loss>,
     /// Entries a ledger in memory keeps no longer: their calls are in `balance` only.
     pub dropped_entries: u64,
+    /// Calls of this process, under whatever task, that went through while the ledger could not
+    /// answer, as `on_unavailable="allow"` says: they are in no figure here.
+    pub unrecorded_calls: u64,
 }
 
 impl Summary {
@@ -134,6 +137,7 @@ impl Ledger {
                 balances.iter().filter_map(|(account, balance)| account.view(*balance).available(Unit::Usd));
             Ok(left.min())
         })?;
+        summary.unrecorded_calls = self.unrecorded_calls();
         summary.available = left.map(|nanos| Money::from_nanos(nanos.max(0)));
         Ok(summary)
     }
@@ -246,6 +250,7 @@ fn summarised(tx: &mut dyn Tx, no: u32) -> Result<Summary> {
         available: None,
         bought_nothing: losses.listed(),
         dropped_entries: tx.dropped(),
+        unrecorded_calls: 0,
     })
 }
 
@@ -322,6 +327,12 @@ impl fmt::Display for Summary {
         for note in self.figures.notes(self.dropped_entries) {
             write!(f, "\n{note}")?;
         }
-        Ok(())
+        match self.unrecorded_calls {
+            0 => Ok(()),
+            1 => write!(f, "\n1 call of this process went through while the ledger could not answer"),
+            calls => {
+                write!(f, "\n{calls} calls of this process went through while the ledger could not answer")
+            }
+        }
     }
 }

@@ -42,7 +42,7 @@ pub enum OnUnavailable {
     /// The call is refused.
     #[default]
     Refuse,
-    /// The call goes through unrecorded.
+    /// The call goes through unrecorded; see [`unrecorded_calls`](super::Ledger::unrecorded_calls).
     Allow,
 }
 

@@ -3,7 +3,10 @@
 //! A [`Ledger`] opens tasks and declares budgets; money moves in the acts of `ledger::commit`.
 //! Clones are the same ledger.
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use super::{
     config::Config,
@@ -38,6 +41,8 @@ struct Inner {
     models: Models,
     config: Mutex<Arc<Config>>,
     default_task: Mutex<Option<Task>>,
+    /// Calls that went through while the store could not answer.
+    unrecorded: AtomicU64,
     born: u32,
 }
 
@@ -164,7 +169,9 @@ impl Ledger {
         let (config, default_task) = (Mutex::new(config), Mutex::new(None));
         let models = Models::default();
         let born = generation();
-        Ok(Self(Arc::new(Inner { name, store, key, clock, ids, models, config, default_task, born })))
+        let unrecorded = AtomicU64::new(0);
+        let inner = Inner { name, store, key, clock, ids, models, config, default_task, unrecorded, born };
+        Ok(Self(Arc::new(inner)))
     }
 
     /// The one name a store has, however it is written.
@@ -194,6 +201,16 @@ impl Ledger {
     /// The store it was opened at.
     pub fn name(&self) -> &str {
         &self.0.name
+    }
+
+    /// How many calls, of whatever task, went through here while the store could not answer, as
+    /// `on_unavailable="allow"` says. They are in no other figure.
+    pub fn unrecorded_calls(&self) -> u64 {
+        self.0.unrecorded.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_unrecorded(&self) {
+        self.0.unrecorded.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Does a call of this ledger wait for a file?

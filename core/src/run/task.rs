@@ -352,6 +352,7 @@ impl Task {
         let verdict = match self.held(&ledger, want, now, request.wait()) {
             Err(error) if error.kind() == ErrorKind::StoreUnavailable => {
                 if ledger.config().on_unavailable == OnUnavailable::Allow {
+                    ledger.count_unrecorded();
                     return Ok(Call::unrecorded(self, model, id, &ask));
                 }
                 return Err(error);

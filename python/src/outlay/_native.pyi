@@ -727,6 +727,13 @@ class Summary:
         Calls without a known price: their cost is unknown, and in no sum.
         """
 
+    @property
+    def unrecorded_calls(self, /) -> int:
+        """
+        Calls of this process, under whatever task, that went through while the ledger could not
+        answer, as `on_unavailable="allow"` says: they are in no figure here.
+        """
+
 @final
 class Task:
     """
