@@ -189,3 +189,51 @@ fn a_request_waits_for_money_unless_its_task_says_otherwise() {
     let options = outlay::TaskOptions::new("t").wait_ms(0);
     assert_eq!(outgoing(&Ledger::in_memory().open_task(options).unwrap()).wait_ms(), 0);
 }
+
+fn through(api: Api, task: &Task, more: &str) -> Exchange {
+    let body = format!(r#"{{"model":"gpt-4o","messages":[],"max_tokens":100{more}}}"#);
+    task.exchange(api, body.as_bytes(), &Terms::default()).unwrap()
+}
+
+#[test]
+fn a_gateways_word_on_the_cost_is_the_charge() {
+    let task = task("1");
+    let usage = r#"{"prompt_tokens":9,"completion_tokens":4,"cost":0.00034225,"is_byok":false}"#;
+    let whole = through(Api::OpenRouterChat, &task, "");
+    whole.answered(200, &format!(r#"{{"usage":{usage}}}"#)).unwrap();
+    let streamed = through(Api::OpenRouterChat, &task, r#","stream":true"#);
+    push(&streamed, &format!("data: {{\"choices\":[],\"usage\":{usage}}}\n\ndata: [DONE]\n\n"));
+    streamed.ended().unwrap();
+    for exchange in [whole, streamed] {
+        assert_eq!(charge(&exchange), (Money::from_nanos(342_250), false));
+    }
+    // A cost that cannot be is no cost of zero.
+    let wrong = through(Api::OpenRouterChat, &task, "");
+    wrong.answered(200, r#"{"usage":{"prompt_tokens":9,"completion_tokens":4,"cost":-1}}"#).unwrap();
+    assert_eq!(charge(&wrong), (wrong.call().reserved(), true));
+}
+
+#[test]
+fn reasoning_beside_the_output_is_charged() {
+    let task = task("1");
+    let exchange = through(Api::XaiChat, &task, "");
+    let details = r#""completion_tokens_details":{"reasoning_tokens":40}"#;
+    let body = format!(r#"{{"usage":{{"prompt_tokens":9,"completion_tokens":4,{details}}}}}"#);
+    exchange.answered(200, &body).unwrap();
+    assert_eq!(charge(&exchange), (gpt_4o(44), false));
+}
+
+#[test]
+fn what_nobody_knows_of_a_usage_can_be_asked_for_once() {
+    let task = task("1");
+    let usage = r#"{"prompt_tokens":9,"completion_tokens":4,"smell_tokens":7}"#;
+    let whole = chat(&task, "");
+    whole.answered(200, &format!(r#"{{"usage":{usage}}}"#)).unwrap();
+    let streamed = chat(&task, r#","stream":true"#);
+    push(&streamed, &format!("data: {{\"choices\":[],\"usage\":{usage}}}\n\n"));
+    streamed.ended().unwrap();
+    for exchange in [whole, streamed] {
+        assert_eq!(exchange.take_unknown_fields(), ["smell_tokens"]);
+        assert_eq!(exchange.take_unknown_fields(), [""; 0]);
+    }
+}

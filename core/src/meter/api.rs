@@ -123,6 +123,16 @@ const PROVIDERS: &[(&[&str], &[Named])] = &[
     (&["ai_sdk", "ai-sdk", "vercel"], &[(&["usage"], Api::AiSdk)]),
 ];
 
+/// Whose dialect is spoken at which host.
+const HOSTS: [(&str, &str); 6] = [
+    ("openrouter.ai", "openrouter"),
+    ("api.x.ai", "xai"),
+    ("api.deepseek.com", "deepseek"),
+    ("api.mistral.ai", "mistral"),
+    ("api.groq.com", "groq"),
+    ("api.perplexity.ai", "perplexity"),
+];
+
 /// What others offer beside their own, or instead.
 const COMPATIBLE: &[Named] = &[
     (&["chat"], Api::OpenAiChat),
@@ -166,6 +176,27 @@ impl Api {
             Self::CohereTokens => Self::CohereChat,
             own => own,
         }
+    }
+
+    /// The dialect of it that is spoken at a host; itself if we know of none.
+    ///
+    /// ```
+    /// use outlay::meter::Api;
+    ///
+    /// assert_eq!(Api::OpenAiChat.at("openrouter.ai"), Api::OpenRouterChat);
+    /// assert_eq!(Api::OpenAiChat.at("localhost"), Api::OpenAiChat);
+    /// ```
+    #[must_use]
+    pub fn at(self, host: &str) -> Self {
+        let ends = |known: &str| {
+            let rest = host.len().checked_sub(known.len()).filter(|rest| host.is_char_boundary(*rest));
+            rest.is_some_and(|rest| {
+                host[rest..].eq_ignore_ascii_case(known) && (rest == 0 || host[..rest].ends_with('.'))
+            })
+        };
+        let Some((_, provider)) = HOSTS.iter().find(|(known, _)| ends(known)) else { return self };
+        let is_theirs = |api: &Self| api.provider() == *provider && api.spoken() == self;
+        Self::all().find(is_theirs).unwrap_or(self)
     }
 
     /// The API that `provider` calls `api`; `default` is its main one.
@@ -234,6 +265,23 @@ mod tests {
             let (provider, name) = api.code().split_once('.').unwrap();
             assert_eq!(Api::find(provider, name).unwrap(), api);
         }
+    }
+
+    #[test]
+    fn a_host_speaks_its_own_dialect() {
+        for (host, api) in [
+            ("api.x.ai", Api::XaiChat),
+            ("US-EAST-1.api.x.ai", Api::XaiChat),
+            ("api.openrouter.ai", Api::OpenRouterChat),
+            ("evilopenrouter.ai", Api::OpenAiChat),
+            ("openrouter.ai.example", Api::OpenAiChat),
+            ("é.ai", Api::OpenAiChat),
+            ("", Api::OpenAiChat),
+        ] {
+            assert_eq!(Api::OpenAiChat.at(host), api, "{host}");
+        }
+        assert_eq!(Api::OpenAiResponses.at("api.x.ai"), Api::XaiResponses);
+        assert_eq!(Api::OpenAiEmbeddings.at("api.mistral.ai"), Api::OpenAiEmbeddings);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::{
         flag,
         store::State,
     },
-    meter::Exposure,
+    meter::{Exposure, Extracted},
     policy::{Amounts, Ask, Denial, Grant, Output},
     sync::{Arc, Mutex, lock},
     value::{Id, Millis, Money, Usage, tags::checked_text, usage::TOKENS_MAX},
@@ -20,6 +20,8 @@ use crate::{
 
 /// The most answers one request can ask for.
 const CHOICES_MAX: u64 = 1_000;
+/// Stands for the unit prices of a charge the provider told.
+const TOLD_PRICE: &str = "told by the provider";
 
 /// What is known of a call before it is made.
 ///
@@ -378,18 +380,44 @@ impl Call {
     /// # Ok::<(), outlay::Error>(())
     /// ```
     pub fn settle(&self, usage: &Usage) -> Result<Settled> {
-        self.settle_as(usage, None, 0)
+        self.settle_as(usage, &Extracted::default(), 0)
     }
 
-    pub(crate) fn settle_as(&self, usage: &Usage, model: Option<&str>, flags: u32) -> Result<Settled> {
+    /// Ends the call with what it used and what the provider says it charges for that: a gateway's
+    /// word is the truth, whatever the price list says.
+    ///
+    /// # Errors
+    ///
+    /// As [`settle`](Self::settle); `InvalidInput` too if the charge is negative.
+    ///
+    /// ```
+    /// use outlay::{Ledger, Limit, Money, Request, Usage};
+    ///
+    /// let task = Ledger::in_memory().task("t", [Limit::usd("1")?])?;
+    /// let call = task.reserve(&Request::model("gpt-4o").input_tokens(1_000).max_output_tokens(500))?;
+    /// let settled = call.settle_at(&Usage::tokens(1_000, 500), Money::parse("0.0071")?)?;
+    /// assert_eq!(settled.charge.to_string(), "0.0071 USD");
+    /// # Ok::<(), outlay::Error>(())
+    /// ```
+    pub fn settle_at(&self, usage: &Usage, charge: Money) -> Result<Settled> {
+        if charge < Money::ZERO {
+            return Err(Error::invalid(format!("a charge of `{charge}` is negative")));
+        }
+        self.settle_as(usage, &Extracted { cost: Some(charge), ..Extracted::default() }, 0)
+    }
+
+    /// Ends the call with `usage`, and with what else the response said: its model and its cost.
+    pub(crate) fn settle_as(&self, usage: &Usage, told: &Extracted, flags: u32) -> Result<Settled> {
         usage.check()?;
-        let (charge, price, flags) = match self.model.charge(usage) {
-            Ok((charge, price)) => (charge.amount, price, flags),
-            Err(_) if self.task.observes() => (Money::ZERO, None, flags | flag::UNPRICED),
+        let (charge, price, flags) = match (told.cost, self.model.charge(usage)) {
+            (Some(cost), _) => (cost, Some(Arc::from(TOLD_PRICE)), flags),
+            (None, Ok((charge, price))) => (charge.amount, price, flags),
+            (None, Err(_)) if self.task.observes() => (Money::ZERO, None, flags | flag::UNPRICED),
             // Priced by the caller's own `max_usd` only: that word is the charge.
-            Err(_) if self.model.price().is_err() => (self.reserved(), None, flags | flag::ESTIMATED),
-            Err(error) => return Err(error),
+            (None, Err(_)) if self.model.price().is_err() => (self.reserved(), None, flags | flag::ESTIMATED),
+            (None, Err(error)) => return Err(error),
         };
+        let model = told.model.as_deref();
         let model_used = model.filter(|model| *model != self.model()).map(Arc::from);
         let settle = Settle { usage: *usage, usd: charge.nanos(), flags, model_used, price, by: None };
         let ended = self.end(Ending::Settle(settle))?;

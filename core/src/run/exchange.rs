@@ -66,6 +66,7 @@ pub struct Exchange {
     exposure: Exposure,
     choices: u64,
     stream: Mutex<Option<Stream>>,
+    unknown_fields: Mutex<Vec<String>>,
 }
 
 impl Task {
@@ -225,7 +226,8 @@ impl Outgoing {
         let patch = facts.patch((!unchanged && !self.request.no_output).then_some(chosen));
         let stream = facts.stream.then(|| Stream::new(*api, facts, &call, exposure));
         let (choices, stream) = (facts.choices, Mutex::new(stream));
-        Exchange { call, api: *api, patch, exposure: *exposure, choices, stream }
+        let unknown_fields = Mutex::default();
+        Exchange { call, api: *api, patch, exposure: *exposure, choices, stream, unknown_fields }
     }
 }
 
@@ -238,6 +240,12 @@ impl Exchange {
     /// The top-level fields to set in the body: the maximum of output, the usage of the stream.
     pub fn patch(&self) -> &[(&'static str, Value)] {
         &self.patch
+    }
+
+    /// What the usage it was settled by has beside what we know, by path: perhaps billed, not charged.
+    /// Taken: a second look finds nothing.
+    pub fn take_unknown_fields(&self) -> Vec<String> {
+        std::mem::take(&mut lock(&self.unknown_fields))
     }
 
     /// Ends it by the response: settled by its usage, void, or in doubt, as the status says.
@@ -264,10 +272,13 @@ impl Exchange {
         if let Some(extracted) = extracted
             && let Some(usage) = extracted.usage
         {
-            match self.call.settle_as(&usage, extracted.model.as_deref(), 0) {
+            match self.call.settle_as(&usage, &extracted, 0) {
                 // A usage that cannot be, as the provider of the answer reports it.
                 Err(error) if error.kind() == ErrorKind::InvalidInput => {}
-                result => return result,
+                result => {
+                    *lock(&self.unknown_fields) = extracted.unknown_fields;
+                    return result;
+                }
             }
         }
         let output = self.call.max_output_tokens().saturating_mul(self.choices);
@@ -333,6 +344,7 @@ impl Exchange {
             return Ok(());
         }
         let result = stream.settle(&self.call, flag::STREAMED);
+        *lock(&self.unknown_fields) = stream.unknown_fields();
         if result.is_err() {
             // Still open: a later end may have more luck.
             *lock(&self.stream) = Some(stream);

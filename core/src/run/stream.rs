@@ -113,7 +113,7 @@ impl Stream {
         if let Ok(Some(extracted)) = self.reader.usage()
             && let Some(usage) = extracted.usage
         {
-            match call.settle_as(&usage, extracted.model.as_deref(), flags) {
+            match call.settle_as(&usage, &extracted, flags) {
                 // A usage that cannot be, as the provider of the answer reports it.
                 Err(error) if error.kind() == ErrorKind::InvalidInput => {}
                 result => return result,
@@ -140,6 +140,11 @@ impl Stream {
         };
         let most = most.unwrap_or(call.reserved()).min(call.reserved());
         call.settle_estimated(&usage, most, self.reader.model(), flags)
+    }
+
+    /// What its final usage has beside what we know.
+    pub fn unknown_fields(&self) -> Vec<String> {
+        self.reader.usage().ok().flatten().map(|told| told.unknown_fields).unwrap_or_default()
     }
 
     /// The error of a stream that has used up its reservation.
