@@ -16,4 +16,4 @@ pub use api::Api;
 pub use extract::{Extracted, usage};
 pub use price::{CacheWrite, Charge, Exposure, Media, ModelPrice, PriceBook, UnitPrices, Worst};
 pub use request::{Facts, InputBound, Message, Method, Piece, Request};
-pub use stream::{Delta, Lane, StreamReader, usage_of_events};
+pub use stream::{Delta, Lane, StreamReader, usage_of_events, usage_of_text};

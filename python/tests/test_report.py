@@ -19,7 +19,7 @@ def store(tmp_path: Path) -> str:
 
 def spend(task: outlay.Task, output_tokens: int, model: str = "gpt-4o") -> None:
     call = task.reserve(model=model, input_tokens=1000, max_output_tokens=1000)
-    call.settle(outlay.Usage(1000, output_tokens, cache_read_tokens=400))
+    call.settle(outlay.Usage(1000, output_tokens, cache_read_input_tokens=400))
 
 
 def test_a_summary_tells_what_bought_nothing(store: str) -> None:

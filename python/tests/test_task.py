@@ -463,8 +463,8 @@ def test_odd_requests_are_refused_and_hold_nothing(change: dict[str, object]) ->
     [
         {"input_tokens": -1},
         {"output_tokens": 1.5},
-        {"input_tokens": 1, "cache_read_tokens": 2},
-        {"output_tokens": 1, "reasoning_tokens": 2},
+        {"input_tokens": 1, "cache_read_input_tokens": 2},
+        {"output_tokens": 1, "reasoning_output_tokens": 2},
         {"input_tokens": 10**13},
         {"input_tokens": "7"},
     ],

@@ -2,10 +2,7 @@
 
 use pyo3::prelude::*;
 
-use crate::{
-    convert::{Money, Usage},
-    error::waiting,
-};
+use crate::{convert::Money, error::waiting, usage::Usage};
 
 /// One reserved call. End it with `settle` or `void`.
 #[pyclass(frozen, module = "outlay")]
@@ -81,7 +78,7 @@ impl Call {
     ///     ...     call.settle(outlay.Usage(1000, 500)).charge
     ///     Money('0.0075')
     fn settle(&self, py: Python<'_>, usage: &Usage) -> PyResult<Settled> {
-        let settled = waiting(py, self.blocking, || self.call.settle(&usage.0))?;
+        let settled = waiting(py, self.blocking, || usage.settle(&self.call))?;
         Ok(Settled(settled))
     }
 

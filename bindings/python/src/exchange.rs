@@ -1,7 +1,13 @@
 //! HTTP exchanges, for the integrations.
 
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+};
+
 use outlay::run::{Exchange as Core, Failure, Outgoing as CoreOutgoing};
 use pyo3::{
+    exceptions::PyRuntimeWarning,
     prelude::*,
     types::{PyBytes, PyDict},
 };
@@ -9,10 +15,35 @@ use pyo3::{
 use crate::{
     convert::Money,
     error::{invalid, waiting},
+    usage::Usage,
 };
 
 /// From this size on, text is read and counted without the interpreter's lock.
 pub(crate) const LARGE_BYTES: usize = 16 << 10;
+
+/// So many fields are warned of, each once in a process.
+const WARNED_MAX: usize = 1_000;
+
+/// Warns of what a usage has that we do not know. A warning made an error must not cost the answer.
+fn warn_unknown(py: Python<'_>, fields: Vec<String>) {
+    static WARNED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    for field in fields {
+        let mut warned = WARNED.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.len() >= WARNED_MAX || !warned.insert(field.clone()) {
+            continue;
+        }
+        drop(warned);
+        let message = format!(
+            "outlay: the usage of an answer has `{field}`, which outlay does not know: it is perhaps billed, \
+             and was not charged"
+        );
+        let warn =
+            || py.import("warnings")?.call_method1("warn", (message, py.get_type::<PyRuntimeWarning>()));
+        if let Err(error) = warn() {
+            error.write_unraisable(py, None);
+        }
+    }
+}
 
 /// A request that was read and counted once, for all its HTTP attempts; it holds nothing.
 #[pyclass(frozen, module = "outlay._native")]
@@ -111,7 +142,9 @@ impl Exchange {
     /// Ends it by the response.
     fn settle_http(&self, py: Python<'_>, status: u16, body: &str) -> PyResult<()> {
         let large = body.len() > LARGE_BYTES;
-        waiting(py, self.blocking || large, || self.exchange.answered(status, body))
+        waiting(py, self.blocking || large, || self.exchange.answered(status, body))?;
+        warn_unknown(py, self.exchange.take_unknown_fields());
+        Ok(())
     }
 
     /// Ends it without a response: "not_sent", "timeout", "connection" or "cancelled".
@@ -125,8 +158,10 @@ impl Exchange {
     }
 
     /// Ends it with what it used, as a framework reports it.
-    fn settle(&self, py: Python<'_>, usage: &crate::convert::Usage) -> PyResult<()> {
-        waiting(py, self.blocking, || self.exchange.call().settle(&usage.0)).map(drop)
+    fn settle(&self, py: Python<'_>, usage: &Usage) -> PyResult<()> {
+        waiting(py, self.blocking, || usage.settle(self.exchange.call())).map(drop)?;
+        warn_unknown(py, usage.unknown_fields());
+        Ok(())
     }
 
     /// Takes bytes of the stream; returns those to hand on, None if they are the same.
@@ -147,7 +182,9 @@ impl Exchange {
 
     /// Ends the stream, read to its end or not; only the first end counts.
     fn stream_end(&self, py: Python<'_>) -> PyResult<()> {
-        waiting(py, self.blocking, || self.exchange.ended())
+        waiting(py, self.blocking, || self.exchange.ended())?;
+        warn_unknown(py, self.exchange.take_unknown_fields());
+        Ok(())
     }
 
     fn __repr__(&self) -> String {

@@ -4,10 +4,11 @@ use outlay::{BudgetOptions, TaskOptions, Unit, run::process};
 use pyo3::{prelude::*, types::PyDict};
 
 use crate::{
-    convert::{Money, Usage, count, limits},
+    convert::{Money, count, limits},
     error::{guard, invalid, waiting},
     report::Report,
     task::Task,
+    usage::Usage,
 };
 
 /// A ledger; `outlay.ledger` opens it once per process.

@@ -15,6 +15,7 @@ mod exchange;
 mod ledger;
 mod report;
 mod task;
+mod usage;
 
 use pyo3::prelude::*;
 
@@ -24,7 +25,7 @@ mod _native {
     #[pymodule_export]
     use super::call::{Call, Settled};
     #[pymodule_export]
-    use super::convert::{Limit, Money, Usage};
+    use super::convert::{Limit, Money};
     #[pymodule_export]
     use super::exchange::{Exchange, Outgoing};
     #[pymodule_export]
@@ -36,4 +37,6 @@ mod _native {
     use super::report::{AttemptLine, Figures, Loss, Report, ReportRow, Summary};
     #[pymodule_export]
     use super::task::Task;
+    #[pymodule_export]
+    use super::usage::{Usage, extract_usage};
 }

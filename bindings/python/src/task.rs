@@ -1,6 +1,6 @@
 //! Tasks.
 
-use outlay::Attempt;
+use outlay::{Attempt, meter::Api};
 use pyo3::prelude::*;
 
 use crate::{
@@ -134,13 +134,16 @@ impl Task {
     }
 
     /// Reads and counts a request from the JSON body about to be sent; for integrations.
-    #[pyo3(signature = (api, body, *, wait_ms=None, max_usd=None, max_input_tokens=None, turn=None))]
+    #[pyo3(signature = (
+        api, body, *, host=None, wait_ms=None, max_usd=None, max_input_tokens=None, turn=None
+    ))]
     #[allow(clippy::too_many_arguments)]
     fn outgoing(
         &self,
         py: Python<'_>,
         api: &str,
         body: &str,
+        host: Option<&str>,
         wait_ms: Option<u64>,
         max_usd: Option<&Bound<'_, PyAny>>,
         max_input_tokens: Option<&Bound<'_, PyAny>>,
@@ -155,7 +158,11 @@ impl Task {
             terms.max_input_tokens = Some(count(tokens, "max_input_tokens")?);
         }
         let free = self.blocking || body.len() > LARGE_BYTES;
-        let outgoing = waiting(py, free, || self.task.outgoing(api.parse()?, body.as_bytes(), &terms))?;
+        let read = || {
+            let api = api.parse::<Api>()?;
+            self.task.outgoing(host.map_or(api, |host| api.at(host)), body.as_bytes(), &terms)
+        };
+        let outgoing = waiting(py, free, read)?;
         Ok(Outgoing { outgoing, blocking: self.blocking })
     }
 

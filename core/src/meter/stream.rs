@@ -29,10 +29,10 @@ use serde_json::Value;
 
 use super::{
     api::Api,
-    extract::{Extracted, usage_apart},
+    extract::{Extracted, usage, usage_apart},
     json::{self, Object},
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 use events::Verdict;
 use sse::Decoder;
 
@@ -188,6 +188,19 @@ pub fn usage_of_events(api: Api, events: &[Value]) -> Result<Extracted> {
         return Ok(Extracted { model: state.model, ..Extracted::default() });
     }
     state.extracted(api).unwrap_or_else(|| Ok(Extracted::default()))
+}
+
+/// Reads the usage from JSON text: of a whole response, or of the list of a stream's events.
+///
+/// # Errors
+///
+/// `InvalidInput`: the text is neither, or the usage cannot be; the message names the field.
+pub fn usage_of_text(api: Api, text: &str) -> Result<Extracted> {
+    match serde_json::from_str(text) {
+        Ok(Value::Array(events)) => usage_of_events(api, &events),
+        Ok(body) => usage(api, &body),
+        Err(error) => Err(Error::invalid(format!("the response is no JSON: {error}"))),
+    }
 }
 
 impl State {

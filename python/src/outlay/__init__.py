@@ -17,6 +17,7 @@ from . import _process
 from ._call_options import call
 from ._native import Call, Limit, Money, Settled, Usage
 from ._process import budget, configure, forget, instrument, ledger, report, resolve, uninstrument
+from ._usage import extract_usage
 from .errors import (
     ApprovalRequired,
     BreakerTripped,
@@ -71,6 +72,7 @@ __all__ = [
     "call",
     "configure",
     "current",
+    "extract_usage",
     "forget",
     "instrument",
     "ledger",

@@ -36,6 +36,7 @@ __all__ = [
     "close_all",
     "configure",
     "error_codes",
+    "extract_usage",
     "ledger",
     "reset_options",
     "run_command",
@@ -792,6 +793,7 @@ class Task:
         api: str,
         body: str,
         *,
+        host: str | None = None,
         wait_ms: SupportsIndex | None = None,
         max_usd: _Number | None = None,
         max_input_tokens: int | None = None,
@@ -896,7 +898,8 @@ class Usage:
     """
     What one call used, in whole tokens.
 
-    Input includes what was read from and written to a cache; output includes reasoning.
+    Input includes what was read from and written to a cache; output includes reasoning. With a
+    `cost`, which a gateway tells, a call is charged that instead of list prices.
     """
 
     def __eq__(self, value: object, /) -> bool: ...
@@ -907,33 +910,68 @@ class Usage:
         input_tokens: int | None = None,
         output_tokens: int | None = None,
         *,
-        cache_read_tokens: int | None = None,
-        cache_write_tokens: int | None = None,
-        cache_write_1h_tokens: int | None = None,
-        reasoning_tokens: int | None = None,
+        cache_read_input_tokens: int | None = None,
+        cache_creation_input_tokens: int | None = None,
+        cache_creation_1h_input_tokens: int | None = None,
+        reasoning_output_tokens: int | None = None,
         input_audio_tokens: int | None = None,
         input_image_tokens: int | None = None,
+        input_video_tokens: int | None = None,
+        cache_read_audio_tokens: int | None = None,
+        cache_read_image_tokens: int | None = None,
         output_audio_tokens: int | None = None,
         output_image_tokens: int | None = None,
+        output_video_tokens: int | None = None,
         web_searches: int | None = None,
+        cost: _Number | None = None,
     ) -> Usage: ...
     def __repr__(self, /) -> str: ...
     @property
-    def cache_read_tokens(self, /) -> int:
+    def cache_creation_1h_input_tokens(self, /) -> int:
         """
-        Input read from a cache.
-        """
-
-    @property
-    def cache_write_1h_tokens(self, /) -> int:
-        """
-        Input written to a cache that lives one hour.
+        Of what was written to a cache: what lives one hour.
         """
 
     @property
-    def cache_write_tokens(self, /) -> int:
+    def cache_creation_input_tokens(self, /) -> int:
         """
-        Input written to a cache of the default lifetime.
+        Of the input: written to a cache, of whatever lifetime.
+        """
+
+    @property
+    def cache_read_audio_tokens(self, /) -> int:
+        """
+        Of what was read from a cache: audio, where the provider says so.
+        """
+
+    @property
+    def cache_read_image_tokens(self, /) -> int:
+        """
+        Of what was read from a cache: images, where the provider says so.
+        """
+
+    @property
+    def cache_read_input_tokens(self, /) -> int:
+        """
+        Of the input: read from a cache.
+        """
+
+    @property
+    def cost(self, /) -> Money | None:
+        """
+        What the provider says it charges, where it does.
+        """
+
+    @property
+    def input_audio_tokens(self, /) -> int:
+        """
+        Of the input: audio.
+        """
+
+    @property
+    def input_image_tokens(self, /) -> int:
+        """
+        Of the input: images, and pages of documents.
         """
 
     @property
@@ -943,15 +981,63 @@ class Usage:
         """
 
     @property
+    def input_video_tokens(self, /) -> int:
+        """
+        Of the input: video.
+        """
+
+    @property
+    def model(self, /) -> str | None:
+        """
+        The model that answered, where the response it was read from names it.
+        """
+
+    @property
+    def output_audio_tokens(self, /) -> int:
+        """
+        Of the output: audio.
+        """
+
+    @property
+    def output_image_tokens(self, /) -> int:
+        """
+        Of the output: images.
+        """
+
+    @property
     def output_tokens(self, /) -> int:
         """
         All output tokens.
         """
 
     @property
-    def reasoning_tokens(self, /) -> int:
+    def output_video_tokens(self, /) -> int:
         """
-        Output the caller does not see.
+        Of the output: video.
+        """
+
+    @property
+    def reasoning_output_tokens(self, /) -> int:
+        """
+        Of the output: reasoning the caller does not see.
+        """
+
+    @property
+    def service_tier(self, /) -> str | None:
+        """
+        The service tier that served it, where the response it was read from names it.
+        """
+
+    @property
+    def unknown_fields(self, /) -> list[str]:
+        """
+        What the response it was read from has beside what we know, by path: perhaps billed.
+        """
+
+    @property
+    def web_searches(self, /) -> int:
+        """
+        Searches the provider ran on its side and bills apiece.
         """
 
 def after_fork_in_child() -> None:
@@ -982,6 +1068,11 @@ def configure(json: str) -> None:
 def error_codes() -> list[tuple[str, str]]:
     """
     The codes of every kind of error, with its family.
+    """
+
+def extract_usage(body: str, provider: str, api: str) -> Usage:
+    """
+    Reads the usage of a response, or of a list of a stream's events, from its JSON text.
     """
 
 def ledger(store: str | None = None) -> Ledger:

@@ -27,8 +27,8 @@ def current_native() -> Any:
     return current_or_default()._native
 
 
-def ask(bill: Bill, options: Any) -> Ask | None:
-    """What the guard has to know about a request, None if it is free.
+def ask(bill: Bill, options: Any, host: str) -> Ask | None:
+    """What the guard has to know about a request to a host, None if it is free.
 
     Raises:
         Unsupported: it is billed and cannot be metered, under a hard limit on money.
@@ -39,7 +39,7 @@ def ask(bill: Bill, options: Any) -> Ask | None:
         return None
     body = options.json_data
     if api and isinstance(body, Mapping) and not options.files:
-        return Ask(api, {**body, **(options.extra_json or {})})
+        return Ask(api, {**body, **(options.extra_json or {})}, host)
     current_native().unmetered(f"{bill.provider} {options.method.upper()} {bill.path(options.url)}")
     return None
 
@@ -49,13 +49,14 @@ class Ask:
 
     __slots__ = ("blocking", "frame", "outgoing")
 
-    def __init__(self, api: str, body: dict[str, Any]) -> None:
+    def __init__(self, api: str, body: dict[str, Any], host: str | None = None) -> None:
         self.frame = current_frame.get()
         says = current_options.get()
         text = json.dumps(body, default=_plain, ensure_ascii=False)
         self.outgoing: Any = current_native().outgoing(
             api,
             text,
+            host=host,
             max_usd=says.max_usd,
             max_input_tokens=says.max_input_tokens,
             turn=self.frame and self.frame.turn,

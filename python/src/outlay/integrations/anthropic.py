@@ -25,7 +25,7 @@ _patches = Patches()
 def _attempt(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def _attempt_request(self: Any, options: Any, **kwargs: Any) -> Any:
-        ask = http.ask(ANTHROPIC, options) if _patches.on else None
+        ask = http.ask(ANTHROPIC, options, self.base_url.host) if _patches.on else None
         if ask is None:
             return original(self, options, **kwargs)
         call = ask.reserve()
@@ -45,7 +45,7 @@ def _attempt(original: Callable[..., Any]) -> Callable[..., Any]:
 def _attempt_async(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     async def _attempt_request(self: Any, options: Any, **kwargs: Any) -> Any:
-        ask = http.ask(ANTHROPIC, options) if _patches.on else None
+        ask = http.ask(ANTHROPIC, options, self.base_url.host) if _patches.on else None
         if ask is None:
             return await original(self, options, **kwargs)
         call = await ask.reserve_async()

@@ -21,6 +21,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from .._context import current_frame, current_options, current_task
 from .._native import Usage
+from .._usage import extract_usage
 from ..errors import InvalidInput
 from ..task import current_or_default
 from . import anthropic, openai
@@ -177,17 +178,7 @@ def _usage(response: Any) -> Usage | None:
     told = [each.usage_metadata for each in messages if getattr(each, "usage_metadata", None)]
     if len(told) != 1:
         return None
-    read, written = told[0].get("input_token_details", {}), told[0].get("output_token_details", {})
     try:
-        return Usage(
-            told[0]["input_tokens"],
-            told[0]["output_tokens"],
-            cache_read_tokens=read.get("cache_read", 0),
-            cache_write_tokens=read.get("cache_creation") or read.get("ephemeral_5m_input_tokens"),
-            cache_write_1h_tokens=read.get("ephemeral_1h_input_tokens", 0),
-            input_audio_tokens=read.get("audio", 0),
-            output_audio_tokens=written.get("audio", 0),
-            reasoning_tokens=written.get("reasoning", 0),
-        )
-    except (InvalidInput, KeyError):
+        return extract_usage(told[0], provider="langchain")
+    except InvalidInput:
         return None

@@ -62,15 +62,15 @@ _flight: ContextVar[_Flight | None] = ContextVar("outlay_openai_request", defaul
 _patches = Patches()
 
 
-def _begin(options: Any) -> _Flight | None:
-    ask = http.ask(OPENAI, options) if _patches.on else None
+def _begin(client: Any, options: Any) -> _Flight | None:
+    ask = http.ask(OPENAI, options, client.base_url.host) if _patches.on else None
     return _Flight(ask) if ask is not None else None
 
 
 def _request(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def request(self: Any, cast_to: Any, options: Any, **kwargs: Any) -> Any:
-        flight = _begin(options)
+        flight = _begin(self, options)
         token = _flight.set(flight)
         try:
             if flight is not None:
@@ -89,7 +89,7 @@ def _request(original: Callable[..., Any]) -> Callable[..., Any]:
 def _request_async(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     async def request(self: Any, cast_to: Any, options: Any, **kwargs: Any) -> Any:
-        flight = _begin(options)
+        flight = _begin(self, options)
         token = _flight.set(flight)
         try:
             if flight is not None:
