@@ -47,6 +47,8 @@ pub(super) enum To {
     Adds(&'static [Count]),
     /// It tells a count that another field may tell too: the larger is meant.
     Again(Count),
+    /// A part that is inside its whole, or beside it where it is larger.
+    Either(Count),
     /// All tokens together: what exceeds the counts is reasoning told beside the output, or unknown.
     Total,
     /// What the provider charges, in USD times ten to this power.
@@ -122,6 +124,13 @@ impl Tally {
         *total = tokens.max(*total);
     }
 
+    /// Adds a part to its whole if it cannot be inside it.
+    fn make_room(&mut self, part: Count) {
+        if let Some(whole) = part.whole().filter(|whole| self.get(part) > self.get(*whole)) {
+            self.add(whole, self.get(part));
+        }
+    }
+
     fn usage(&self, writes_are_beside: bool) -> Usage {
         let long = self.get(Count::CacheWrite1h);
         let parts = self.get(Count::CacheWrite5m).saturating_add(long);
@@ -158,13 +167,16 @@ impl Shape {
                     None if matches!(to, To::Adds(_)) => {}
                     None => return Err(Error::invalid(format!("the usage has no `{path}`"))),
                 },
+                To::Either(count) => tally.add(count, tokens(found, path)?.unwrap_or(0)),
                 To::Again(count) => again.raise(count, tokens(found, path)?.unwrap_or(0)),
                 To::Total | To::Cost(_) | To::OwnKeyCost | To::Ignored => {}
             }
         }
         for (_, to) in self.fields() {
-            if let To::Again(count) = to {
-                tally.raise(count, again.get(count));
+            match to {
+                To::Again(count) => tally.raise(count, again.get(count)),
+                To::Either(count) => tally.make_room(count),
+                _ => {}
             }
         }
         let excess = self.excess(found, &tally)?;
@@ -182,8 +194,8 @@ impl Shape {
 
     /// Is there anything in it that is counted?
     pub(super) fn has_any(&self, found: &Object) -> bool {
-        let counts = |to| matches!(to, To::Needed(_) | To::Adds(_) | To::Again(_));
-        self.fields().any(|(path, to)| counts(to) && at(found, path).is_ok_and(|value| value.is_some()))
+        let counts = |to| matches!(to, To::Needed(_) | To::Adds(_) | To::Again(_) | To::Either(_));
+        self.fields().any(|(path, to)| counts(to) && !matches!(tokens(found, path), Ok(None)))
     }
 
     /// What the provider charges, if it says so.
@@ -250,13 +262,12 @@ impl Shape {
                 }
             }
             Value::Array(items) if below("[") => {
-                let mut selectors = self.groups.iter().flat_map(|group| group.iter());
-                let mut selectors =
-                    selectors.by_ref().filter_map(|(known, _)| selector(known, path)).peekable();
-                let Some((key, _)) = selectors.peek().copied() else { return };
-                let known: Vec<&str> = selectors.map(|(_, wanted)| wanted).collect();
+                let all = self.groups.iter().copied().flatten();
+                let known: Vec<Selected<'_>> =
+                    all.filter_map(|(known, _)| selected(known)).filter(|known| known.list == path).collect();
                 for item in items.iter().filter(|item| !is_empty_item(item)) {
-                    if !known.iter().any(|wanted| is_item(item, key, wanted)) {
+                    if !known.iter().any(|known| known.is(item)) {
+                        let key = known.first().map_or("", |known| known.key);
                         let kind = json::shown(item.get(key).unwrap_or(&Value::Null));
                         paths.push(shortened(&format!("{path}[{key}={kind}]")));
                     }
@@ -298,46 +309,58 @@ fn has(group: &[Field], path: &str) -> bool {
     group.iter().any(|(known, _)| *known == path)
 }
 
-/// Of the path of a known field, what selects an item of the list at `path`.
-fn selector<'a>(known: &'a str, path: &str) -> Option<(&'a str, &'a str)> {
-    let (wanted, _) = known.strip_prefix(path)?.strip_prefix('[')?.split_once(']')?;
-    wanted.split_once('=')
+/// Of the path `list[key=wanted].rest`, its pieces.
+#[derive(Clone, Copy)]
+struct Selected<'a> {
+    list: &'a str,
+    key: &'a str,
+    wanted: &'a str,
+    rest: &'a str,
 }
 
-fn is_item(item: &Value, key: &str, wanted: &str) -> bool {
-    item.get(key).and_then(Value::as_str).is_some_and(|found| found.eq_ignore_ascii_case(wanted))
+impl Selected<'_> {
+    fn is(&self, item: &Value) -> bool {
+        let found = item.get(self.key).and_then(Value::as_str);
+        found.is_some_and(|found| found.eq_ignore_ascii_case(self.wanted))
+    }
 }
 
-/// What is at a path; nothing if anything on the way is missing or null.
+fn selected(path: &str) -> Option<Selected<'_>> {
+    let (list, rest) = path.split_once('[')?;
+    let (which, rest) = rest.split_once("].")?;
+    let (key, wanted) = which.split_once('=')?;
+    Some(Selected { list, key, wanted, rest })
+}
+
+/// What is at a path without a selector; nothing if anything on the way is missing or null.
 pub(super) fn at<'a>(found: &'a Object, path: &str) -> Result<Option<&'a Value>> {
-    let wrong = |error: Error| Error::invalid(format!("in the usage {error}"));
     let mut object = found;
-    let mut steps = path.split('.').peekable();
-    while let Some(step) = steps.next() {
-        let (name, wanted) = match step.split_once('[') {
-            Some((name, wanted)) => (name, wanted.strip_suffix(']').and_then(|text| text.split_once('='))),
-            None => (step, None),
-        };
-        let inner = match wanted {
-            None if steps.peek().is_none() => return Ok(json::given(object, name)),
-            None => json::nested(object, name).map_err(wrong)?,
-            Some((key, wanted)) => {
-                let mut items = json::list(object, name).map_err(wrong)?.iter();
-                items.find(|item| is_item(item, key, wanted)).and_then(Value::as_object)
-            }
-        };
-        let Some(inner) = inner else { return Ok(None) };
+    let (outer, name) = path.rsplit_once('.').unwrap_or(("", path));
+    for key in outer.split('.').filter(|key| !key.is_empty()) {
+        let wrong = |error| Error::invalid(format!("in the usage {error}"));
+        let Some(inner) = json::nested(object, key).map_err(wrong)? else { return Ok(None) };
         object = inner;
     }
-    Ok(None)
+    Ok(json::given(object, name))
 }
 
-/// The count at a path; none if it is missing or null.
+/// The count at a path, in a list the sum of those selected; none if it is missing or null.
 fn tokens(found: &Object, path: &str) -> Result<Option<u64>> {
-    let Some(value) = at(found, path)? else { return Ok(None) };
-    whole(value).map(Some).ok_or_else(|| {
-        Error::invalid(format!("`{path}` of the usage is `{}`, not a count", json::shown(value)))
-    })
+    let wrong =
+        |value| Error::invalid(format!("`{path}` of the usage is `{}`, not a count", json::shown(value)));
+    let Some(part) = selected(path) else {
+        let Some(value) = at(found, path)? else { return Ok(None) };
+        return whole(value).map(Some).ok_or_else(|| wrong(value));
+    };
+    let Some(list) = at(found, part.list)? else { return Ok(None) };
+    let items = list.as_array().ok_or_else(|| wrong(list))?;
+    let mut total: Option<u64> = None;
+    for item in items.iter().filter(|item| part.is(item)).filter_map(Value::as_object) {
+        if let Some(told) = tokens(item, part.rest)? {
+            total = Some(total.unwrap_or(0).saturating_add(told));
+        }
+    }
+    Ok(total)
 }
 
 /// A whole number that is not negative, written as one or with a fraction of zero.

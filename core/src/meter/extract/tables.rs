@@ -115,6 +115,10 @@ const GEMINI: &[Field] = &[
     ("candidatesTokensDetails[modality=IMAGE].tokenCount", Adds(&[OutputImage])),
     ("candidatesTokensDetails[modality=DOCUMENT].tokenCount", Adds(&[OutputImage])),
     ("candidatesTokensDetails[modality=VIDEO].tokenCount", Adds(&[OutputVideo])),
+    // What a live connection calls candidates.
+    ("responseTokenCount", Adds(&[Output])),
+    ("responseTokensDetails[modality=TEXT].tokenCount", Ignored),
+    ("responseTokensDetails[modality=AUDIO].tokenCount", Adds(&[OutputAudio])),
     // What an embedding calls `promptTokensDetails`.
     ("promptTokenDetails", Ignored),
     ("trafficType", Ignored),
@@ -149,11 +153,19 @@ const MISTRAL: &[Field] = &[
 const DEEPSEEK: &[Field] =
     &[("prompt_cache_hit_tokens", Again(CacheRead)), ("prompt_cache_miss_tokens", Ignored)];
 
-/// Reasoning is beside the output, and stands in the total. A tick is 10⁻¹⁰ USD.
+/// Reasoning is beside the output, and stands in the total; so is a cache that is larger than the
+/// prompt. A tick is 10⁻¹⁰ USD.
 const XAI: &[Field] = &[
+    ("prompt_tokens_details.cached_tokens", Either(CacheRead)),
     ("completion_tokens_details.reasoning_tokens", Adds(&[Output, Reasoning])),
     ("cost_in_usd_ticks", Cost(-10)),
     // Live search is in the ticks, and had no other price.
+    ("num_sources_used", Ignored),
+];
+
+const XAI_RESPONSES: &[Field] = &[
+    ("input_tokens_details.cached_tokens", Either(CacheRead)),
+    ("cost_in_usd_ticks", Cost(-10)),
     ("num_sources_used", Ignored),
 ];
 
@@ -334,7 +346,7 @@ impl Shape {
             Api::MistralChat => shape(&[MISTRAL, CHAT]),
             Api::DeepSeekChat => shape(&[DEEPSEEK, CHAT]),
             Api::XaiChat => shape(&[XAI, CHAT]),
-            Api::XaiResponses => of_responses(&[&[("cost_in_usd_ticks", Cost(-10))], RESPONSES]),
+            Api::XaiResponses => of_responses(&[XAI_RESPONSES, RESPONSES]),
             Api::XaiSdk => shape(&[XAI_SDK]),
             Api::GroqChat => shape(&[GROQ, CHAT]),
             Api::CohereChat => {

@@ -62,6 +62,10 @@ fn xai_tells_reasoning_beside_the_output_and_its_cost_in_ticks() {
         "prompt_image_tokens": 9, "num_sources_used": 3, "cost_in_usd_ticks": "37756000"}});
     let expected = Usage { input_audio_tokens: 0, output_audio_tokens: 0, ..expected };
     assert_eq!(nanos(&check(Api::XaiSdk, &sdk, expected)), Some(3_775_600));
+    // Some of its models leave the cache out of the prompt.
+    let beside = json!({"usage": {"prompt_tokens": 36, "completion_tokens": 7, "total_tokens": 107,
+        "prompt_tokens_details": {"cached_tokens": 64}}});
+    check(Api::XaiChat, &beside, Usage { cache_read_tokens: 64, ..Usage::tokens(100, 7) });
     let responses = json!({"usage": {"input_tokens": 100, "output_tokens": 47, "total_tokens": 147,
         "input_tokens_details": {"cached_tokens": 64}, "output_tokens_details": {"reasoning_tokens": 40}}});
     let expected = Usage { input_image_tokens: 0, ..expected };
@@ -147,6 +151,10 @@ fn gemini_in_both_spellings() {
         ..Usage::tokens(100, 80)
     };
     assert_eq!(check(Api::GeminiGenerate, &snake, expected).model, extracted.model);
+    let live = json!({"usageMetadata": {"promptTokenCount": 9, "responseTokenCount": 5, "totalTokenCount": 14,
+        "responseTokensDetails": [
+            {"modality": "AUDIO", "tokenCount": 2}, {"modality": "AUDIO", "tokenCount": 3}]}});
+    check(Api::GeminiGenerate, &live, Usage { output_audio_tokens: 5, ..Usage::tokens(9, 5) });
     let new = json!({"usageMetadata": {"promptTokenCount": 9, "totalTokenCount": 9,
         "promptTokensDetails": [{"modality": "SMELL", "tokenCount": 4}]},
         "candidates": [{"groundingMetadata": {"webSearchQueries": ["a"]}}]});
