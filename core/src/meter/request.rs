@@ -22,6 +22,7 @@
 
 mod anthropic;
 mod chat;
+mod namespace;
 mod prompt;
 mod responses;
 mod simple;
@@ -40,13 +41,13 @@ use super::{
 use crate::error::{Error, ErrorKind, Result};
 use prompt::Reading;
 
-/// How an input bound came about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How an input bound came about; the better ways are less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Method {
     /// The provider's own tokenizer and its published frames: the billed count.
     Exact,
-    /// Counted as a published reconstruction of the provider's tokenizer counts, with a margin for
-    /// frames that nobody has published.
+    /// Counted by a published reconstruction: of Claude's tokenizer, with a margin for frames nobody
+    /// has published, or of how functions are shown to an OpenAI model.
     Reconstructed,
     /// Counted with the nearest tokenizer and enlarged by a prior: replace it by what was learned.
     Calibrated,

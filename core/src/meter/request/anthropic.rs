@@ -27,7 +27,6 @@ const WRITTEN_TOOLS: [(&str, u64); 4] =
     [("bash_", 245), ("text_editor_", 700), ("computer_2024", 1_300), ("computer_2025", 1_300)];
 
 pub(super) fn read<'a>(body: &'a Object, reading: &mut Reading<'a, '_>) -> Result<()> {
-    reading.exact = false;
     reading.frame_tokens += REPLY_TOKENS;
     definitions(body, reading)?;
     for key in ["system", "prefill"] {

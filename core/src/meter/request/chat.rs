@@ -1,12 +1,14 @@
 //! How is a chat completion request read?
 //!
 //! Messages of text alone follow the published rule: three tokens a message, its role and its
-//! content, one more for a name, three for the reply. Whatever else it holds has no published rule
-//! and gets more than any recorded call was billed.
+//! content, one more for a name, three for the reply. Functions are counted as they are shown to the
+//! model, see `namespace`. Whatever else it holds has no known rule and gets more than any recorded
+//! call was billed.
 
 use super::{
     super::json::{self, Object},
-    prompt::{Message, Reading},
+    Method, namespace,
+    prompt::{Frames, Message, Piece, Reading},
     tools,
 };
 use crate::error::{Error, Result};
@@ -16,16 +18,31 @@ const MESSAGE_TOKENS: u64 = 3;
 const NAME_TOKENS: u64 = 1;
 const REPLY_TOKENS: u64 = 3;
 const FUNCTION_SAVES_TOKENS: u64 = 2;
+/// Of the first chat model: more round a message, and a name saves its role.
+const FIRST_MESSAGE_TOKENS: u64 = 4;
+const FIRST_NAME_SAVES_TOKENS: u64 = 1;
 /// Beyond the rule, for a message of a model whose frames are not published.
 const UNKNOWN_MESSAGE_TOKENS: u64 = 1;
 /// Round a call of a tool, and round its result.
 const TOOL_CALL_TOKENS: u64 = 8;
+/// Round the call of a function, as found out by others.
+const FUNCTION_CALL_TOKENS: u64 = 3;
+/// Round the namespace of functions, and what of it a system message saves.
+const NAMESPACE_TOKENS: u64 = 9;
+const SYSTEM_SAVES_TOKENS: u64 = 4;
+/// For saying that no function may be called, or, beside its name, which one must be.
+const NO_CALL_TOKENS: u64 = 1;
+const NAMED_CALL_TOKENS: u64 = 4;
 
 pub(super) fn read<'a>(body: &'a Object, reading: &mut Reading<'a, '_>) -> Result<()> {
-    definitions(body, reading)?;
+    let shows_functions = definitions(body, reading)?;
     reading.frame_tokens += REPLY_TOKENS;
+    let mut pads_system = shows_functions;
     for value in json::list(body, "messages")? {
-        message(json::object(value, "a message")?, reading)?;
+        message(json::object(value, "a message")?, &mut pads_system, reading)?;
+    }
+    if shows_functions && !pads_system {
+        reading.messages[0].unframe(SYSTEM_SAVES_TOKENS);
     }
     let maxima = [json::count(body, "max_completion_tokens")?, json::count(body, "max_tokens")?];
     reading.max_output_tokens = maxima.into_iter().flatten().min();
@@ -43,20 +60,21 @@ pub(super) fn read<'a>(body: &'a Object, reading: &mut Reading<'a, '_>) -> Resul
     Ok(())
 }
 
-fn definitions<'a>(body: &'a Object, reading: &mut Reading<'a, '_>) -> Result<()> {
+/// Reads tools and functions; says whether they are counted as shown to the model.
+fn definitions<'a>(body: &'a Object, reading: &mut Reading<'a, '_>) -> Result<bool> {
     let wrapped = json::list(body, "tools")?;
     let functions = json::list(body, "functions")?;
     if let Some(custom) = json::nested(body, "response_format")?
         && json::text(custom, "type")? != Some("text")
     {
-        reading.exact = false;
+        reading.no_better_than(Method::Calibrated);
         tools::format(custom.get("json_schema"), reading);
     }
     if wrapped.is_empty() && functions.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
-    reading.exact = false;
     let mut message = tools::message();
+    let mut inners = Vec::new();
     for tool in wrapped {
         let tool = json::object(tool, "a tool")?;
         let kind = json::text(tool, "type")?.unwrap_or("function");
@@ -65,34 +83,76 @@ fn definitions<'a>(body: &'a Object, reading: &mut Reading<'a, '_>) -> Result<()
             continue;
         };
         tools::definition(inner, &mut message, reading)?;
+        inners.push(inner);
     }
     for function in functions {
         tools::definition(function, &mut message, reading)?;
+        inners.push(function);
+    }
+    let has_rule = reading.frames == Frames::Published && inners.len() == wrapped.len() + functions.len();
+    let text = has_rule.then(|| namespace::written(inners.into_iter())).flatten();
+    let shows = text.is_some();
+    if let Some(text) = text {
+        reading.no_better_than(Method::Reconstructed);
+        message = Message::new("tools", NAMESPACE_TOKENS);
+        message.pieces.push(Piece::Text(text.into()));
+    } else {
+        reading.no_better_than(Method::Calibrated);
     }
     for key in ["tool_choice", "function_call"] {
-        if let Some(choice) = json::given(body, key).filter(|choice| choice.is_object()) {
-            message.json(choice);
+        match json::given(body, key) {
+            None => {}
+            Some(Value::String(choice)) if choice == "auto" => {}
+            Some(choice) => called(choice, &mut message),
         }
     }
     reading.messages.insert(0, message);
-    Ok(())
+    Ok(shows)
 }
 
-fn message<'a>(value: &'a Object, reading: &mut Reading<'a, '_>) -> Result<()> {
+/// What a request says of the call it wants.
+fn called<'a>(choice: &'a Value, message: &mut Message<'a>) {
+    let named = choice.get("function").unwrap_or(choice).get("name").and_then(Value::as_str);
+    match (choice, named) {
+        (Value::String(_), _) => message.frame(NO_CALL_TOKENS),
+        (_, Some(name)) => {
+            message.text(name);
+            message.frame(NAMED_CALL_TOKENS);
+        }
+        (other, None) => message.json(other),
+    }
+}
+
+/// Reads a message; the first system message is padded where functions are shown.
+fn message<'a>(value: &'a Object, pads_system: &mut bool, reading: &mut Reading<'a, '_>) -> Result<()> {
     let role = json::text(value, "role")?.ok_or_else(|| Error::invalid("a message has no `role`"))?;
-    let known = reading.price.is_some_and(|price| price.exact_frames);
-    let mut message = Message::new(role, MESSAGE_TOKENS + if known { 0 } else { UNKNOWN_MESSAGE_TOKENS });
+    let is_padded = role == "system" && std::mem::take(pads_system);
+    let frame = match reading.frames {
+        Frames::Published => MESSAGE_TOKENS,
+        Frames::First => FIRST_MESSAGE_TOKENS,
+        Frames::Unknown => MESSAGE_TOKENS + UNKNOWN_MESSAGE_TOKENS,
+    };
+    let mut message = Message::new(role, frame);
     message.text(role);
     if let Some(name) = json::text(value, "name")? {
         message.text(name);
-        message.frame(NAME_TOKENS);
+        match reading.frames {
+            Frames::First => message.unframe(FIRST_NAME_SAVES_TOKENS),
+            _ => message.frame(NAME_TOKENS),
+        }
     }
     match json::given(value, "content") {
         None => {}
+        Some(Value::String(text)) if is_padded => {
+            message.pieces.push(Piece::Text(format!("{text}\n").into()))
+        }
         Some(Value::String(text)) => message.text(text),
         Some(Value::Array(parts)) => {
             // How the parts of a message are joined is not published.
-            reading.exact &= parts.len() == 1;
+            if parts.len() != 1 {
+                reading.no_better_than(Method::Calibrated);
+            }
+            message.frame(u64::from(is_padded));
             for part in parts {
                 self::part(json::object(part, "a part of a message")?, &mut message, reading)?;
             }
@@ -108,9 +168,9 @@ fn message<'a>(value: &'a Object, reading: &mut Reading<'a, '_>) -> Result<()> {
     match role {
         "system" | "user" | "assistant" => {}
         // The old kind of result is published and checked too.
-        "function" if known => message.unframe(FUNCTION_SAVES_TOKENS),
+        "function" if reading.frames == Frames::Published => message.unframe(FUNCTION_SAVES_TOKENS),
         _ => {
-            reading.exact = false;
+            reading.no_better_than(Method::Calibrated);
             message.frame(TOOL_CALL_TOKENS);
         }
     }
@@ -144,13 +204,13 @@ fn part<'a>(part: &'a Object, message: &mut Message<'a>, reading: &mut Reading<'
 /// What an assistant did in an earlier turn.
 fn calls<'a>(value: &'a Object, message: &mut Message<'a>, reading: &mut Reading<'a, '_>) -> Result<()> {
     if let Some(refusal) = json::text(value, "refusal")? {
-        reading.exact = false;
+        reading.no_better_than(Method::Calibrated);
         message.text(refusal);
     }
     // Text some servers want back although the maker's own does not know it.
     for key in ["reasoning_content", "reasoning"] {
         if let Some(Value::String(text)) = json::given(value, key) {
-            reading.exact = false;
+            reading.no_better_than(Method::Calibrated);
             message.text(text);
         }
     }
@@ -159,8 +219,9 @@ fn calls<'a>(value: &'a Object, message: &mut Message<'a>, reading: &mut Reading
     }
     let earlier = json::list(value, "tool_calls")?.iter().chain(json::given(value, "function_call"));
     for call in earlier {
-        reading.exact = false;
-        message.frame(TOOL_CALL_TOKENS);
+        let is_function = call.get("name").is_some() && reading.frames == Frames::Published;
+        reading.no_better_than(if is_function { Method::Reconstructed } else { Method::Calibrated });
+        message.frame(if is_function { FUNCTION_CALL_TOKENS } else { TOOL_CALL_TOKENS });
         let call = json::object(call, "a call of a tool")?;
         let inner = ["function", "custom"].into_iter().find_map(|key| call.get(key)?.as_object());
         let inner = inner.unwrap_or(call);

@@ -21,6 +21,8 @@ use crate::error::Result;
 
 /// The prior of a tokenizer nobody knows.
 const UNKNOWN_PRIOR_PER_MILLE: u32 = 1_700;
+/// The prior of a model's own tokenizer.
+const EXACT_PER_MILLE: u32 = 1_000;
 
 /// A part of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +96,8 @@ pub(super) struct Reading<'a, 'p> {
     pub other_tokens: u64,
     /// Rounds of the model the provider may add on its own, each with up to a window of input.
     pub extra_rounds: u64,
-    pub exact: bool,
+    pub frames: Frames,
+    method: Method,
     pub max_output_tokens: Option<u64>,
     pub choices: u64,
     pub cache_write: CacheWrite,
@@ -115,6 +118,12 @@ impl<'a, 'p> Reading<'a, 'p> {
         let by_name = || tokens::family(model).unwrap_or((Encoding::O200k, UNKNOWN_PRIOR_PER_MILLE));
         let (encoding, prior_per_mille) =
             price.map_or_else(by_name, |price| (price.encoding, price.prior_per_mille));
+        let frames = Frames::of(model, price);
+        let method = match frames {
+            _ if encoding.is_reconstructed() => Method::Reconstructed,
+            Frames::Published | Frames::First if prior_per_mille == EXACT_PER_MILLE => Method::Exact,
+            _ => Method::Calibrated,
+        };
         Self {
             price,
             encoding,
@@ -123,7 +132,8 @@ impl<'a, 'p> Reading<'a, 'p> {
             frame_tokens: 0,
             other_tokens: 0,
             extra_rounds: 0,
-            exact: price.is_some_and(|price| price.exact_frames && price.prior_per_mille == 1_000),
+            frames,
+            method,
             max_output_tokens: None,
             choices: 1,
             cache_write: CacheWrite::None,
@@ -145,9 +155,21 @@ impl<'a, 'p> Reading<'a, 'p> {
         self.unbounded.get_or_insert(reason.into());
     }
 
+    /// Its text has no frames: the method is that of its tokenizer.
+    pub(super) fn is_bare_text(&mut self) {
+        if self.prior_per_mille == EXACT_PER_MILLE {
+            self.method = Method::Exact;
+        }
+    }
+
+    /// Remarks how well some of the input can be counted; the worst stays.
+    pub(super) fn no_better_than(&mut self, method: Method) {
+        self.method = self.method.max(method);
+    }
+
     /// An image of which only the address or the content is known.
     pub(super) fn image(&mut self, message: &mut Message<'a>, source: &'a str, low_detail: bool) {
-        self.exact = false;
+        self.no_better_than(Method::Calibrated);
         self.input_media.image = true;
         let known = self.price.and_then(|price| price.image_tokens);
         let tokens = known.map_or(0, |[low, most]| if low_detail { low } else { most });
@@ -218,12 +240,33 @@ impl<'a, 'p> Reading<'a, 'p> {
                 None => self.unbounded("rounds of searches with a model of unknown window"),
             }
         }
-        let method = match (ceiling, self.exact) {
-            (true, _) => Method::Ceiling,
-            (false, true) => Method::Exact,
-            (false, false) if encoding.is_reconstructed() => Method::Reconstructed,
-            (false, false) => Method::Calibrated,
-        };
-        InputBound { tokens, counted_tokens, method }
+        if ceiling {
+            self.no_better_than(Method::Ceiling);
+        }
+        InputBound { tokens, counted_tokens, method: self.method }
+    }
+}
+
+/// What is known of the tokens round each chat message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Frames {
+    /// The published rule.
+    Published,
+    /// The published rule of the first chat model, which differs.
+    First,
+    /// Nothing.
+    Unknown,
+}
+
+/// The first chat model.
+const FIRST: &str = "gpt-3.5-turbo-0301";
+
+impl Frames {
+    fn of(model: &str, price: Option<&ModelPrice>) -> Self {
+        match price {
+            _ if model == FIRST => Self::First,
+            Some(price) if price.exact_frames => Self::Published,
+            _ => Self::Unknown,
+        }
     }
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::{
     super::json::{self, Object},
+    Method,
     prompt::{Message, Reading},
     tools,
 };
@@ -21,7 +22,7 @@ const REPLY_TOKENS: u64 = 8;
 const ITEM_TOKENS: u64 = 8;
 
 pub(super) fn read<'a>(body: &'a Object, reading: &mut Reading<'a, '_>) -> Result<()> {
-    reading.exact = false;
+    reading.no_better_than(Method::Calibrated);
     reading.frame_tokens += REPLY_TOKENS;
     definitions(body, reading)?;
     if let Some(instructions) = json::given(body, "instructions") {

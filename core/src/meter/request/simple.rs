@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{
     super::json::{self, Object},
+    Method,
     prompt::{Message, Reading},
 };
 use crate::error::{Error, Result};
@@ -17,7 +18,7 @@ const PARTIAL_IMAGE_TOKENS: u64 = 100;
 
 /// Embeddings are billed by the tokens of their texts alone.
 pub(super) fn embeddings<'a>(body: &'a Object, reading: &mut Reading<'a, '_>) -> Result<()> {
-    reading.exact = reading.price.is_some_and(|price| price.prior_per_mille == 1_000);
+    reading.is_bare_text();
     reading.has_hidden_output = false;
     reading.max_output_tokens = Some(0);
     let mut message = Message::new("input", 0);
@@ -45,7 +46,7 @@ pub(super) fn embeddings<'a>(body: &'a Object, reading: &mut Reading<'a, '_>) ->
 
 /// An image is billed by its prompt and by output tokens that depend on its size and quality.
 pub(super) fn images<'a>(body: &'a Object, reading: &mut Reading<'a, '_>) -> Result<()> {
-    reading.exact = false;
+    reading.no_better_than(Method::Calibrated);
     reading.has_hidden_output = false;
     reading.output_media.image = true;
     reading.choices = json::count(body, "n")?.unwrap_or(1).max(1);
