@@ -5,6 +5,7 @@
 //! into what it did use; a model's [price](PriceBook::find) turns either into money.
 
 mod api;
+mod count;
 mod extract;
 mod json;
 mod price;
@@ -13,6 +14,7 @@ mod stream;
 pub mod tokens;
 
 pub use api::Api;
+pub use count::Counted;
 pub use extract::{Extracted, usage};
 pub use price::{CacheWrite, Charge, Exposure, Media, ModelPrice, PriceBook, UnitPrices, Worst};
 pub use request::{Facts, InputBound, Message, Method, Piece, Request};

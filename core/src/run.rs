@@ -4,6 +4,7 @@ pub mod call;
 pub mod config;
 pub mod exchange;
 pub mod ledger;
+mod memo;
 pub(crate) mod model;
 mod prefix;
 pub mod process;

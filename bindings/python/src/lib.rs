@@ -10,6 +10,7 @@
 
 mod call;
 mod convert;
+mod count;
 mod error;
 mod exchange;
 mod ledger;
@@ -26,6 +27,8 @@ mod _native {
     use super::call::{Call, Settled};
     #[pymodule_export]
     use super::convert::{Limit, Money};
+    #[pymodule_export]
+    use super::count::{Count, count};
     #[pymodule_export]
     use super::exchange::{Exchange, Outgoing};
     #[pymodule_export]

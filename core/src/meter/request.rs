@@ -60,7 +60,7 @@ pub enum Method {
 pub struct InputBound {
     /// The bound, in the provider's tokens.
     pub tokens: u64,
-    /// What was counted here, before the prior: what a learned ratio is relative to.
+    /// What was counted here, before the prior and any margin: what a learned ratio is relative to.
     pub counted_tokens: u64,
     /// How good it is.
     pub method: Method,

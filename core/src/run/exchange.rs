@@ -107,7 +107,8 @@ impl Task {
         let named = meter::Request::model(&body)?;
         let model = ledger.model(None, named, ledger.now())?;
         let price = model.price().ok();
-        let read = meter::Request::read(api, &body, price.map(Arc::as_ref))?;
+        let mut count = |encoding, text: &str| ledger.memo().count(encoding, text);
+        let read = meter::Request::read_with(api, &body, price.map(Arc::as_ref), &mut count)?;
         self.check_terms(&read.facts, terms)?;
 
         let facts = &read.facts;

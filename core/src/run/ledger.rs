@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     config::Config,
+    memo::Memo,
     model::{Model, Models},
     process::generation,
     task::{Task, TaskOptions},
@@ -39,6 +40,7 @@ struct Inner {
     clock: Clock,
     ids: IdSource,
     models: Models,
+    memo: Memo,
     config: Mutex<Arc<Config>>,
     default_task: Mutex<Option<Task>>,
     /// Calls that went through while the store could not answer.
@@ -167,10 +169,11 @@ impl Ledger {
             (Store::Sqlite(Box::new(sqlite)), key)
         };
         let (config, default_task) = (Mutex::new(config), Mutex::new(None));
-        let models = Models::default();
+        let (models, memo) = (Models::default(), Memo::default());
         let born = generation();
         let unrecorded = AtomicU64::new(0);
-        let inner = Inner { name, store, key, clock, ids, models, config, default_task, unrecorded, born };
+        let inner =
+            Inner { name, store, key, clock, ids, models, memo, config, default_task, unrecorded, born };
         Ok(Self(Arc::new(inner)))
     }
 
@@ -446,6 +449,10 @@ impl Ledger {
             Store::Memory(memory) => read(&mut *begin(memory, self.now())),
             Store::Sqlite(sqlite) => sqlite.read(read),
         }
+    }
+
+    pub(crate) fn memo(&self) -> &Memo {
+        &self.0.memo
     }
 
     pub(crate) fn model(&self, provider: Option<&str>, asked: &str, now: Millis) -> Result<Arc<Model>> {

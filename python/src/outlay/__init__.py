@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from . import _process
 from ._call_options import call
-from ._native import Call, Limit, Money, Settled, Usage
+from ._native import Call, Count, Limit, Money, Settled, Usage, count
 from ._process import budget, configure, forget, instrument, ledger, report, resolve, uninstrument
 from ._usage import extract_usage
 from .errors import (
@@ -49,6 +49,7 @@ __all__ = [
     "Call",
     "Conflict",
     "Corrupt",
+    "Count",
     "Fault",
     "Halted",
     "InvalidInput",
@@ -71,6 +72,7 @@ __all__ = [
     "budget",
     "call",
     "configure",
+    "count",
     "current",
     "extract_usage",
     "forget",

@@ -13,33 +13,36 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    meter::price::CacheWrite,
+    meter::{price::CacheWrite, tokens::Encoding},
 };
 
-const REPLY_TOKENS: u64 = 8;
-const MESSAGE_TOKENS: u64 = 8;
-/// Round a call of a tool, and round its result, beside the frame of every block.
+/// Round every message but the first, whose frame is in the request's.
+const MESSAGE_TOKENS: u64 = 4;
+/// Beyond that, for every message and block.
+const MARGIN_TOKENS: u64 = 8;
+/// Round a call of a tool, and round its result, beside the margin of every block.
 const TOOL_CALL_TOKENS: u64 = 24;
-/// The provider's own text before tools: at most 530 tokens with any model it is published for.
-const TOOL_SYSTEM_TOKENS: u64 = 530;
+/// The provider's own text before tools: 346 tokens with most models it is published for, at most 530.
+const TOOL_SYSTEM_TOKENS: u64 = 346;
+const TOOL_SYSTEM_MARGIN_TOKENS: u64 = 184;
 /// Tools whose text the provider writes, and its published length.
 const WRITTEN_TOOLS: [(&str, u64); 4] =
     [("bash_", 245), ("text_editor_", 700), ("computer_2024", 1_300), ("computer_2025", 1_300)];
 
 pub(super) fn read<'a>(body: &'a Object, reading: &mut Reading<'a, '_>) -> Result<()> {
-    reading.frame_tokens += REPLY_TOKENS;
+    reading.frame_tokens += frame_tokens(reading.encoding);
     definitions(body, reading)?;
     for key in ["system", "prefill"] {
         if let Some(content) = json::given(body, key) {
-            let mut message = Message::new(if key == "system" { key } else { "assistant" }, MESSAGE_TOKENS);
+            let mut message = new_message(if key == "system" { key } else { "assistant" }, 0);
             blocks(content, &mut message, reading)?;
             reading.messages.push(message);
         }
     }
-    for value in json::list(body, "messages")? {
+    for (index, value) in json::list(body, "messages")?.iter().enumerate() {
         let value = json::object(value, "a message")?;
         let role = json::text(value, "role")?.ok_or_else(|| Error::invalid("a message has no `role`"))?;
-        let mut message = Message::new(role, MESSAGE_TOKENS);
+        let mut message = new_message(role, if index == 0 { 0 } else { MESSAGE_TOKENS });
         blocks(value.get("content").unwrap_or(&Value::Null), &mut message, reading)?;
         reading.messages.push(message);
     }
@@ -56,7 +59,7 @@ pub(super) fn read<'a>(body: &'a Object, reading: &mut Reading<'a, '_>) -> Resul
         if let Some(config) = json::nested(body, key)?
             && (config.contains_key("format") || config.contains_key("schema"))
         {
-            reading.frame_tokens += TOOL_SYSTEM_TOKENS;
+            reading.frame_tokens += TOOL_SYSTEM_TOKENS + TOOL_SYSTEM_MARGIN_TOKENS;
             tools::format(body.get(key), reading);
         }
     }
@@ -65,6 +68,21 @@ pub(super) fn read<'a>(body: &'a Object, reading: &mut Reading<'a, '_>) -> Resul
     let marked = ["system", "tools", "messages"].into_iter().filter_map(|key| body.get(key));
     reading.cache_write = marked.map(cache_write).max().unwrap_or_default().max(own_cache_write(body));
     Ok(())
+}
+
+/// Round a single message, as measured for each generation.
+fn frame_tokens(encoding: Encoding) -> u64 {
+    match encoding {
+        Encoding::Claude47 => 11,
+        Encoding::Claude48 => 6,
+        _ => 7,
+    }
+}
+
+fn new_message(role: &str, frame_tokens: u64) -> Message<'_> {
+    let mut message = Message::new(role, frame_tokens);
+    message.margin(MARGIN_TOKENS);
+    message
 }
 
 fn thinking(body: &Object, reading: &mut Reading<'_, '_>) -> Result<()> {
@@ -89,6 +107,7 @@ fn definitions<'a>(body: &'a Object, reading: &mut Reading<'a, '_>) -> Result<()
     }
     let mut message = tools::message();
     message.frame(TOOL_SYSTEM_TOKENS);
+    message.margin(TOOL_SYSTEM_MARGIN_TOKENS);
     for value in definitions {
         let tool = json::object(value, "a tool")?;
         tools::definition(value, &mut message, reading)?;
@@ -129,7 +148,7 @@ fn blocks<'a>(content: &'a Value, message: &mut Message<'a>, reading: &mut Readi
 fn block<'a>(value: &'a Value, message: &mut Message<'a>, reading: &mut Reading<'a, '_>) -> Result<()> {
     use super::prompt::Piece;
     let block = json::object(value, "a block of a message")?;
-    message.frame(MESSAGE_TOKENS);
+    message.margin(MARGIN_TOKENS);
     match json::text(block, "type")?.unwrap_or_default() {
         "text" => message.text(json::text(block, "text")?.unwrap_or_default()),
         "thinking" => {
@@ -141,12 +160,12 @@ fn block<'a>(value: &'a Value, message: &mut Message<'a>, reading: &mut Reading<
             message.pieces.push(Piece::Sealed(json::text(block, "data")?.unwrap_or_default()));
         }
         "tool_use" | "server_tool_use" => {
-            message.frame(TOOL_CALL_TOKENS);
+            message.margin(TOOL_CALL_TOKENS);
             message.text(json::text(block, "name")?.unwrap_or_default());
             message.json(block.get("input").unwrap_or(&Value::Null));
         }
         "tool_result" => {
-            message.frame(TOOL_CALL_TOKENS);
+            message.margin(TOOL_CALL_TOKENS);
             blocks(block.get("content").unwrap_or(&Value::Null), message, reading)?;
         }
         "image" => {

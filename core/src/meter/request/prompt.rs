@@ -55,11 +55,12 @@ pub struct Message<'a> {
     /// Tokens of its text and its frame as counted here, before any prior.
     pub counted_tokens: u64,
     frame_tokens: u64,
+    margin_tokens: u64,
 }
 
 impl<'a> Message<'a> {
     pub(super) fn new(role: &'a str, frame_tokens: u64) -> Self {
-        Self { role, pieces: Vec::new(), counted_tokens: 0, frame_tokens }
+        Self { role, pieces: Vec::new(), counted_tokens: 0, frame_tokens, margin_tokens: 0 }
     }
 
     pub(super) fn text(&mut self, text: &'a str) {
@@ -75,6 +76,11 @@ impl<'a> Message<'a> {
         self.frame_tokens += tokens;
     }
 
+    /// For what nobody has published: it enlarges the bound, not the count.
+    pub(super) fn margin(&mut self, tokens: u64) {
+        self.margin_tokens += tokens;
+    }
+
     pub(super) fn unframe(&mut self, tokens: u64) {
         self.frame_tokens = self.frame_tokens.saturating_sub(tokens);
     }
@@ -87,7 +93,7 @@ impl<'a> Message<'a> {
 /// A request while it is read.
 pub(super) struct Reading<'a, 'p> {
     pub price: Option<&'p ModelPrice>,
-    encoding: Encoding,
+    pub encoding: Encoding,
     prior_per_mille: u32,
     pub messages: Vec<Message<'a>>,
     /// Frames of the whole request.
@@ -206,6 +212,7 @@ impl<'a, 'p> Reading<'a, 'p> {
         let prior = u64::from(self.prior_per_mille);
         let mut text = self.frame_tokens;
         let mut fixed = self.other_tokens;
+        let mut margin = 0;
         let mut ceiling = false;
         for message in &mut self.messages {
             let (mut own_text, mut own_fixed) = (message.frame_tokens, 0);
@@ -228,11 +235,12 @@ impl<'a, 'p> Reading<'a, 'p> {
             if message.role == "tools" {
                 self.tool_definition_tokens += message.counted_tokens;
             }
+            margin += message.margin_tokens;
             text += own_text;
             fixed += own_fixed;
         }
         let counted_tokens = text + fixed;
-        let mut tokens = (text * prior).div_ceil(1_000) + fixed;
+        let mut tokens = (text * prior).div_ceil(1_000) + fixed + margin;
         if self.extra_rounds > 0 {
             ceiling = true;
             match self.price.and_then(|price| price.context_window) {
