@@ -205,7 +205,7 @@ fn reserve_under(tx: &mut dyn Tx, want: &Reserve, held: &Held) -> Result<Verdict
     entry.flags |= if denied.is_some() { flag::WOULD_DENY } else { 0 };
     let names = name_request(tx, &mut entry, want)?;
     apply(tx, &held.under, &after)?;
-    tx.open_call(CallRow {
+    let row = CallRow {
         id: want.id,
         task: want.task,
         attempt: want.attempt,
@@ -218,8 +218,8 @@ fn reserve_under(tx: &mut dyn Tx, want: &Reserve, held: &Held) -> Result<Verdict
         max_output_tokens: grant.max_output_tokens,
         request_hash: want.facts.request_hash,
         under: held.under.clone(),
-    })?;
-    tx.append(entry)?;
+    };
+    tx.open_call(row, entry)?;
     Ok(Verdict::Held { id: want.id, created: true, grant, ended: None, denied, names })
 }
 
@@ -308,8 +308,7 @@ pub(crate) fn end(tx: &mut dyn Tx, id: &Id, ending: &Ending) -> Result<Ended> {
     describe(tx, &mut entry, ending, &row, &change)?;
     apply(tx, &row.under, &after)?;
     let row = CallRow { state, used, correctable: ending.is_correctable(), ..row };
-    tx.end_call(&row)?;
-    tx.append(entry)?;
+    tx.end_call(&row, entry)?;
     Ok(Ended::of(&row))
 }
 
@@ -402,8 +401,7 @@ pub(crate) fn tool_call(tx: &mut dyn Tx, want: &Reserve, tool: &str) -> Result<V
         entry.tool = intern(tx, &mut entry, "tool", tool)?;
         apply(tx, &row.under, &after)?;
         let used = row.held;
-        tx.end_call(&CallRow { state: State::Settled, used, ..row })?;
-        tx.append(entry)?;
+        tx.end_call(&CallRow { state: State::Settled, used, ..row }, entry)?;
     }
     Ok(verdict)
 }

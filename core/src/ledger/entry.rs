@@ -162,6 +162,20 @@ macro_rules! entry {
                 [$(self.$name.cell()),*]
             }
 
+            /// Visits the integer columns that are not zero, by their place in the order.
+            #[inline]
+            pub(super) fn visit_cells(&self, mut visit: impl FnMut(usize, i64)) {
+                let mut index = 0;
+                $(
+                    let cell = self.$name.cell();
+                    if cell != 0 {
+                        visit(index, cell);
+                    }
+                    index += 1;
+                )*
+                debug_assert_eq!(index, Self::COLUMNS.len());
+            }
+
             /// Puts an entry together again; nothing when a column cannot be what it says.
             pub fn of(cells: &[i64; Self::COLUMNS.len()], call: Option<Id>, under: Option<Under>,
                 proofs: Vec<(u32, Proof)>) -> Option<Self> {

@@ -1,17 +1,20 @@
 //! The ledger in memory: for tests, notebooks and short runs. It has no chain and ends with the
 //! process; it keeps the last hundred thousand entries, and the balances of all.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
-    hash::{BuildHasherDefault, Hasher},
-};
+mod calls;
+mod log;
+
+use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
+use calls::Calls;
+use log::Log;
+
 use super::{
     chain::Proof,
-    entry::Entry,
-    store::{Account, Budget, Cache, CallRow, Filter, OwnerRow, State, TaskRow, Tx, Which, present},
+    entry::{Entry, Kind},
+    store::{Account, Budget, Cache, CallRow, Filter, OwnerRow, State, TaskRow, Tx, Which},
 };
 use crate::{
     error::{Error, Result},
@@ -29,7 +32,7 @@ pub(crate) struct Memory {
     now: Millis,
     key: [u8; 32],
     cache: Cache,
-    entries: VecDeque<Entry>,
+    entries: Log,
     dropped: u64,
     /// Was a slot or a task dropped?
     folded: bool,
@@ -47,35 +50,7 @@ pub(crate) struct Memory {
     of_budget: FxHashMap<(u32, u32), Vec<u32>>,
     last_account: u32,
     balances: FxHashMap<u32, Vec<(Millis, Balance)>>,
-    calls: HashMap<Id, CallRow, Near>,
-    /// The open attempt of each task that has one.
-    running: FxHashMap<u32, Running>,
-    doubted: BTreeSet<Id>,
-}
-
-#[derive(Debug)]
-struct Running {
-    attempt: u32,
-    open_calls: HashSet<Id, Near>,
-}
-
-type Near = BuildHasherDefault<ByCount>;
-
-/// Ids of one source count up in their last bytes: by these alone, calls made one after the other
-/// lie side by side in a table, and a call does not wait for memory far away.
-#[derive(Debug, Default)]
-struct ByCount(u64);
-
-impl Hasher for ByCount {
-    fn write(&mut self, bytes: &[u8]) {
-        let last = bytes.last_chunk().copied().map_or(0, u64::from_be_bytes);
-        // The upper seven bits tell neighbours apart without comparing them.
-        self.0 = last ^ (last << 57);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
+    calls: Calls,
 }
 
 impl Memory {
@@ -86,7 +61,7 @@ impl Memory {
             key,
             now: 0,
             cache: Cache::default(),
-            entries: VecDeque::new(),
+            entries: Log::default(),
             dropped: 0,
             folded: false,
             names: Vec::new(),
@@ -102,9 +77,7 @@ impl Memory {
             of_budget: FxHashMap::default(),
             last_account: 0,
             balances: FxHashMap::default(),
-            calls: HashMap::default(),
-            running: FxHashMap::default(),
-            doubted: BTreeSet::new(),
+            calls: Calls::default(),
         })
     }
 
@@ -117,14 +90,37 @@ impl Memory {
         self.now = self.now.max(now);
     }
 
-    /// Drops the oldest entry; the balances keep what it said. A call goes with its last entry.
-    fn fold_oldest(&mut self) {
-        self.dropped += 1;
-        let Some(call) = self.entries.pop_front().and_then(|entry| entry.call) else { return };
-        let ended = |row: &CallRow| matches!(row.state, State::Settled | State::Voided);
-        if self.calls.get(&call).is_some_and(ended) {
-            self.calls.remove(&call);
+    /// Keeps an entry and returns its number. The oldest makes room for it; the balances keep what
+    /// that said, and a call that has ended goes with it.
+    fn keep(&mut self, entry: &mut Entry) -> u64 {
+        if self.entries.len() >= ENTRIES_MAX {
+            self.dropped += 1;
+            if let Some(call) = self.entries.drop_oldest() {
+                self.calls.forget_ended(&call);
+            }
         }
+        entry.owner = 1;
+        self.entries.push(entry)
+    }
+
+    /// The row of a call settled for good, as its entries tell it.
+    fn settled_row(&self, id: &Id) -> Option<CallRow> {
+        let (opened, ended) = self.calls.settled(id)?;
+        let (opened, ended) = (self.entries.get(opened)?, self.entries.get(ended)?);
+        Some(CallRow {
+            id: *id,
+            task: opened.task,
+            attempt: opened.attempt,
+            owner: opened.owner,
+            state: State::Settled,
+            correctable: false,
+            at_ms: opened.at_ms,
+            held: opened.amounts(),
+            used: ended.amounts(),
+            max_output_tokens: opened.max_output_tokens,
+            request_hash: opened.request_hash,
+            under: opened.under?,
+        })
     }
 
     /// Makes room for a task under `parent`: the oldest goes that has ended and has none below it.
@@ -173,22 +169,16 @@ impl Tx for Memory {
         Ok(())
     }
 
-    fn append(&mut self, entry: Entry) -> Result<()> {
-        if self.entries.len() >= ENTRIES_MAX {
-            self.fold_oldest();
-        }
-        self.entries.push_back(entry);
-        if let Some(kept) = self.entries.back_mut() {
-            kept.owner = 1;
-        }
+    fn append(&mut self, mut entry: Entry) -> Result<()> {
+        self.keep(&mut entry);
         Ok(())
     }
 
     fn entries(&mut self, filter: Filter, visit: &mut dyn FnMut(Entry) -> bool) -> Result<()> {
-        for entry in &self.entries {
+        for entry in self.entries.iter() {
             let wanted = filter.task.is_none_or(|task| entry.task == task)
                 && filter.since.is_none_or(|since| entry.at_ms >= since);
-            if wanted && !visit(entry.clone()) {
+            if wanted && !visit(entry) {
                 break;
             }
         }
@@ -238,8 +228,8 @@ impl Tx for Memory {
     }
 
     fn attempt(&mut self, no: u32) -> Result<Option<(u32, u32)>> {
-        Ok(match self.running.get(&no) {
-            Some(running) => Some((running.attempt, self.owner())),
+        Ok(match self.calls.attempt(no) {
+            Some(attempt) => Some((attempt, self.owner())),
             None => self.tasks.get(&no).map(|row| (row.attempts, row.owner)),
         })
     }
@@ -270,12 +260,8 @@ impl Tx for Memory {
                 *self.below.entry(row.parent).or_default() += 1;
             }
         }
-        let (no, attempt) = (row.no, row.attempts);
-        if row.owner == 0 {
-            self.running.remove(&no);
-        } else if self.running.get(&no).is_none_or(|running| running.attempt != attempt) {
-            self.running.insert(no, Running { attempt, open_calls: HashSet::default() });
-        }
+        let no = row.no;
+        self.calls.set_attempt(no, (row.owner != 0).then_some(row.attempts));
         self.tasks.insert(no, row);
         Ok(no)
     }
@@ -393,47 +379,33 @@ impl Tx for Memory {
     }
 
     fn call(&mut self, id: &Id) -> Result<Option<CallRow>> {
-        Ok(self.calls.get(id).cloned())
+        Ok(self.calls.live(id).or_else(|| self.settled_row(id)))
     }
 
-    fn open_call(&mut self, row: CallRow) -> Result<()> {
-        if let Some(running) = self.running.get_mut(&row.task) {
-            running.open_calls.insert(row.id);
-        }
-        self.calls.insert(row.id, row);
+    fn open_call(&mut self, row: CallRow, mut entry: Entry) -> Result<()> {
+        let opened = self.keep(&mut entry);
+        self.calls.open(row, opened);
         Ok(())
     }
 
-    fn end_call(&mut self, ended: &CallRow) -> Result<()> {
-        let id = ended.id;
-        if let Some(running) = self.running.get_mut(&ended.task) {
-            running.open_calls.remove(&id);
-        }
-        match ended.state {
-            State::InDoubt => self.doubted.insert(id),
-            _ => self.doubted.remove(&id),
-        };
-        let row = present(self.calls.get_mut(&id), "call", id)?;
-        (row.state, row.used, row.correctable) = (ended.state, ended.used, ended.correctable);
-        Ok(())
+    fn end_call(&mut self, row: &CallRow, mut entry: Entry) -> Result<()> {
+        let ended = self.keep(&mut entry);
+        let is_final = entry.kind == Kind::Settled && !row.correctable;
+        self.calls.end(row, is_final.then_some(ended))
     }
 
     fn open_calls(&mut self, _owner: u32, most: usize) -> Result<Vec<Id>> {
-        let mut open = sorted(self.running.values().flat_map(|running| &running.open_calls));
+        let mut open = self.calls.all_open();
         open.truncate(most);
         Ok(open)
     }
 
     fn open_calls_of(&mut self, task: u32, attempt: u32, _owner: u32) -> Result<Vec<Id>> {
-        let running = self.running.get(&task).filter(|running| running.attempt == attempt);
-        Ok(sorted(running.iter().flat_map(|running| &running.open_calls)))
+        Ok(self.calls.open_of(task, attempt))
     }
 
     fn calls_in_doubt(&mut self, most: usize) -> Result<Vec<CallRow>> {
-        let mut calls: Vec<CallRow> =
-            self.doubted.iter().filter_map(|id| self.calls.get(id).cloned()).collect();
-        // The id of a call its caller named says nothing of time.
-        calls.sort_by_key(|call| (call.at_ms, call.id));
+        let mut calls = self.calls.in_doubt();
         calls.truncate(most);
         Ok(calls)
     }
@@ -445,12 +417,6 @@ impl Tx for Memory {
     fn end_owner(&mut self, _no: u32) -> Result<()> {
         Ok(())
     }
-}
-
-fn sorted<'a>(ids: impl Iterator<Item = &'a Id>) -> Vec<Id> {
-    let mut ids: Vec<Id> = ids.copied().collect();
-    ids.sort_unstable();
-    ids
 }
 
 impl Memory {

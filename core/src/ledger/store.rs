@@ -244,9 +244,11 @@ pub(crate) trait Tx {
     fn balances(&mut self, visit: &mut dyn FnMut(u32, Millis, Balance)) -> Result<()>;
 
     fn call(&mut self, id: &Id) -> Result<Option<CallRow>>;
-    fn open_call(&mut self, row: CallRow) -> Result<()>;
-    /// Keeps how a call ended: its state, what it used, and whether that may be corrected.
-    fn end_call(&mut self, row: &CallRow) -> Result<()>;
+    /// Keeps a new call, which has used nothing, and the entry that says so.
+    fn open_call(&mut self, row: CallRow, entry: Entry) -> Result<()>;
+    /// Keeps how a call ended: its state, what it used, whether that may be corrected; and the
+    /// entry that says so.
+    fn end_call(&mut self, row: &CallRow, entry: Entry) -> Result<()>;
     /// Open calls of `owner`, oldest first, at most `most`.
     fn open_calls(&mut self, owner: u32, most: usize) -> Result<Vec<Id>>;
     /// Open calls of one attempt that belong to `owner`.

@@ -405,9 +405,9 @@ impl Tx for Session {
         row.map(readable).transpose()
     }
 
-    fn open_call(&mut self, row: CallRow) -> Result<()> {
-        let (held, used) = (row.held.0, row.used.0);
-        let sql = "INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    fn open_call(&mut self, row: CallRow, entry: Entry) -> Result<()> {
+        let held = row.held.0;
+        let sql = "INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, ?, ?, ?)";
         let (most, state) = (row.max_output_tokens as i64, row.state as i64);
         let under = under_bytes(&row.under);
         let params = params![
@@ -422,23 +422,21 @@ impl Tx for Session {
             held[1],
             held[2],
             held[3],
-            used[0],
-            used[1],
-            used[2],
-            used[3],
             most,
             row.request_hash,
             under
         ];
-        self.run(sql, params).map(drop)
+        self.run(sql, params)?;
+        self.append(entry)
     }
 
-    fn end_call(&mut self, row: &CallRow) -> Result<()> {
+    fn end_call(&mut self, row: &CallRow, entry: Entry) -> Result<()> {
         let used = row.used.0;
         let sql = "UPDATE calls SET state = ?, correctable = ?, used_usd = ?, used_tokens = ?, \
                    used_llm_calls = ?, used_tool_calls = ? WHERE id = ?";
         let (state, id) = (row.state as i64, row.id.bytes());
-        self.run(sql, params![state, row.correctable, used[0], used[1], used[2], used[3], id]).map(drop)
+        self.run(sql, params![state, row.correctable, used[0], used[1], used[2], used[3], id])?;
+        self.append(entry)
     }
 
     fn open_calls(&mut self, owner: u32, most: usize) -> Result<Vec<Id>> {
