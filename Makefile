@@ -37,7 +37,7 @@ help: ## list the targets
 		/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 TEST := check-fmt check-lint check-deny test-rust test-shuttle test-rustdoc wheel check-stubs \
-	check-types test-pydoc test-openai2 test-python examples
+	check-types test-pydoc test-openai2 test-python examples check-cost
 
 .PHONY: test
 test: ## every check and test
@@ -100,6 +100,10 @@ test-shuttle: $(VENV)/ready ## reserve and settle under thousands of orders of t
 test-rustdoc: ## the examples in the docs of the crates
 	@cargo test --locked --quiet --doc
 
+.PHONY: check-cost
+check-cost: ## a call takes no more instructions than written down, whatever came before it
+	@$(PYTHON) tests/instructions.py
+
 .PHONY: check-stubs
 check-stubs: $(VENV)/outlay ## _native.pyi is what the Rust sources say, and what the module is
 	@$(BIN)/python bindings/python/stubs.py --check
@@ -133,6 +137,10 @@ bench: $(VENV)/outlay ## the rows of the performance table, and peers in the sam
 	@cargo bench --locked --quiet --package outlay
 	@$(BIN)/python tests/bench_python.py
 	@$(BIN)/python tests/peers/run.py
+
+.PHONY: cost
+cost: ## write tests/instructions.json anew
+	@$(PYTHON) tests/instructions.py --write
 
 .PHONY: soak
 soak: export OUTLAY_KILL_ROUNDS := 300
