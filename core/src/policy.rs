@@ -1,7 +1,9 @@
 //! May it go on? Pure functions of (state, request, now); nothing here reads a clock or a store.
 
+pub mod breaker;
 pub mod budget;
 pub mod limit;
 
+pub use breaker::{Breaker, Detector, Evidence, Level, Step, StepKind, Verdict};
 pub use budget::{Ask, Balance, Denial, Grant, Output, View, decide};
 pub use limit::{Amounts, Ceiling, Limit, Slot, Unit, Window};

@@ -1,0 +1,231 @@
+//! When are two calls the same? Digests of the call, of its result and of its error.
+//!
+//! Arguments are the same whatever the order of their keys, their white space and the keys declared
+//! volatile; results and errors are the same when nothing but volatile values differs.
+
+use serde_json::Value;
+
+use super::{
+    config::Rule,
+    hash::{Digest, of},
+    mask::{Sink, is_volatile_name, masked},
+};
+
+/// Deeper arguments are the same below this.
+const DEPTH_MAX: u32 = 64;
+/// How much of an error is read, from each of its ends.
+const ERROR_END_MAX: usize = 512;
+
+impl Sink for Digest {
+    fn plain(&mut self, piece: &[u8]) {
+        self.bytes(piece);
+    }
+
+    fn mask(&mut self) {
+        self.number(u64::MAX);
+    }
+}
+
+/// Which arguments and results of a tool count.
+#[derive(Clone, Copy)]
+pub(super) struct Terms<'a> {
+    pub rule: Option<&'a Rule>,
+    pub volatile: &'a [String],
+}
+
+/// The tool with its canonical arguments.
+pub(super) fn call(name: &str, args: Option<&Value>, terms: Terms<'_>) -> u64 {
+    let mut digest = Digest::new(1);
+    digest.bytes(name.as_bytes());
+    // Some frameworks hand over the arguments as the text the model wrote.
+    let parsed = match args {
+        Some(Value::String(text)) if text.trim_start().starts_with('{') => serde_json::from_str(text).ok(),
+        _ => None,
+    };
+    match parsed.as_ref().or(args) {
+        Some(Value::Object(members)) => {
+            let wanted = terms.rule.map_or(&[][..], |rule| &rule.loop_key);
+            let counts = |key: &str| wanted.is_empty() || wanted.iter().any(|one| one == key);
+            digest.number(object(members.iter().filter(|(key, _)| counts(key)), terms, 0));
+        }
+        Some(other) => digest.number(value(other, terms, 0)),
+        None => {}
+    }
+    digest.finish()
+}
+
+/// The same for what a hook gave as the key.
+pub(super) fn named(name: &str, key: &str) -> u64 {
+    let mut digest = Digest::new(1);
+    digest.bytes(name.as_bytes());
+    digest.bytes(key.as_bytes());
+    digest.finish()
+}
+
+/// The sum over the members, so that their order does not matter.
+fn object<'a>(members: impl Iterator<Item = (&'a String, &'a Value)>, terms: Terms<'_>, depth: u32) -> u64 {
+    let mut sum = 2_u64;
+    for (key, member) in members {
+        let ignored =
+            terms.rule.is_some_and(|rule| rule.ignore.contains(key)) || terms.volatile.contains(key);
+        if ignored || is_volatile_name(key.as_bytes()) || (key == "id" && is_random_id(member)) {
+            continue;
+        }
+        let mut digest = Digest::new(3);
+        digest.bytes(key.as_bytes());
+        digest.number(value(member, terms, depth + 1));
+        sum = sum.wrapping_add(digest.finish());
+    }
+    sum
+}
+
+fn value(value_: &Value, terms: Terms<'_>, depth: u32) -> u64 {
+    if depth > DEPTH_MAX {
+        return 4;
+    }
+    match value_ {
+        Value::Null => 5,
+        Value::Bool(flag) => 6 + u64::from(*flag),
+        Value::Number(number) => {
+            let text = number.to_string();
+            of(8, text.strip_suffix(".0").unwrap_or(&text).as_bytes())
+        }
+        Value::String(text) => words(text),
+        Value::Array(items) => {
+            let mut digest = Digest::new(9);
+            items.iter().for_each(|item| digest.number(value(item, terms, depth + 1)));
+            digest.finish()
+        }
+        Value::Object(members) => object(members.iter(), terms, depth),
+    }
+}
+
+/// A member called `id` is dropped only if it looks drawn at random: else it says which thing.
+fn is_random_id(id: &Value) -> bool {
+    struct OnlyMask(bool);
+    impl Sink for OnlyMask {
+        fn plain(&mut self, _: &[u8]) {}
+        fn mask(&mut self) {
+            self.0 = true;
+        }
+    }
+    let Value::String(text) = id else { return false };
+    let mut found = OnlyMask(false);
+    masked(text, &mut found);
+    found.0
+}
+
+/// A text by its words, whatever stands between them.
+fn words(text: &str) -> u64 {
+    let mut digest = Digest::new(10);
+    for word in text.as_bytes().split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()) {
+        digest.bytes(word);
+    }
+    digest.finish()
+}
+
+/// What the call gave, masked; of the fields that mean progress only, where the tool declares them.
+pub(super) fn result(text: &str, error: bool, terms: Terms<'_>) -> u64 {
+    let progress = terms.rule.map_or(&[][..], |rule| &rule.progress);
+    let parsed: Option<Value> = if progress.is_empty() { None } else { serde_json::from_str(text).ok() };
+    let mut digest = Digest::new(u64::from(error));
+    match parsed {
+        Some(Value::Object(members)) => {
+            let counts = members.iter().filter(|(key, _)| progress.contains(key));
+            digest.number(object(counts, Terms { rule: None, volatile: &[] }, 0));
+        }
+        _ => {
+            let unmasked = digest;
+            if !masked(text, &mut digest) {
+                digest = unmasked;
+                digest.bytes(text.as_bytes());
+            }
+        }
+    }
+    digest.finish()
+}
+
+/// An error without what names the things it is about: numbers, paths, quoted names.
+pub(super) fn error(text: &str) -> u64 {
+    let bytes = text.as_bytes();
+    let mut digest = Digest::new(11);
+    let tail = bytes.len().saturating_sub(ERROR_END_MAX).max(ERROR_END_MAX.min(bytes.len()));
+    error_words(&bytes[..bytes.len().min(ERROR_END_MAX)], &mut digest);
+    error_words(&bytes[tail..], &mut digest);
+    digest.finish()
+}
+
+fn error_words(text: &[u8], digest: &mut Digest) {
+    let (mut quote, mut masking) = (None, false);
+    for word in text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()) {
+        let opens = |byte: &u8| matches!(byte, b'\'' | b'"' | b'`');
+        quote = quote.or(word.first().copied().filter(opens));
+        let named = quote.is_some();
+        if quote.is_some_and(|mark| word.len() > 1 && word[1..].contains(&mark)) {
+            quote = None;
+        }
+        let is_end = |byte: &u8| byte.is_ascii_punctuation();
+        let from = word.iter().position(|byte| !is_end(byte)).unwrap_or(word.len());
+        let to = word.iter().rposition(|byte| !is_end(byte)).map_or(from, |last| last + 1);
+        let core = &word[from..to];
+        if named || !core.iter().all(|byte| byte.is_ascii_alphabetic() || !byte.is_ascii()) {
+            if !masking {
+                digest.mask();
+            }
+            masking = true;
+        } else if !core.is_empty() {
+            masking = false;
+            digest.bytes(core);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const PLAIN: Terms<'_> = Terms { rule: None, volatile: &[] };
+
+    fn same(a: Value, b: Value) -> bool {
+        call("t", Some(&a), PLAIN) == call("t", Some(&b), PLAIN)
+    }
+
+    #[test]
+    fn order_white_space_and_volatile_keys_do_not_matter() {
+        assert!(same(json!({"a": 1, "b": [1, {"c": 2}]}), json!({"b": [1.0, {"c": 2}], "a": 1})));
+        assert!(same(json!({"command": "ls  -R\n"}), json!({"command": " ls -R"})));
+        assert!(same(json!({"q": "x", "request_id": "r1", "ts": 1}), json!({"q": "x", "requestId": "r2"})));
+        assert!(same(json!({"q": 1, "id": "8f3a9b2c"}), json!({"q": 1, "id": "77aa00cd"})));
+        assert!(same(json!(r#"{"b": 2, "a": 1}"#), json!({"a": 1, "b": 2})));
+    }
+
+    #[test]
+    fn what_was_asked_for_matters() {
+        assert!(!same(json!({"a": 1}), json!({"a": 2})));
+        assert!(!same(json!({"a": [1, 2]}), json!({"a": [2, 1]})));
+        assert!(!same(json!({"id": 1, "status": "closed"}), json!({"id": 2, "status": "closed"})));
+        assert!(!same(json!({"date": "2024-05-21"}), json!({"date": "2024-05-22"})));
+        assert!(!same(json!({"a": "x", "b": "y"}), json!({"a": "y", "b": "x"})));
+        assert_ne!(call("t", None, PLAIN), call("u", None, PLAIN));
+    }
+
+    #[test]
+    fn an_error_is_the_same_whatever_it_names() {
+        let file = error("cat: /tmp/a1.txt: No such file or directory");
+        assert_eq!(file, error("cat: /var/b.txt: No such file or directory"));
+        assert_eq!(error("user 'john doe' not found"), error("user 'mia' not found"));
+        assert_ne!(error("user 'mia' not found"), error("order 'mia' not found"));
+        assert_ne!(file, error("cat: /var/b.txt: Permission denied"));
+    }
+
+    #[test]
+    fn a_field_declared_as_progress_is_the_result() {
+        let rule = Rule { progress: vec!["done".into()], ..Rule::default() };
+        let terms = Terms { rule: Some(&rule), volatile: &[] };
+        let seen = |text| result(text, false, terms);
+        assert_eq!(seen(r#"{"done": 3, "at": "x"}"#), seen(r#"{"at": "y", "done": 3}"#));
+        assert_ne!(seen(r#"{"done": 3}"#), seen(r#"{"done": 4}"#));
+    }
+}

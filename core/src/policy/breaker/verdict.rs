@@ -1,0 +1,218 @@
+//! What is said about a step, by which detector, and on what grounds?
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+/// Every message begins with this; a result that does is taken for the breaker's own refusal.
+pub(super) const MARK: &str = "outlay breaker: ";
+/// Longer names of tools are cut in the evidence.
+const NAME_MAX: usize = 64;
+
+/// How far up the ladder a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Nothing to say.
+    Ok,
+    /// Tell the model.
+    Nudge,
+    /// Do not make this call; the message is its answer.
+    Refuse,
+    /// Ask a person.
+    Pause,
+    /// End the run.
+    Stop,
+}
+
+impl Level {
+    pub(super) const RAISED: [Self; 4] = [Self::Nudge, Self::Refuse, Self::Pause, Self::Stop];
+
+    /// Its name: "ok", "nudge", "refuse", "pause" or "stop".
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Nudge => "nudge",
+            Self::Refuse => "refuse",
+            Self::Pause => "pause",
+            Self::Stop => "stop",
+        }
+    }
+}
+
+/// What was recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detector {
+    /// The same call with the same result in a row.
+    NoProgress,
+    /// Two to six calls that follow upon themselves.
+    Cycle,
+    /// The same error, whatever the calls were.
+    SameError,
+    /// Tools that do not exist.
+    UnknownTool,
+    /// Answers of the model that nobody can read.
+    Malformed,
+    /// The same text in a stream.
+    Chant,
+    /// The same answer of the model, with nothing done between.
+    Monologue,
+    /// The conversation is made shorter, and nothing is done.
+    Compaction,
+    /// A tool polled for too long or too often without news.
+    Poll,
+    /// The same change to the world in a row.
+    Mutation,
+}
+
+impl Detector {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::NoProgress,
+        Self::Cycle,
+        Self::SameError,
+        Self::UnknownTool,
+        Self::Malformed,
+        Self::Chant,
+        Self::Monologue,
+        Self::Compaction,
+        Self::Poll,
+        Self::Mutation,
+    ];
+
+    /// Its name, in snake case: also the key of its thresholds in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoProgress => "no_progress",
+            Self::Cycle => "cycle",
+            Self::SameError => "same_error",
+            Self::UnknownTool => "unknown_tool",
+            Self::Malformed => "malformed",
+            Self::Chant => "chant",
+            Self::Monologue => "monologue",
+            Self::Compaction => "compaction",
+            Self::Poll => "poll",
+            Self::Mutation => "mutation",
+        }
+    }
+}
+
+/// The grounds of a verdict. Steps are numbered from 1 in the order they were observed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Evidence {
+    /// The tool of the last step; empty where none was called.
+    pub tool: String,
+    /// How often: calls, rounds of a cycle, or times a text was said.
+    pub count: u32,
+    /// How many calls make a round; in a chant, how many bytes.
+    pub period: u32,
+    /// The count, or the milliseconds of a poll, at which this level begins.
+    pub threshold: u64,
+    /// The step it began with.
+    pub first_step: u64,
+    /// The step it was found at.
+    pub last_step: u64,
+    /// How long a poll has been without news, in milliseconds.
+    pub elapsed_ms: u64,
+    /// How long to wait before the next poll, in milliseconds.
+    pub wait_ms: u64,
+    /// Was this the hard cap, which nothing switches off?
+    pub capped: bool,
+}
+
+/// What the breaker says about a step.
+///
+/// `Display` gives the message for the model; it is empty at [`Level::Ok`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Verdict {
+    /// How far up the ladder.
+    pub level: Level,
+    /// Who says so; none at [`Level::Ok`].
+    pub detector: Option<Detector>,
+    /// On what grounds.
+    pub evidence: Evidence,
+}
+
+impl Verdict {
+    pub(super) fn ok() -> Self {
+        Self { level: Level::Ok, detector: None, evidence: Evidence::default() }
+    }
+
+    /// As an object with `level`, `detector` and `evidence`; what does not apply is left out.
+    pub fn to_json(&self) -> Value {
+        let mut evidence = serde_json::Map::new();
+        if self.detector.is_some() {
+            let found = &self.evidence;
+            evidence.insert("message".into(), json!(self.to_string()));
+            for (name, number) in [
+                ("count", u64::from(found.count)),
+                ("period", u64::from(found.period)),
+                ("threshold", found.threshold),
+                ("first_step", found.first_step),
+                ("last_step", found.last_step),
+            ] {
+                evidence.insert(name.into(), json!(number));
+            }
+            for (name, number) in [("elapsed_ms", found.elapsed_ms), ("wait_ms", found.wait_ms)] {
+                if self.detector == Some(Detector::Poll) {
+                    evidence.insert(name.into(), json!(number));
+                }
+            }
+            if !found.tool.is_empty() {
+                evidence.insert("tool".into(), json!(found.tool));
+            }
+            if found.capped {
+                evidence.insert("capped".into(), json!(true));
+            }
+        }
+        let detector = self.detector.map(Detector::name);
+        json!({ "level": self.level.name(), "detector": detector, "evidence": evidence })
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(detector) = self.detector else { return Ok(()) };
+        f.write_str(MARK)?;
+        match self.level {
+            Level::Refuse => f.write_str("this call was refused: ")?,
+            Level::Pause => f.write_str("the run waits for a person: ")?,
+            Level::Stop => f.write_str("the run was stopped: ")?,
+            Level::Ok | Level::Nudge => {}
+        }
+        let Evidence { tool, count, period, first_step, last_step, elapsed_ms, wait_ms, .. } = &self.evidence;
+        match detector {
+            Detector::NoProgress => {
+                write!(f, "`{tool}` gave the same result to the same arguments {count} times in a row")?;
+            }
+            Detector::Cycle => {
+                write!(f, "the same {period} calls with the same results came round {count} times")?;
+            }
+            Detector::SameError => write!(f, "the last {count} calls failed with the same error")?,
+            Detector::UnknownTool => write!(f, "{count} calls in a row were of tools that do not exist")?,
+            Detector::Malformed => write!(f, "{count} answers in a row could not be read")?,
+            Detector::Chant => write!(f, "the same {period} bytes were said {count} times in a row")?,
+            Detector::Monologue => write!(f, "the same answer was given {count} times in a row")?,
+            Detector::Compaction => {
+                write!(f, "the conversation was shortened {count} times with nothing done between")?;
+            }
+            Detector::Poll => write!(f, "`{tool}` was polled {count} times in {elapsed_ms} ms without news")?,
+            Detector::Mutation => write!(f, "`{tool}` made the same change {count} times in a row")?,
+        }
+        if detector != Detector::Chant {
+            write!(f, " (steps {first_step} to {last_step})")?;
+        }
+        match detector {
+            Detector::Poll if *wait_ms > 0 => write!(f, "; wait {wait_ms} ms before the next"),
+            Detector::UnknownTool => f.write_str("; use one of the tools given"),
+            Detector::Malformed => f.write_str("; keep to the format asked for"),
+            _ => f.write_str("; do something else, or say what is in the way"),
+        }
+    }
+}
+
+/// The name of a tool as it goes into the evidence.
+pub(super) fn shown(tool: &str) -> String {
+    tool.chars().take(NAME_MAX).map(|one| if one.is_control() || one == '`' { '?' } else { one }).collect()
+}
