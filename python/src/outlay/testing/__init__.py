@@ -1,8 +1,8 @@
 """What can tests run instead of a real model provider?
 
-A loopback provider that speaks OpenAI's chat completions, responses, embeddings and images
-and Anthropic's messages, with streams; honours maxima; reports true counts with cached and
-reasoning tokens; fails on demand; and keeps its own bill.
+A loopback provider that speaks OpenAI's chat completions, responses, embeddings and images,
+Anthropic's messages and Gemini's contents and embeddings, with streams; honours maxima; reports
+true counts with cached and reasoning tokens; fails on demand; and keeps its own bill.
 
 Invariant: it counts with Python tiktoken and charges by its own price table, never with
 Outlay, so that the two bills can be held against each other.

@@ -4,7 +4,8 @@ It prints one line of JSON when it listens::
 
     $ python -m outlay.testing --port 0
     {"url": "http://127.0.0.1:49152", "openai_url": "http://127.0.0.1:49152/v1",
-     "anthropic_url": "http://127.0.0.1:49152", "host": "127.0.0.1", "port": 49152, "pid": 7}
+     "anthropic_url": "http://127.0.0.1:49152", "google_url": "http://127.0.0.1:49152",
+     "host": "127.0.0.1", "port": 49152, "pid": 7}
 
 (in one line). ``POST /control`` steers it, ``GET /bill`` reads its books.
 """
@@ -30,7 +31,7 @@ def main() -> int:
     """Parses the arguments and serves until told to stop; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m outlay.testing",
-        description="A loopback OpenAI and Anthropic look-alike for tests. It is no proxy, "
+        description="A loopback OpenAI, Anthropic and Google look-alike for tests. It is no proxy, "
         "calls nothing, and listens on loopback only.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address")
@@ -61,7 +62,7 @@ async def _serve(host: str, port: int, until_stdin_closes: bool) -> None:
         watch.start()
     address = f"[{host}]" if ":" in host else host
     url = f"http://{address}:{port}"
-    told = {"url": url, "openai_url": f"{url}/v1", "anthropic_url": url}
+    told = {"url": url, "openai_url": f"{url}/v1", "anthropic_url": url, "google_url": url}
     print(json.dumps({**told, "host": host, "port": port, "pid": os.getpid()}), flush=True)
     await stopped.wait()
     await server.stop()

@@ -1,8 +1,8 @@
 """How much of a prompt has the provider seen before?
 
 Invariant: a prefix counts as cached only if the very same tokens were sent before, to the same
-model, and have not expired. OpenAI's cache works by itself in blocks of 128 tokens from 1,024
-on; Anthropic's holds what the request marks with ``cache_control``.
+model, and have not expired. The caches of OpenAI and Google work by themselves in blocks of 128
+tokens from 1,024 on; Anthropic's holds what the request marks with ``cache_control``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 BLOCK = 128
 _KEPT = 65_536
-_OPENAI_TTL_S = 600.0
+_AUTOMATIC_TTL_S = 600.0
 _LOOK_BACK = 20
 TTL_S = {"5m": 300.0, "1h": 3600.0}
 
@@ -32,7 +32,7 @@ class PrefixCache:
         """Lets the cache's clock jump forward, so that a test need not wait for expiry."""
         self._skipped_s += seconds
 
-    def openai(self, model: str, sequence: Sequence[int]) -> int:
+    def automatic(self, model: str, sequence: Sequence[int]) -> int:
         """Returns how many leading tokens were cached, and remembers the prompt."""
         if len(sequence) < 1024:
             return 0
@@ -45,7 +45,7 @@ class PrefixCache:
             key = digest.digest()
             unbroken = unbroken and self._alive(key)
             cached = at if unbroken else cached
-            self._keep(key, _OPENAI_TTL_S)
+            self._keep(key, _AUTOMATIC_TTL_S)
         return cached
 
     def anthropic(

@@ -4,8 +4,8 @@ Invariant: these figures are typed in here by hand and are never read from Outla
 wrong price or a wrong count in Outlay shows as a difference between two bills.
 
 Prices are list prices in USD per million tokens as the providers published them in 2026.
-Claude's tokenizer is not public: a Claude token is *defined* here as an o200k token, so that counts
-are deterministic. Real text has 1.08 to 1.62 as many, and a word repeated has no more.
+The tokenizers of Claude and Gemini are not public: a token of theirs is *defined* here by tokens of
+o200k, so that counts are deterministic.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class Model:
         frame: Input tokens a request costs besides its text (Anthropic only).
         max_output: The largest maximum a request may ask for, in tokens.
         reasoning: Whether it thinks unseen before it answers.
+        always_thinks: Whether that cannot be turned off (Google only).
         cache_from: The shortest prefix the prompt cache keeps, in tokens.
         long_from: Inputs above this many tokens are charged at ``long_rates``.
         image: How an input image is counted: ``tiles``, ``patches`` or ``area``.
@@ -57,6 +58,7 @@ class Model:
     frame: int = 0
     max_output: int = 16_384
     reasoning: bool = False
+    always_thinks: bool = False
     cache_from: int = 1024
     long_from: int | None = None
     long_rates: Rates = Rates()
@@ -86,6 +88,13 @@ def _claude(
     )
 
 
+def _gemini(name: str, rates: Rates, max_output: int = 65_536, **more: Any) -> Model:
+    return Model("google", name, rates, factor=GEMINI, max_output=max_output, **more)
+
+
+# Measured with Gemma's, which is public: 1.03 to 1.34 tokens per o200k token.
+GEMINI = Fraction(6, 5)
+# Real text has 1.08 to 1.62, but a word repeated has no more.
 CLAUDE = Fraction(1)
 # One system prompt for tools is added when a Claude request declares any.
 CLAUDE_TOOLS_AUTO = 346
@@ -139,7 +148,21 @@ MODELS: Mapping[str, Model] = {
         6,
         cache_from=4096,
     ),
+    "gemini-2.5-flash": _gemini("gemini-2.5-flash", _rates("0.3", "0.03", "2.5"), reasoning=True),
+    "gemini-2.5-flash-lite": _gemini("gemini-2.5-flash-lite", _rates("0.1", "0.01", "0.4")),
+    "gemini-2.5-pro": _gemini(
+        "gemini-2.5-pro",
+        _rates("1.25", "0.125", "10"),
+        reasoning=True,
+        always_thinks=True,
+        long_from=200_000,
+        long_rates=_rates("2.5", "0.25", "15"),
+    ),
+    "gemini-embedding-001": _gemini("gemini-embedding-001", _rates("0.15", "0.15", "0"), 0),
 }
+
+# What a model that is not in the table is like, by the start of its name.
+_LIKE = {"claude": "claude-sonnet-4-5", "gemini": "gemini-2.5-flash", "": "gpt-4o"}
 
 
 class Catalog:
@@ -156,7 +179,7 @@ class Catalog:
         return model if model is not None and model.vendor == vendor else None
 
     def override(self, name: str, prices: Mapping[str, Any]) -> None:
-        """Sets a model's prices, or adds a model like ``gpt-4o`` (or a Claude) under that name.
+        """Sets a model's prices, or adds a model like ``gpt-4o`` (a Claude, a Gemini) by that name.
 
         Args:
             name: The model.
@@ -172,15 +195,14 @@ class Catalog:
         rates = Rates(**{key: Decimal(str(value)) for key, value in prices.items()})
         if any(not value.is_finite() or value < 0 for value in vars(rates).values()):
             raise ValueError(f"a price of `{name}` is negative or not a number")
-        like = "claude-sonnet-4-5" if name.startswith("claude") else "gpt-4o"
-        known = self.models.get(name)
-        base = known or Model(
-            MODELS[like].vendor,
+        like = MODELS[next(_LIKE[start] for start in _LIKE if name.startswith(start))]
+        base = self.models.get(name) or Model(
+            like.vendor,
             name,
             rates,
-            factor=MODELS[like].factor,
-            frame=MODELS[like].frame,
-            max_output=MODELS[like].max_output,
+            factor=like.factor,
+            frame=like.frame,
+            max_output=like.max_output,
         )
         fields = {**vars(base), "rates": rates, "long_from": None}
         self.models[name] = Model(**fields)

@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import anthropic_messages, openai_chat, openai_other, openai_responses
+from . import anthropic_messages, google_generate, openai_chat, openai_other, openai_responses
 from .bill import Books, Entry, Usage
 from .control import control
 from .script import Reply, as_error_500
@@ -32,7 +32,7 @@ _ENDPOINTS = {
     "/v1/messages/count_tokens": ("anthropic.count_tokens", anthropic_messages.count_tokens),
 }
 _MIDDLE = ("drop_middle", "stall_middle", "error_middle")
-_MAXIMA = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+_MAXIMA = ("max_completion_tokens", "max_tokens", "max_output_tokens", "maxOutputTokens")
 # Header names that tell requests apart; everything else, keys above all, is not kept.
 _TELLING = re.compile(
     r"x-request-id|x-client-request-id|request-id|idempotency-key|traceparent|user-agent"
@@ -58,21 +58,21 @@ class Exchange:
         self.state = state
 
     async def __call__(self, request: Request, connection: Connection) -> None:
-        endpoint = _ENDPOINTS.get(request.path)
-        if endpoint is None or request.method != "POST":
+        endpoint = _endpoint(request)
+        if endpoint is None:
             await self._elsewhere(request, connection)
             return
-        api, work_out = endpoint
+        api, work_out, named = endpoint
         entry = self._entry(request, api)
         self.state.books.begin(entry)
         ending = _Ending(self.state.books, entry)
         try:
             try:
-                body = _body(request)
+                body = _body(request) | named
                 _describe(entry, body)
                 header = request.headers.get("x-outlay-reply")
                 # Counting is free and must not use up what is scripted for calls.
-                scripted = header is not None or api != "anthropic.count_tokens"
+                scripted = header is not None or not api.endswith("count_tokens")
                 reply = self.state.script.next(header) if scripted else Reply()
             except (Refusal, ValueError) as error:
                 status = error.status if isinstance(error, Refusal) else 400
@@ -149,9 +149,12 @@ class Exchange:
     async def _elsewhere(self, request: Request, connection: Connection) -> None:
         """Lists models, takes control messages, and knows no other place."""
         if request.method == "GET" and request.path.startswith("/v1/models"):
-            anthropic = "anthropic-version" in request.headers
             name = request.path.removeprefix("/v1/models").strip("/")
-            told = openai_other.models(self.state, name, anthropic)
+            if "x-goog-api-key" in request.headers:
+                told = google_generate.models(self.state, name)
+            else:
+                anthropic = "anthropic-version" in request.headers
+                told = openai_other.models(self.state, name, anthropic)
         else:
             told = await control(self.state, request)
         status = 404 if told is None else int(told.pop("status", 200))
@@ -260,6 +263,15 @@ async def _break(connection: Connection, ending: _Ending, work: Work, reply: Rep
     return True
 
 
+def _endpoint(request: Request) -> tuple[str, Any, Json] | None:
+    """Returns api, endpoint and what the address adds to the body."""
+    if request.method != "POST":
+        return None
+    if request.path in _ENDPOINTS:
+        return *_ENDPOINTS[request.path], {}
+    return google_generate.addressed(request)
+
+
 def _body(request: Request) -> Json:
     try:
         body = json.loads(request.body)
@@ -273,10 +285,13 @@ def _body(request: Request) -> Json:
 def _describe(entry: Entry, body: Json) -> None:
     entry.model = str(body.get("model", ""))
     entry.stream = body.get("stream") is True
-    maxima = (body.get(name) for name in _MAXIMA)
+    config = body.get("generationConfig")
+    config = config if isinstance(config, dict) else body
+    maxima = (config.get(name) for name in _MAXIMA)
     entry.max_tokens = next((value for value in maxima if type(value) is int), None)
-    entry.n = body["n"] if type(body.get("n")) is int else 1
-    asked = body.get("messages", body.get("input"))
+    choices = config.get("n", config.get("candidateCount"))
+    entry.n = choices if type(choices) is int else 1
+    asked = body.get("messages", body.get("contents", body.get("input")))
     entry.message_count = len(asked) if isinstance(asked, list) else int(asked is not None)
     entry.tool_count = len(body["tools"]) if isinstance(body.get("tools"), list) else 0
 
@@ -287,6 +302,8 @@ def _headers(entry: Entry, content_type: str) -> dict[str, str]:
 
 
 def _error_body(refusal: Refusal, entry: Entry) -> Json:
+    if entry.api.startswith("gemini"):
+        return google_generate.error_of(refusal.status, str(refusal))
     other = "api_error" if refusal.status >= 500 else "invalid_request_error"
     kind = _KINDS.get(refusal.status, other)
     if entry.api.startswith("anthropic"):

@@ -52,7 +52,7 @@ def complete(call: Call) -> Work:
     prompt = chat(model, messages, call.listed("tools"))
     usage = Usage(
         input_tokens=len(prompt),
-        cached_tokens=call.state.cache.openai(model.served_as, prompt),
+        cached_tokens=call.state.cache.automatic(model.served_as, prompt),
         output_tokens=answer.tokens * choices,
         reasoning_tokens=answer.reasoning * choices,
     )

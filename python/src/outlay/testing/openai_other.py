@@ -42,9 +42,9 @@ def embed(call: Call) -> Work:
     as_text = call.body.get("encoding_format") == "base64"
     told: list[Json] = []
     for index, ids in enumerate(inputs):
-        vector = _vector(ids, dimensions)
-        packed = struct.pack(f"<{dimensions}f", *vector)
-        embedding = base64.b64encode(packed).decode() if as_text else vector
+        numbers = vector(ids, dimensions)
+        packed = struct.pack(f"<{dimensions}f", *numbers)
+        embedding = base64.b64encode(packed).decode() if as_text else numbers
         told.append({"object": "embedding", "index": index, "embedding": embedding})
     tokens = sum(map(len, inputs))
     body: Json = {"object": "list", "data": told, "model": model.served_as}
@@ -66,7 +66,8 @@ def _inputs(given: object, model: Model) -> list[Sequence[int]]:
     raise Refusal(400, "`input` must be a text, texts or token ids", param="input")
 
 
-def _vector(ids: Sequence[int], dimensions: int) -> list[float]:
+def vector(ids: Sequence[int], dimensions: int) -> list[float]:
+    """Returns a unit vector that depends on the tokens and means nothing."""
     seed = hashlib.blake2b(struct.pack(f"<{len(ids)}q", *ids), digest_size=16).digest()
     drawn = hashlib.shake_128(seed).digest(dimensions)
     # Never the zero vector: every component is at least half a step from 0.

@@ -43,7 +43,7 @@ def create(call: Call) -> Work:
     answer = generate(model, call.reply, maximum, (), last, model.reasoning)
     usage = Usage(
         input_tokens=len(prompt),
-        cached_tokens=call.state.cache.openai(model.served_as, prompt),
+        cached_tokens=call.state.cache.automatic(model.served_as, prompt),
         output_tokens=answer.tokens,
         reasoning_tokens=answer.reasoning,
     )

@@ -58,7 +58,7 @@ class Bill:
 
 
 class Provider:
-    """An OpenAI and Anthropic look-alike on loopback that counts truly and keeps its own bill.
+    """A look-alike of OpenAI, Anthropic and Google on loopback, with counts and books of its own.
 
     Args:
         default: What it replies when nothing else is scripted.
@@ -137,6 +137,11 @@ class Provider:
     @property
     def anthropic_url(self) -> str:
         """The ``base_url`` for Anthropic clients."""
+        return self.url
+
+    @property
+    def google_url(self) -> str:
+        """The ``base_url`` for Google clients."""
         return self.url
 
     def start(self) -> Provider:

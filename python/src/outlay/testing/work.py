@@ -160,10 +160,10 @@ def _distorted(value: Any, form: str) -> Any:
     return 10**30
 
 
-def put_usage(body: Json, usage: Json, form: str) -> Json:
+def put_usage(body: Json, usage: Json, form: str, name: str = "usage") -> Json:
     """Adds a usage to a body in the form the script wants it reported; returns the body."""
     if form == "null":
-        body["usage"] = None
+        body[name] = None
     elif form not in ("missing", "no_final"):
-        body["usage"] = usage if form == "true" else _distorted(usage, form)
+        body[name] = usage if form == "true" else _distorted(usage, form)
     return body
