@@ -22,6 +22,7 @@
 
 mod anthropic;
 mod chat;
+mod gemini;
 mod namespace;
 mod prompt;
 mod responses;
@@ -114,6 +115,8 @@ pub struct Facts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Patch {
     output_keys: Vec<&'static str>,
+    /// The field that holds these, and what else the caller set in it; none if they stand by themselves.
+    within: Option<(&'static str, Object)>,
     stream_options: Option<Value>,
 }
 
@@ -143,10 +146,20 @@ impl Facts {
     /// # Ok::<(), outlay::Error>(())
     /// ```
     pub fn patch(&self, max_output_tokens: Option<u64>) -> Vec<(&'static str, Value)> {
-        let maximum =
-            max_output_tokens.map(|most| self.patch.output_keys.iter().map(move |key| (*key, most.into())));
-        let stream = self.patch.stream_options.clone().map(|options| ("stream_options", options));
-        maximum.into_iter().flatten().chain(stream).collect()
+        let Patch { output_keys, within, stream_options } = &self.patch;
+        let mut fields: Vec<(&'static str, Value)> = Vec::new();
+        if let Some(most) = max_output_tokens {
+            let set = output_keys.iter().map(|key| (*key, most));
+            match within.clone() {
+                None => fields.extend(set.map(|(key, most)| (key, most.into()))),
+                Some((holder, mut object)) => {
+                    object.extend(set.map(|(key, most)| (key.to_owned(), most.into())));
+                    fields.push((holder, object.into()));
+                }
+            }
+        }
+        fields.extend(stream_options.clone().map(|options| ("stream_options", options)));
+        fields
     }
 }
 
@@ -196,12 +209,14 @@ impl<'a> Request<'a> {
             Api::OpenAiEmbeddings => simple::embeddings(object, &mut reading)?,
             Api::OpenAiImages => simple::images(object, &mut reading)?,
             Api::AnthropicMessages => anthropic::read(object, &mut reading)?,
+            Api::GeminiGenerate => gemini::read(object, &mut reading)?,
             other => {
                 let message = format!("requests of `{other}` cannot be bounded yet");
                 return Err(Error::new(ErrorKind::Unsupported, message));
             }
         }
-        reading.price_terms(api, object)?;
+        let service_tier = json::text(object, "service_tier")?.or(json::text(object, "serviceTier")?);
+        reading.price_terms(api, object, service_tier)?;
         let input = reading.bound(count);
         let facts = Facts {
             model: Self::model(body)?.to_owned(),
@@ -210,7 +225,7 @@ impl<'a> Request<'a> {
             choices: reading.choices,
             stream: json::flag(object, "stream")?,
             include_usage: asks_for_usage(object)?,
-            service_tier: json::text(object, "service_tier")?.map(str::to_owned),
+            service_tier: service_tier.map(str::to_owned),
             cache_write: reading.cache_write,
             web_searches_max: reading.web_searches,
             input_media: reading.input_media,
@@ -234,7 +249,15 @@ fn asks_for_usage(object: &Object) -> Result<bool> {
 }
 
 fn patch(api: Api, object: &Object, price: Option<&ModelPrice>) -> Result<Patch> {
+    let mut within = None;
     let output_keys = match api {
+        Api::GeminiGenerate => match gemini::limits(object)? {
+            Some((holder, config, maximum)) => {
+                within = Some((holder, config));
+                vec![maximum]
+            }
+            None => Vec::new(),
+        },
         Api::OpenAiChat => chat_output_keys(object, price),
         Api::OpenAiResponses => vec!["max_output_tokens"],
         Api::AnthropicMessages => vec!["max_tokens"],
@@ -247,7 +270,7 @@ fn patch(api: Api, object: &Object, price: Option<&ModelPrice>) -> Result<Patch>
         options["include_usage"] = true.into();
         options.take()
     });
-    Ok(Patch { output_keys, stream_options })
+    Ok(Patch { output_keys, within, stream_options })
 }
 
 /// The caller's own field; else the one its model knows. Models that reason refuse the old field,

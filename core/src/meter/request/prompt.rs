@@ -186,10 +186,10 @@ impl<'a, 'p> Reading<'a, 'p> {
     }
 
     /// Remarks what the request says about its price beyond tokens.
-    pub(super) fn price_terms(&mut self, api: Api, object: &Object) -> Result<()> {
-        let plain = ["auto", "default", "standard", "standard_only", "flex", "batch"];
-        for (key, what) in [("service_tier", "service tier"), ("speed", "speed")] {
-            if let Some(named) = json::text(object, key)?.filter(|named| !plain.contains(named)) {
+    pub(super) fn price_terms(&mut self, api: Api, object: &Object, tier: Option<&str>) -> Result<()> {
+        let plain = ["auto", "default", "standard", "standard_only", "unspecified", "flex", "batch"];
+        for (named, what) in [(tier, "service tier"), (json::text(object, "speed")?, "speed")] {
+            if let Some(named) = named.filter(|named| !plain.contains(named)) {
                 self.unpriced.get_or_insert(format!("{what} `{named}` has a price of its own"));
             }
         }
