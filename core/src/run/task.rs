@@ -334,7 +334,24 @@ impl Task {
     }
 
     /// Reserves without waiting; nothing, and no verdict either, if only pending money is in the way.
-    pub(super) fn poll(&self, request: &Request) -> Result<Option<Call>> {
+    ///
+    /// For callers that must not block a thread, as an event loop: ask again after a pause.
+    ///
+    /// # Errors
+    ///
+    /// As [`reserve`](Self::reserve).
+    ///
+    /// ```
+    /// use outlay::{Ledger, Limit, Request};
+    ///
+    /// let task = Ledger::in_memory().task("t", [Limit::usd("0.05")?])?;
+    /// let request = Request::model("gpt-4o").input_tokens(0).max_output_tokens(4_000);
+    /// let first = task.poll(&request)?.expect("nothing else is held");
+    /// assert!(task.poll(&request)?.is_none() && task.stopped().is_none());
+    /// # let _ = first;
+    /// # Ok::<(), outlay::Error>(())
+    /// ```
+    pub fn poll(&self, request: &Request) -> Result<Option<Call>> {
         match self.try_reserve(request) {
             Err(error) if error.field("contended") == Some(&Field::Flag(true)) => Ok(None),
             result => {
