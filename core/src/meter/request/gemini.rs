@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{
     super::json::{self, Object},
+    Method,
     prompt::{Message, Piece, Reading},
     tools,
 };
@@ -25,7 +26,7 @@ const CONFIG: [&str; 2] = ["generationConfig", "generation_config"];
 const MAXIMUM: [&str; 2] = ["maxOutputTokens", "max_output_tokens"];
 
 pub(super) fn read<'a>(body: &'a Object, reading: &mut Reading<'a, '_>) -> Result<()> {
-    reading.exact = false;
+    reading.no_better_than(Method::Calibrated);
     if is_embedding(body) {
         reading.has_hidden_output = false;
         reading.max_output_tokens = Some(0);
