@@ -240,7 +240,7 @@ fn what_nobody_knows_of_a_usage_can_be_asked_for_once() {
 
 #[test]
 fn requests_that_cannot_be_bounded_yet_are_refused() {
-    for api in [Api::GeminiGenerate, Api::BedrockConverse, Api::OpenAiRealtime, Api::LangChain] {
+    for api in [Api::BedrockConverse, Api::OpenAiRealtime, Api::LangChain] {
         let error = task("1").exchange(api, br#"{"model":"gpt-4o"}"#, &Terms::default()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
     }
