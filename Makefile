@@ -36,7 +36,7 @@ help: ## list the targets
 		/^##@/ { print "\n" substr($$0, 5) } \
 		/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-TEST := check-fmt check-lint check-deny test-rust test-shuttle test-rustdoc wheel check-stubs \
+TEST := check-fmt check-lint check-deny test-rust test-shuttle test-fuzz test-rustdoc wheel check-stubs \
 	check-types test-pydoc test-openai2 test-python examples check-cost
 
 .PHONY: test
@@ -95,6 +95,24 @@ test-rust: $(VENV)/ready ## the core and the command line: unit and integration 
 test-shuttle: export TMPDIR := $(or $(wildcard /dev/shm),$(TMPDIR),/tmp)
 test-shuttle: $(VENV)/ready ## reserve and settle under thousands of orders of the threads' steps
 	@$(NEXTEST) --package outlay --features shuttle --test interleavings
+
+# The flags are what cargo-fuzz gives the compiler, but for the sanitizer that only a nightly one has.
+FUZZ_SECONDS ?= 20
+FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module $(addprefix -Cllvm-args=-sanitizer-coverage-,level=4 \
+	inline-8bit-counters pc-table trace-compares)
+
+.PHONY: test-fuzz
+test-fuzz: ## random responses, damaged files and odd texts, FUZZ_SECONDS each
+	@host=$$(rustc -vV | sed -n 's/^host: //p'); \
+	RUSTFLAGS='$(FUZZ_FLAGS)' cargo build --locked --quiet --release --manifest-path core/fuzz/Cargo.toml \
+		--target-dir target/fuzz --target $$host; \
+	for name in usage store words; do \
+		mkdir -p .cache/fuzz/$$name; \
+		target/fuzz/$$host/release/$$name -max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=4096 \
+			-artifact_prefix=.cache/fuzz/$$name- .cache/fuzz/$$name core/fuzz/seeds/$$name \
+			> .cache/fuzz/$$name.log 2>&1 || { tail -n 60 .cache/fuzz/$$name.log; exit 1; }; \
+		echo "$$name: $$(grep '^Done' .cache/fuzz/$$name.log)"; \
+	done
 
 .PHONY: test-rustdoc
 test-rustdoc: ## the examples in the docs of the crates
