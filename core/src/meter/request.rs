@@ -23,6 +23,7 @@
 mod anthropic;
 mod chat;
 mod gemini;
+mod media;
 mod namespace;
 mod prompt;
 mod responses;

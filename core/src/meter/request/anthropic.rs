@@ -189,7 +189,8 @@ fn document<'a>(block: &'a Object, message: &mut Message<'a>, reading: &mut Read
     match json::text(source, "type")? {
         Some("text") => message.text(json::text(source, "data")?.unwrap_or_default()),
         Some("content") => blocks(source.get("content").unwrap_or(&Value::Null), message, reading)?,
-        _ => reading.unbounded("a document, whose pages we do not read"),
+        Some("base64") => reading.document(),
+        _ => reading.unbounded("a document, whose pages we do not see"),
     }
     Ok(())
 }

@@ -189,10 +189,18 @@ fn part<'a>(part: &'a Object, message: &mut Message<'a>, reading: &mut Reading<'
             reading.image(message, json::text(image, "url")?.unwrap_or_default(), low);
         }
         Some("input_audio") => {
-            reading.input_media.audio = true;
-            reading.unbounded("audio, whose length we do not read");
+            let audio = json::nested(part, "input_audio")?;
+            let data = audio.map(|audio| json::text(audio, "data")).transpose()?.flatten();
+            reading.sound(data.ok_or_else(|| Error::invalid("a part has no `input_audio.data`"))?);
         }
-        Some("file") => reading.unbounded("a file, whose text we do not see"),
+        Some("file") => {
+            let file = json::nested(part, "file")?;
+            if file.is_some_and(|file| json::given(file, "file_data").is_some()) {
+                reading.document();
+            } else {
+                reading.unbounded("a file, whose text we do not see");
+            }
+        }
         other => {
             let other = other.unwrap_or("nothing");
             reading.unbounded(format!("a part of the kind `{other}`, which we do not know"));

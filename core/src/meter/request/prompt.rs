@@ -16,6 +16,7 @@ use super::{
         tokens::{self, Count, Encoding},
     },
     InputBound, Method,
+    media::{self, Rule},
 };
 use crate::error::Result;
 
@@ -102,6 +103,7 @@ pub(super) struct Reading<'a, 'p> {
     pub other_tokens: u64,
     /// Rounds of the model the provider may add on its own, each with up to a window of input.
     pub extra_rounds: u64,
+    fills_window: bool,
     pub frames: Frames,
     method: Method,
     pub max_output_tokens: Option<u64>,
@@ -138,6 +140,7 @@ impl<'a, 'p> Reading<'a, 'p> {
             frame_tokens: 0,
             other_tokens: 0,
             extra_rounds: 0,
+            fills_window: false,
             frames,
             method,
             max_output_tokens: None,
@@ -173,12 +176,28 @@ impl<'a, 'p> Reading<'a, 'p> {
         self.method = self.method.max(method);
     }
 
+    /// A document sent along: at most the model's window.
+    pub(super) fn document(&mut self) {
+        (self.fills_window, self.input_media.image) = (true, true);
+        if self.price.is_none_or(|price| price.context_window.is_none()) {
+            self.unbounded("a document for a model of unknown window");
+        }
+    }
+
+    /// A sound sent along.
+    pub(super) fn sound(&mut self, data: &str) {
+        self.no_better_than(Method::Calibrated);
+        self.input_media.audio = true;
+        self.other_tokens += media::sound_tokens(data);
+    }
+
     /// An image of which only the address or the content is known.
     pub(super) fn image(&mut self, message: &mut Message<'a>, source: &'a str, low_detail: bool) {
         self.no_better_than(Method::Calibrated);
         self.input_media.image = true;
         let known = self.price.and_then(|price| price.image_tokens);
-        let tokens = known.map_or(0, |[low, most]| if low_detail { low } else { most });
+        let rule = if self.encoding.is_reconstructed() { Rule::Area } else { Rule::Tiles };
+        let tokens = known.map_or(0, |known| media::image_tokens(rule, known, low_detail, source));
         if known.is_none() {
             self.unbounded("an image of unknown cost with this model");
         }
@@ -241,6 +260,10 @@ impl<'a, 'p> Reading<'a, 'p> {
         }
         let counted_tokens = text + fixed;
         let mut tokens = (text * prior).div_ceil(1_000) + fixed + margin;
+        if self.fills_window {
+            ceiling = true;
+            tokens = tokens.max(self.price.and_then(|price| price.context_window).unwrap_or_default());
+        }
         if self.extra_rounds > 0 {
             ceiling = true;
             match self.price.and_then(|price| price.context_window) {

@@ -195,10 +195,12 @@ fn part<'a>(value: &'a Value, message: &mut Message<'a>, reading: &mut Reading<'
             let low = json::text(part, "detail")? == Some("low");
             reading.image(message, source.unwrap_or_default(), low);
         }
+        "input_file" if json::given(part, "file_data").is_some() => reading.document(),
         "input_file" => reading.unbounded("a file, whose text we do not see"),
         "input_audio" => {
-            reading.input_media.audio = true;
-            reading.unbounded("audio, whose length we do not read");
+            let audio = json::nested(part, "input_audio")?;
+            let data = audio.map(|audio| json::text(audio, "data")).transpose()?.flatten();
+            reading.sound(data.ok_or_else(|| Error::invalid("a part has no `input_audio.data`"))?);
         }
         "item_reference" => reading.unbounded("an item the provider kept"),
         _ => message.json(value),

@@ -129,11 +129,33 @@ fn a_stream_is_asked_for_its_usage() {
 }
 
 #[test]
+fn what_is_sent_along_is_bounded() {
+    let content = |content: Value| json!({"messages": [{"role": "user", "content": [content]}]});
+    let pdf = content(json!({"type": "document",
+        "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="}}));
+    let file =
+        content(json!({"type": "file", "file": {"file_data": "data:application/pdf;base64,JVBERi0="}}));
+    let input =
+        json!({"input": [{"role": "user", "content": [{"type": "input_file", "file_data": "JVBERi0="}]}]});
+    for (facts, window) in [(messages(pdf), 200_000), (chat(file), 128_000), (responses(input), 1_050_000)] {
+        assert_eq!((facts.unbounded, facts.input.method), (None, Method::Ceiling));
+        assert_eq!(facts.input.tokens, window);
+    }
+    let sound = content(json!({"type": "input_audio", "input_audio": {"data": "AAAA", "format": "mp3"}}));
+    let sound = chat(sound);
+    assert!(sound.unbounded.is_none() && sound.input_media.audio && sound.input.tokens >= 10);
+    let mut tiny =
+        content(json!({"type": "image", "source": {"type": "base64", "data": "R0lGODlhIAAgAA=="}}));
+    tiny["model"] = "claude-sonnet-4-5".into();
+    assert!(messages(tiny).input.tokens < 40, "an image of 32 by 32 pixels");
+}
+
+#[test]
 fn what_the_provider_keeps_is_unbounded() {
     let file = json!([{"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}]);
     let input_file = json!([{"role": "user", "content": [{"type": "input_file", "file_id": "f"}]}]);
     let pdf = json!([{"role": "user", "content": [
-        {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "x"}}]}]);
+        {"type": "document", "source": {"type": "url", "url": "https://example.com/a.pdf"}}]}]);
     for (facts, what) in [
         (chat(json!({"messages": file})), "file"),
         (chat(json!({"web_search_options": {}})), "search"),
