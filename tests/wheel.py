@@ -21,6 +21,7 @@ PARTS = (
     "outlay/__init__.py",
     "outlay/_native.pyi",
     "outlay/py.typed",
+    "outlay/LICENSE-ctok",
     "outlay/integrations/__init__.py",
     "outlay/testing/__init__.py",
 )

@@ -4,6 +4,7 @@ Only what is typed here is replaced; everything else comes from the Rust sources
 written as an attribute.
 """
 
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from types import TracebackType
 from typing import Literal, TypeAlias
@@ -27,6 +28,9 @@ class Call:
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> Literal[False]: ...
+
+class Count:
+    method: Literal["exact", "reconstructed", "calibrated"]
 
 class Exchange:
     body_patch: dict[str, object] | None
@@ -107,3 +111,9 @@ class Usage:
 def run_command(arguments: list[str]): ...
 def unbound_policy() -> Literal["warn", "refuse"]: ...
 def unmetered_policy() -> Literal["refuse", "allow"]: ...
+
+def count(
+    messages: Sequence[Mapping[str, object]] | None,
+    tools: Sequence[Mapping[str, object]] | None,
+    tool_choice: str | Mapping[str, object] | None,
+): ...

@@ -11,7 +11,8 @@ Python 3.13, because the characters' classes follow its edition of Unicode. Writ
   character in two bytes and a byte of traits; all others behave like emoji.
 * `../../tests/vectors/claude_tokens.json`: texts, and their counts as the package gives them.
 
-`--probes` instead prints every probe the package's data carries, with the count the provider gave.
+`--probes` instead prints every probe the package's data carries, with the count the provider gave;
+`--texts FOLDER…` stretches of the files in those folders, with the package's own counts.
 """
 
 from __future__ import annotations
@@ -125,10 +126,25 @@ def probes() -> None:
         print(json.dumps({"encoding": name.split(".")[0], "probes": found}))
 
 
+def stretches(folders: list[str]) -> None:
+    draw = random.Random(5)
+    paths = [path for folder in folders for path in sorted(Path(folder).rglob("*")) if path.is_file()]
+    found: dict[str, dict[str, int]] = {name: {} for name in VERSIONS}
+    for path in draw.sample(paths, min(len(paths), 3_000)):
+        text = path.read_bytes()[:200_000].decode("utf-8", "ignore")
+        at = draw.randrange(len(text) + 1)
+        for name, count in zip(VERSIONS, counts(text[at : at + 1_000]), strict=True):
+            found[name][text[at : at + 1_000]] = count
+    for name, rows in found.items():
+        print(json.dumps({"encoding": name, "probes": rows}))
+
+
 if __name__ == "__main__":
     assert sys.version_info[:2] == (3, 13), "another edition of Unicode"
     if sys.argv[1:] == ["--probes"]:
         probes()
+    elif sys.argv[1:2] == ["--texts"]:
+        stretches(sys.argv[2:])
     else:
         for name, family in FAMILIES.items():
             (HERE / name).write_bytes(pieces(family))

@@ -3,6 +3,7 @@
 The native part of `outlay`.
 """
 
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from types import TracebackType
 from typing import Literal, SupportsIndex, TypeAlias, final
@@ -17,6 +18,7 @@ _Standing: TypeAlias = Literal["running", "succeeded", "failed", "stopped", "los
 __all__ = [
     "AttemptLine",
     "Call",
+    "Count",
     "Exchange",
     "Figures",
     "Ledger",
@@ -35,6 +37,7 @@ __all__ = [
     "before_fork",
     "close_all",
     "configure",
+    "count",
     "error_codes",
     "extract_usage",
     "ledger",
@@ -169,6 +172,35 @@ class Call:
     def would_deny(self, /) -> str | None:
         """
         Why it would have been denied, under a task that only observes.
+        """
+
+@final
+class Count:
+    """
+    How many tokens something is to a model.
+    """
+
+    def __eq__(self, value: object, /) -> bool: ...
+    def __ne__(self, value: object, /) -> bool: ...
+    def __repr__(self, /) -> str: ...
+    @property
+    def bound(self, /) -> int:
+        """
+        The most it is taken to be: what a reservation of the same holds.
+        """
+
+    @property
+    def method(self, /) -> Literal["exact", "reconstructed", "calibrated"]:
+        """
+        How it came about: "exact" (the model's own tokenizer and published frames),
+        "reconstructed" (a published reconstruction of them), "calibrated" (the nearest tokenizer
+        times what the model's family uses at most, or the length in bytes).
+        """
+
+    @property
+    def tokens(self, /) -> int:
+        """
+        The count, in the model's tokens as far as its tokenizer is known.
         """
 
 @final
@@ -1063,6 +1095,41 @@ def close_all() -> None:
 def configure(json: str) -> None:
     """
     Changes options of the process, given as JSON.
+    """
+
+def count(
+    model: str,
+    *,
+    text: str | None = None,
+    messages: Sequence[Mapping[str, object]] | None = None,
+    tools: Sequence[Mapping[str, object]] | None = None,
+    tool_choice: str | Mapping[str, object] | None = None,
+) -> Count:
+    """
+    Counts the tokens of a text, or of messages with tools, as a model reads them.
+
+    A text is counted on its own. Messages are in the form of OpenAI's chat or of Anthropic's
+    messages, and are counted with the frames that the provider puts round them. Nothing is sent.
+
+    Args:
+        model: The model's name, as the client is given it.
+        text: A text.
+        messages: A list of messages; either this or a text.
+        tools: The tools beside the messages; functions may lack their wrapper.
+        tool_choice: Which of them is to be called, as in the request.
+
+    Raises:
+        InvalidInput: Neither or both of text and messages, or no such messages.
+        Unbounded: Some of it nobody can count, such as a file the provider keeps.
+
+    Example:
+        >>> import outlay
+        >>> outlay.count("gpt-4o", text="hello world")
+        Count(tokens=2, bound=2, method='exact')
+        >>> outlay.count("gpt-4o", messages=[{"role": "user", "content": "hello world"}]).tokens
+        9
+        >>> outlay.count("claude-sonnet-5", text="hello, world")
+        Count(tokens=4, bound=5, method='reconstructed')
     """
 
 def error_codes() -> list[tuple[str, str]]:

@@ -21,6 +21,10 @@ pub(super) struct Rules {
 /// Letters in capitals that make a word one of capitals.
 const CAPITALS_MIN: usize = 4;
 
+/// Words whose pieces are kept while a text is counted, and from which length on.
+const KNOWN_WORDS: usize = 2_048;
+const KNOWN_FROM_BYTES: usize = 8 << 10;
+
 /// How each of the first 65,536 characters behaves; the others behave like emoji.
 pub(super) struct Traits(Vec<u8>);
 
@@ -122,15 +126,25 @@ pub(super) fn tokens(text: &str, before: &str, rules: Rules, traits: &Traits, pi
     if runs.is_empty() {
         return tail + u64::from(rules.opens_with_word);
     }
-    let mut stream =
-        Stream { runs: &runs, rules, traits, pieces, best, out: Vec::new(), total: 0, space: false };
+    let known = if content.len() < KNOWN_FROM_BYTES { 0 } else { KNOWN_WORDS };
+    let mut stream = Stream {
+        runs: &runs,
+        rules,
+        traits,
+        pieces,
+        best,
+        known: vec![(0, 0); known],
+        out: Vec::new(),
+        total: 0,
+        space: false,
+    };
     (0..runs.len()).for_each(|run| stream.write(run));
     stream.total() + tail
 }
 
 fn normalise(text: &str, rules: Rules, out: &mut String) {
-    if text.is_ascii() {
-        out.extend(text.chars().filter_map(|c| kept(c, rules)));
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t' | b'\n')) {
+        out.push_str(text);
         return;
     }
     let mut follows_nikhahit = false;
@@ -252,6 +266,8 @@ struct Stream<'a> {
     traits: &'a Traits,
     pieces: &'a Pieces,
     best: Vec<u32>,
+    /// Words and their pieces, each in the place its bytes name; empty for short texts.
+    known: Vec<(u128, u64)>,
     out: Vec<u8>,
     total: u64,
     /// A single space after a closing marker: it is not written if an opening one follows.
@@ -279,8 +295,25 @@ impl Stream<'_> {
     fn close(&mut self) {
         self.out.push(EOW);
         // No piece reaches beyond it.
-        self.total += self.pieces.cover(&self.out, &mut self.best);
+        self.total += self.cover();
         self.out.clear();
+    }
+
+    /// The pieces of what is written; most words were met before.
+    fn cover(&mut self) -> u64 {
+        let mut name = [0; 16];
+        if self.known.is_empty() || self.out.len() >= name.len() {
+            return self.pieces.cover(&self.out, &mut self.best);
+        }
+        name[..self.out.len()].copy_from_slice(&self.out);
+        name[15] = self.out.len() as u8;
+        let name = u128::from_le_bytes(name);
+        let spread = (name as u64 ^ (name >> 64) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let place = (spread >> 32) as usize % KNOWN_WORDS;
+        if self.known[place].0 != name {
+            self.known[place] = (name, self.pieces.cover(&self.out, &mut self.best));
+        }
+        self.known[place].1
     }
 
     fn write(&mut self, at: usize) {
@@ -382,6 +415,11 @@ impl Stream<'_> {
     fn case(&self, span: &str) -> Option<u8> {
         let first = span.chars().next()?;
         let mut rest = span.chars().skip(1);
+        if span.is_ascii() {
+            let capitals = span.bytes().filter(u8::is_ascii_uppercase).count();
+            let all = self.rules.marks_capitals && capitals >= CAPITALS_MIN && capitals == span.len();
+            return if all { Some(CAPS) } else { (capitals == 1 && is_upper(first)).then_some(SHIFT) };
+        }
         if span.contains('ẞ') {
             return None;
         }
