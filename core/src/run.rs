@@ -12,7 +12,7 @@ mod stream;
 pub mod task;
 
 pub use call::{Call, Outcome, Request, Settled};
-pub use config::{Config, OnUnavailable, Unbound, Unmetered};
+pub use config::{Bound, Config, OnUnavailable, Unbound, Unmetered};
 pub use exchange::{Exchange, Failure, Outgoing, Terms};
 pub use ledger::{BudgetOptions, Ledger};
 pub use task::{Attempt, Task, TaskOptions};

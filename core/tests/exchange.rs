@@ -1,9 +1,11 @@
 //! What does an HTTP exchange come to, however it ends?
 
+use std::sync::Arc;
+
 use outlay::{
     ErrorKind, Ledger, Limit, Money, Outcome, Task,
     meter::Api,
-    run::{Exchange, Failure, Terms},
+    run::{Bound, Config, Exchange, Failure, Terms},
 };
 
 const START: &str = r#"data: {"type":"message_start","message":{"model":"claude-sonnet-4-5","usage":{"input_tokens":10,"output_tokens":1}}}
@@ -244,4 +246,13 @@ fn requests_that_cannot_be_bounded_yet_are_refused() {
         let error = task("1").exchange(api, br#"{"model":"gpt-4o"}"#, &Terms::default()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
     }
+}
+
+#[test]
+fn a_strict_bound_holds_a_token_for_every_byte() {
+    let config = Config { bound: Bound::Strict, ..Config::default() };
+    let ledger = Ledger::open("memory:", Arc::new(config)).unwrap();
+    let task = ledger.task("t", [Limit::usd("1").unwrap()]).unwrap();
+    // The role and the text in bytes, and the six tokens of the frame.
+    assert_eq!(chat(&task, "").call().reserved(), Money::from_nanos(21 * 2_500 + 100 * 10_000));
 }

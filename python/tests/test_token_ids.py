@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import base64
 import json
+import os
 import random
 import string
 import subprocess
@@ -152,9 +153,22 @@ def random_unicode() -> Iterator[str]:
         yield "".join(chr(rng.randint(*rng.choice(planes))) for _ in range(length))
 
 
+def given() -> Iterator[str]:
+    """Stretches of the files in the folders that OUTLAY_TOKEN_TEXTS names, up to so many MB."""
+    folders, limit = os.environ.get("OUTLAY_TOKEN_TEXTS", ""), int(os.environ.get("OUTLAY_TOKEN_MB", 8))
+    left = limit * 1_000_000
+    for folder in filter(None, folders.split(":")):
+        for path in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
+            text = path.read_bytes()[:60_000].decode("utf-8", "ignore")
+            left -= len(text.encode())
+            if left < 0:
+                return
+            yield text
+
+
 KINDS: list[Callable[[], Iterator[str]]] = [
     prose, code, json_text, scripts, emoji, base64_text,
-    runs, whitespace, words, random_classes, random_unicode,
+    runs, whitespace, words, random_classes, random_unicode, given,
 ]  # fmt: skip
 
 
@@ -182,6 +196,8 @@ def answers() -> dict[tuple[str, str], list[tuple[str, dict[str, Any]]]]:
 def test_ids_and_counts_are_those_of_tiktoken(
     answers: dict[tuple[str, str], list[tuple[str, dict[str, Any]]]], name: str, kind: str
 ) -> None:
+    if kind == "given" and not answers[name, kind]:
+        pytest.skip("OUTLAY_TOKEN_TEXTS names no folder")
     assert answers[name, kind]
     for text, answer in answers[name, kind]:
         expected = encoding(name).encode_ordinary(text)
@@ -189,7 +205,7 @@ def test_ids_and_counts_are_those_of_tiktoken(
         if answer["exact"]:
             assert answer["tokens"] == answer["streamed"] == len(expected), repr(text[:200])
         else:
-            assert kind == "runs", repr(text[:200])
+            assert kind in ("runs", "given"), repr(text[:200])
             assert len(expected) <= answer["tokens"] == answer["streamed"], repr(text[:200])
         assert answer["lowest"] <= len(expected), repr(text[:200])
 

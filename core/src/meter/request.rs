@@ -75,6 +75,8 @@ pub struct Facts {
     pub model: String,
     /// The most input it can be billed for, searches included.
     pub input: InputBound,
+    /// The same if every byte of text were a token, which no tokenizer in use passes.
+    pub strict_input_tokens: u64,
     /// The most output tokens of one choice, if it gives a maximum.
     pub max_output_tokens: Option<u64>,
     /// How many answers it wants; output is billed for each.
@@ -222,6 +224,7 @@ impl<'a> Request<'a> {
         let facts = Facts {
             model: Self::model(body)?.to_owned(),
             input,
+            strict_input_tokens: reading.strict_tokens,
             max_output_tokens: reading.max_output_tokens,
             choices: reading.choices,
             stream: json::flag(object, "stream")?,

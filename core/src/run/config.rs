@@ -35,6 +35,17 @@ pub enum Unmetered {
     Allow,
 }
 
+/// How the input of a request is bounded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bound {
+    /// By its count, as good as the model's tokenizer is known.
+    #[default]
+    Counted,
+    /// By its bytes: dearer holds that are never passed.
+    Strict,
+}
+
 /// What happens when the ledger cannot answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -59,6 +70,8 @@ pub struct Config {
     pub unmetered: Unmetered,
     /// What happens when the ledger cannot answer.
     pub on_unavailable: OnUnavailable,
+    /// How the input of requests is bounded.
+    pub bound: Bound,
     /// The prices, the user's own over the bundled ones.
     pub prices: PriceBook,
     /// The most output tokens of a request that sets none; reasoning models have four times that.
@@ -75,6 +88,7 @@ impl Default for Config {
             unbound: Unbound::default(),
             unmetered: Unmetered::default(),
             on_unavailable: OnUnavailable::default(),
+            bound: Bound::default(),
             prices: PriceBook::bundled().clone(),
             default_max_output_tokens: 4_096,
             min_output_tokens: 256,
@@ -96,6 +110,8 @@ pub struct Choices {
     pub unmetered: Option<Unmetered>,
     /// See [`Config::on_unavailable`].
     pub on_unavailable: Option<OnUnavailable>,
+    /// See [`Config::bound`].
+    pub bound: Option<Bound>,
     /// Prices by model, in USD per million tokens; see [`PriceBook::with_overrides`].
     pub prices: Option<serde_json::Value>,
     /// See [`Config::default_max_output_tokens`].
@@ -153,6 +169,7 @@ impl Config {
         self.unbound = choices.unbound.unwrap_or(self.unbound);
         self.unmetered = choices.unmetered.unwrap_or(self.unmetered);
         self.on_unavailable = choices.on_unavailable.unwrap_or(self.on_unavailable);
+        self.bound = choices.bound.unwrap_or(self.bound);
         if let Some(prices) = &choices.prices {
             self.prices = self.prices.with_overrides(&prices.to_string())?;
         }

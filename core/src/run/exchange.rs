@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{
     call::{Call, Request, Settled},
+    config::Bound,
     ledger::Ledger,
     prefix::Hashes,
     stream::Stream,
@@ -113,6 +114,9 @@ impl Task {
 
         let facts = &read.facts;
         let mut exposure = facts.exposure();
+        if ledger.config().bound == Bound::Strict {
+            exposure.input_tokens = facts.strict_input_tokens;
+        }
         exposure.input_tokens = terms.max_input_tokens.unwrap_or(exposure.input_tokens);
         let mut request = Request::model(named).exposure(exposure).choices(facts.choices);
         request.max_output_tokens = facts.max_output_tokens;

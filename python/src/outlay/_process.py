@@ -34,6 +34,7 @@ def configure(
     unbound: str | None = None,
     unmetered: str | None = None,
     on_unavailable: str | None = None,
+    bound: str | None = None,
     prices: Mapping[str, Mapping[str, Any]] | None = None,
     default_max_output_tokens: int | None = None,
     min_output_tokens: int | None = None,
@@ -48,6 +49,8 @@ def configure(
         unmetered: billed methods that cannot be metered, under a limit in USD: ``refuse`` or
             ``allow``.
         on_unavailable: if the ledger cannot answer: ``refuse`` or ``allow``.
+        bound: the input of a request held: ``counted`` (as good as the model's tokenizer is known)
+            or ``strict`` (its bytes, which nothing passes).
         prices: by model, in USD per million tokens:
             ``{"house-7b": {"input": 0, "output": "0.20"}}``.
         default_max_output_tokens: for requests that set none; reasoning models have four times
@@ -70,6 +73,7 @@ def configure(
         "unbound": unbound,
         "unmetered": unmetered,
         "on_unavailable": on_unavailable,
+        "bound": bound,
         "prices": prices,
         "default_max_output_tokens": default_max_output_tokens,
         "min_output_tokens": min_output_tokens,

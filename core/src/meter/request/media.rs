@@ -27,7 +27,8 @@ pub(super) fn image_tokens(rule: Rule, [low, most]: [u64; 2], low_detail: bool, 
     if low_detail && low < most {
         return low;
     }
-    let Some((width, height)) = head(source).and_then(|head| size(&head)) else { return most };
+    let Some(sides) = head(source).and_then(|head| size(&head)) else { return most };
+    let (width, height) = (sides.0.clamp(1, SIDE_MAX), sides.1.clamp(1, SIDE_MAX));
     let tokens = match rule {
         Rule::Area => (width.div_ceil(28) * height.div_ceil(28) * 784).div_ceil(750),
         Rule::Tiles if low < most => low + tiles(width, height) * (most - low).div_ceil(TILES_MAX),
@@ -39,6 +40,8 @@ pub(super) fn image_tokens(rule: Rule, [low, most]: [u64; 2], low_detail: bool, 
     tokens.min(most)
 }
 
+/// A longer side is no image: every provider refuses it.
+const SIDE_MAX: u64 = 1 << 16;
 /// Tiles of 512 px of the largest image a model sees.
 const TILES_MAX: u64 = 8;
 /// Models whose images may be more tokens see up to 10,000 patches, others 1,536.
@@ -46,7 +49,7 @@ const LARGE_PATCHES_FROM: u64 = 8_000;
 
 /// The image is first scaled down into 2,048 px, then to a shorter side of 768 px.
 fn tiles(width: u64, height: u64) -> u64 {
-    let (mut short, mut long) = (width.min(height).max(1), width.max(height).max(1));
+    let (mut short, mut long) = (width.min(height), width.max(height));
     if long > 2_048 {
         (short, long) = ((short * 2_048).div_ceil(long), 2_048);
     }

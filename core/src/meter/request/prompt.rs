@@ -104,6 +104,8 @@ pub(super) struct Reading<'a, 'p> {
     /// Rounds of the model the provider may add on its own, each with up to a window of input.
     pub extra_rounds: u64,
     fills_window: bool,
+    /// The bound if every byte of text were a token.
+    pub strict_tokens: u64,
     pub frames: Frames,
     method: Method,
     pub max_output_tokens: Option<u64>,
@@ -141,6 +143,7 @@ impl<'a, 'p> Reading<'a, 'p> {
             other_tokens: 0,
             extra_rounds: 0,
             fills_window: false,
+            strict_tokens: 0,
             frames,
             method,
             max_output_tokens: None,
@@ -231,7 +234,7 @@ impl<'a, 'p> Reading<'a, 'p> {
         let prior = u64::from(self.prior_per_mille);
         let mut text = self.frame_tokens;
         let mut fixed = self.other_tokens;
-        let mut margin = 0;
+        let (mut margin, mut left_bytes) = (0, 0);
         let mut ceiling = false;
         for message in &mut self.messages {
             let (mut own_text, mut own_fixed) = (message.frame_tokens, 0);
@@ -242,6 +245,7 @@ impl<'a, 'p> Reading<'a, 'p> {
                         // A byte ceiling holds for every tokenizer; no prior belongs on it.
                         *if counted.exact { &mut own_text } else { &mut own_fixed } += counted.tokens;
                         ceiling |= !counted.exact;
+                        left_bytes += (words.len() as u64).saturating_sub(counted.tokens);
                     }
                     Piece::Sealed(words) => {
                         own_fixed += words.len() as u64;
@@ -259,22 +263,23 @@ impl<'a, 'p> Reading<'a, 'p> {
             fixed += own_fixed;
         }
         let counted_tokens = text + fixed;
-        let mut tokens = (text * prior).div_ceil(1_000) + fixed + margin;
-        if self.fills_window {
-            ceiling = true;
-            tokens = tokens.max(self.price.and_then(|price| price.context_window).unwrap_or_default());
-        }
-        if self.extra_rounds > 0 {
-            ceiling = true;
-            match self.price.and_then(|price| price.context_window) {
-                Some(window) => tokens = tokens.saturating_add(window.saturating_mul(self.extra_rounds)),
-                None => self.unbounded("rounds of searches with a model of unknown window"),
-            }
-        }
-        if ceiling {
+        let tokens = (text * prior).div_ceil(1_000) + fixed + margin;
+        if ceiling || self.fills_window || self.extra_rounds > 0 {
             self.no_better_than(Method::Ceiling);
         }
-        InputBound { tokens, counted_tokens, method: self.method }
+        self.strict_tokens = self.with_windows(tokens.max(counted_tokens + left_bytes + margin));
+        InputBound { tokens: self.with_windows(tokens), counted_tokens, method: self.method }
+    }
+
+    /// Adds what is only bounded by the model's window.
+    fn with_windows(&mut self, tokens: u64) -> u64 {
+        let window = self.price.and_then(|price| price.context_window);
+        if window.is_none() && self.extra_rounds > 0 {
+            self.unbounded("rounds of searches with a model of unknown window");
+        }
+        let window = window.unwrap_or_default();
+        let seen = tokens.max(if self.fills_window { window } else { 0 });
+        seen.saturating_add(window.saturating_mul(self.extra_rounds))
     }
 }
 

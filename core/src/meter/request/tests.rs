@@ -129,6 +129,17 @@ fn a_stream_is_asked_for_its_usage() {
 }
 
 #[test]
+fn a_strict_bound_is_a_token_for_every_byte_and_never_less_than_the_count() {
+    let gpt = chat(json!({}));
+    // The role and the text in bytes, and the six tokens of the frame.
+    assert_eq!(gpt.strict_input_tokens, 4 + 11 + 6);
+    let words = json!([{"role": "user", "content": "QQ1É1".repeat(100)}]);
+    for facts in [messages(json!({"messages": words})), chat(json!({"messages": words, "model": "x"}))] {
+        assert!(facts.strict_input_tokens >= facts.input.tokens.max(600), "{facts:?}");
+    }
+}
+
+#[test]
 fn what_is_sent_along_is_bounded() {
     let content = |content: Value| json!({"messages": [{"role": "user", "content": [content]}]});
     let pdf = content(json!({"type": "document",

@@ -4,7 +4,7 @@
 //! its neighbours ask for. All rules were measured by the author of `ctok` and stand here as in its
 //! `normalize.py`, in the same order; none of them is ours.
 
-use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quick};
 
 use super::pieces::{BOW, CAPS, EOW, Pieces, SHIFT};
 
@@ -147,8 +147,16 @@ fn normalise(text: &str, rules: Rules, out: &mut String) {
         out.push_str(text);
         return;
     }
+    if is_nfc_quick(text.chars()) == IsNormalized::Yes {
+        keep(text.chars(), rules, out);
+    } else {
+        keep(text.nfc(), rules, out);
+    }
+}
+
+fn keep(chars: impl Iterator<Item = char>, rules: Rules, out: &mut String) {
     let mut follows_nikhahit = false;
-    for c in text.nfc() {
+    for c in chars {
         if c == '\u{e32}' && follows_nikhahit {
             out.pop();
             out.push('\u{e33}');
