@@ -1,7 +1,8 @@
-"""How can one test call the three endpoints of the real clients?
+"""How can one test call the endpoints of the real clients?
 
 An `Endpoint` is one way to ask a model: OpenAI's chat completions or responses, Anthropic's
-messages. Its `sync` and `aio` are real clients of the installed package, against a provider.
+messages, Google's contents. Its `sync` and `aio` are real clients of the installed package, against
+a provider.
 """
 
 from __future__ import annotations
@@ -18,9 +19,15 @@ import openai
 import outlay
 from outlay.testing import Bill, Provider, Reply
 
+genai: Any = None
+try:
+    from google import genai
+except ImportError:  # it needs Python 3.11
+    pass
+
 MESSAGES: Any = [{"role": "user", "content": "hello world"}]
 #: The answers of these models cost, in nano-USD per token.
-OUTPUT_NANOS = {"gpt-4o": 10_000, "claude-opus-4-7": 25_000}
+OUTPUT_NANOS = {"gpt-4o": 10_000, "claude-opus-4-7": 25_000, "gemini-2.5-flash": 2_500}
 
 
 class Endpoint:
@@ -140,7 +147,41 @@ class Messages(Endpoint):
         return str(response.content[0].text)
 
 
+class Contents(Endpoint):
+    """Google's client is made otherwise; its asynchronous one prefers aiohttp."""
+
+    name = "contents"
+    package = genai
+    model = "gemini-2.5-flash"
+    maximum = "max_output_tokens"
+
+    def __init__(
+        self, provider: Provider, transport: str = "httpx", vertex: bool = False, **options: Any
+    ) -> None:
+        # Reading the machine's certificates takes longer than any call of a test.
+        unverified = {"client_args": {"verify": False}}
+        if transport == "httpx":
+            unverified["httpx_async_client"] = openai.DefaultAsyncHttpxClient(verify=False)
+        where = {"base_url": provider.google_url, **unverified, **options}
+        self.sync = genai.Client(api_key="any", vertexai=vertex, http_options=where)
+        self.aio = self.sync.aio
+
+    def create(self, client: Any = None, *, stream: bool = False, **more: Any) -> Any:
+        models = (client or self.sync).models
+        ask = models.generate_content_stream if stream else models.generate_content
+        asked = {key: more.pop(key) for key in ("model", "contents") if key in more}
+        config = {self.maximum: 100, **more}
+        return ask(**{"model": self.model, "contents": "hello world", "config": config, **asked})
+
+    def text(self, event: Any) -> str:
+        return str(event.text or "")
+
+    def answer(self, response: Any) -> str:
+        return str(response.text)
+
+
 ENDPOINTS = (Chat, Responses, Messages)
+ALL_ENDPOINTS = (*ENDPOINTS, Contents) if genai else ENDPOINTS
 
 
 @functools.cache

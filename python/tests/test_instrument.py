@@ -49,11 +49,45 @@ def test_a_client_is_guarded_whenever_it_is_imported() -> None:
     """)
 
 
+def test_google_is_guarded_with_what_it_imports_late() -> None:
+    pytest.importorskip("google.genai")
+    run("""
+    import sys, outlay
+    outlay.instrument()
+    from google import genai
+    base = sys.modules["google.genai._api_client"].BaseApiClient
+    live = sys.modules["google.genai.live"].AsyncLive
+    theirs = live.connect.__wrapped__
+    assert guarded(base, "_request_once") and guarded(base, "_async_request_once")
+    assert "google.genai._gaos.basesdk" not in sys.modules
+    genai.Client(api_key="any").interactions
+    late = sys.modules["google.genai._gaos.basesdk"]
+    assert guarded(late.BaseSDK, "do_request")
+    assert guarded(late.AsyncBaseSDK, "do_request_async")
+    outlay.uninstrument()
+    assert not guarded(base, "_request_once") and not guarded(late.BaseSDK, "do_request")
+    assert live.connect is theirs
+    """)
+
+
+def test_a_google_client_that_repeats_unseen_cannot_be_guarded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    base = pytest.importorskip("google.genai._api_client").BaseApiClient
+
+    async def _async_request_once(self: object, http_request: object) -> None: ...
+
+    monkeypatch.setattr(base, "_async_request_once", _async_request_once)
+    with pytest.raises(outlay.Unsupported, match="by itself"):
+        outlay.instrument()
+
+
 def test_nothing_is_imported_to_be_guarded() -> None:
     run("""
     import sys, outlay
     outlay.instrument()
-    assert not {"openai", "anthropic", "httpx", "httpx2", "anyio"} & set(sys.modules)
+    clients = {"openai", "anthropic", "google.genai", "aiohttp"}
+    assert not (clients | {"httpx", "httpx2", "anyio"}) & set(sys.modules)
     """)
 
 

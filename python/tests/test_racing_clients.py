@@ -13,28 +13,34 @@ from typing import Any
 
 import outlay
 import pytest
-from endpoints import ENDPOINTS, Endpoint, agrees, fresh_provider, task
+from endpoints import ALL_ENDPOINTS, Endpoint, agrees, fresh_provider, task
 from outlay.testing import Provider, Reply
 
 WORKERS = 64
 CAP_USD = 1.00
 FIT = 20
+MODELS = {
+    "chat": "gpt-race",
+    "responses": "gpt-race",
+    "messages": "claude-race",
+    "contents": "gemini-race",
+}
 
 
 @pytest.fixture
 def provider() -> Provider:
     provider = fresh_provider(Reply(fill=True, latency_ms=5))
     rates = {"input": 0, "output": 10}
-    names = ["gpt-race", "claude-race"]
+    names = [MODELS[each.name] for each in ALL_ENDPOINTS]
     provider.control({"prices": dict.fromkeys(names, rates)})
     outlay.configure(prices=dict.fromkeys(names, rates))
     return provider
 
 
-@pytest.fixture(params=ENDPOINTS, ids=lambda endpoint: str(endpoint.name))
+@pytest.fixture(params=ALL_ENDPOINTS, ids=lambda endpoint: str(endpoint.name))
 def api(request: pytest.FixtureRequest, provider: Provider) -> Endpoint:
     made: Endpoint = request.param(provider)
-    made.model = "claude-race" if made.name == "messages" else "gpt-race"
+    made.model = MODELS[made.name]
     return made
 
 

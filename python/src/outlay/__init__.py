@@ -7,8 +7,8 @@
     >>> print(settled.charge)
     0.0075 USD
 
-``outlay.instrument()`` puts the guard into the OpenAI and Anthropic clients, so that a task bounds
-whatever runs inside it without another line.
+``outlay.instrument()`` puts the guard into the OpenAI, Anthropic and Google clients, so that a task
+bounds whatever runs inside it without another line.
 """
 
 from __future__ import annotations

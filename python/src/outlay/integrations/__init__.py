@@ -15,12 +15,15 @@ from types import ModuleType
 from typing import Any
 
 from .. import _context
-from . import anthropic, openai
+from . import anthropic, google, openai
 
 # The module that has all that is wrapped -> what wraps it, what undoes it.
 _GUARDS: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {
     "openai._base_client": (openai.instrument, openai.uninstrument),
     "anthropic._base_client": (anthropic.instrument, anthropic.uninstrument),
+    "google.genai.client": (google.instrument, google.uninstrument),
+    # Imported with the first use of an interaction or one of its like.
+    "google.genai._gaos.basesdk": (google.instrument, google.uninstrument),
 }
 
 
@@ -57,7 +60,9 @@ _lock = threading.Lock()
 
 
 def instrument() -> None:
-    """Guards the clients of openai and anthropic, imported or not; threads carry the task.
+    """Guards the clients of openai, anthropic and google-genai, imported or not.
+
+    Threads and executors carry the task.
 
     Raises:
         Unsupported: an installed client is of a version that cannot be guarded; where it is not

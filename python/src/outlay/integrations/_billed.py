@@ -76,3 +76,22 @@ ANTHROPIC = Bill(
         r"/v1/(files|skills|organizations|user_profiles|vaults|memory_stores|tunnels)(/.*)?",
     ],
 )
+
+# The paths begin with a version, or with what the caller's own base url has, and on Vertex with a
+# project; what is done stands at their end.
+GOOGLE = Bill(
+    "google",
+    metered={
+        ":generateContent": "gemini.generate",
+        ":streamGenerateContent": "gemini.generate",
+        ":embedContent": "gemini.generate",
+        ":batchEmbedContents": "gemini.generate",
+    },
+    free=[
+        r".*:(countTokens|computeTokens|cancel|fetchPredictOperation)",
+        r".*/(files(:register)?|fileSearchStores|auth_tokens)",
+        r".*/(models|tunedModels)/[^/:]+",
+        rf".*/interactions{_ID}/cancel",
+        rf".*/(webhooks|credentials)({_ID})?",
+    ],
+)

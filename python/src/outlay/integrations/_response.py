@@ -19,9 +19,15 @@ from typing import Any
 from ..errors import OutlayError
 from . import _threads as threads
 
-# Exceptions of httpx and httpx2 (two packages with the same names) after which no byte of the
-# request can have left.
-_NOT_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol"}
+# Exceptions of httpx and httpx2 (two packages with the same names) and of aiohttp after which no
+# byte of the request can have left.
+_NOT_SENT = {
+    "ConnectError",
+    "ConnectTimeout",
+    "PoolTimeout",
+    "UnsupportedProtocol",
+    "ClientConnectorError",
+}
 _TIMED_OUT = {"TimeoutException", "APITimeoutError"}
 _BODY_MAX_BYTES = 32 * 1024 * 1024
 

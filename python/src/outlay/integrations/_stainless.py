@@ -1,11 +1,12 @@
-"""How does one HTTP attempt of a Stainless-made client (openai, anthropic) get its reservation?
+"""How does one HTTP attempt of a guarded client get its reservation?
 
 Invariant: an attempt's bytes leave only under a reservation of its own. (`_response` ends it,
 exactly once.)
 
 What a request costs and whether it may go out is decided in the core; here is only the order in
-which a client's own steps are put round that decision. The modules `openai` and `anthropic` beside
-this one say which functions are wrapped.
+which a client's own steps are put round that decision. `Ask` is for all clients, `ask` and `chosen`
+for those that Stainless makes (openai, anthropic); the modules of their names beside this one say
+which functions are wrapped.
 """
 
 from __future__ import annotations
