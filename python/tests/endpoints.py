@@ -75,6 +75,14 @@ class Endpoint:
             return asyncio.run(self.create(self.aio, **more))
         return self.create(**more)
 
+    def patient(self, client: Any, retries: int) -> tuple[Any, dict[str, Any]]:
+        """The client that asks so often again, or what a request must bring for that."""
+        return client.with_options(max_retries=retries), {}
+
+    async def aclose(self) -> None:
+        """Closes the asynchronous client."""
+        await self.aio.close()
+
     def raw(self, client: Any = None, **more: Any) -> Any:
         return self.resource(client or self.sync).with_raw_response.create(**self.body(more))
 
@@ -168,10 +176,20 @@ class Contents(Endpoint):
 
     def create(self, client: Any = None, *, stream: bool = False, **more: Any) -> Any:
         models = (client or self.sync).models
+        headers, retries = more.pop("extra_headers", None), more.pop("retries", None)
+        if headers or retries:
+            more["http_options"] = {"headers": headers, "retry_options": retries}
         ask = models.generate_content_stream if stream else models.generate_content
         asked = {key: more.pop(key) for key in ("model", "contents") if key in more}
         config = {self.maximum: 100, **more}
         return ask(**{"model": self.model, "contents": "hello world", "config": config, **asked})
+
+    def patient(self, client: Any, retries: int) -> tuple[Any, dict[str, Any]]:
+        at_once = {"initial_delay": 0, "max_delay": 0, "jitter": 0}
+        return client, {"retries": {"attempts": retries + 1, **at_once}}
+
+    async def aclose(self) -> None:
+        await self.aio.aclose()
 
     def text(self, event: Any) -> str:
         return str(event.text or "")

@@ -16,14 +16,14 @@ import random
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, closing
+from contextlib import aclosing, closing, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import openai
 import outlay
 import pytest
-from endpoints import Chat, Endpoint, Messages, Responses, fresh_provider, task
+from endpoints import ENDPOINTS, Contents, Endpoint, fresh_provider, genai, task
 from outlay.testing import Entry, Provider, Reply
 
 CALLS = int(os.environ.get("OUTLAY_LEAK_CALLS", "600"))
@@ -34,6 +34,7 @@ MODELS = {
     "chat": ["gpt-4o", "gpt-4.1", "gpt-5-mini"],
     "responses": ["gpt-4o", "gpt-5-mini"],
     "messages": ["claude-opus-4-7", "claude-haiku-4-5"],
+    "contents": ["gemini-2.5-flash", "gemini-2.5-flash-lite"],
 }
 DISTORTED: Any = ["missing", "no_final", "null", "negative", "strings", "floats", "huge"]
 #: What requests get that bring no order of their own; their repetitions may fare differently.
@@ -68,9 +69,11 @@ class Plan:
         if self.reply is not None:
             headers["x-outlay-reply"] = json.dumps(self.reply.to_json())
         more: dict[str, Any] = {"model": self.model, "extra_headers": headers}
-        more["input" if endpoint.name == "responses" else "messages"] = [
-            {"role": "user", "content": "word " * words}
-        ]
+        said = {"role": "user", "content": "word " * words}
+        if endpoint.name == "contents":
+            more["contents"] = said["content"]
+        else:
+            more["input" if endpoint.name == "responses" else "messages"] = [said]
         if endpoint.name == "chat" and self.model == "gpt-5-mini":
             more |= {"max_tokens": openai.NOT_GIVEN, "max_completion_tokens": 100}
         return {**more, "stream": True} if self.stream else more
@@ -121,15 +124,17 @@ class Run:
 
     def __init__(self, provider: Provider) -> None:
         options: dict[str, Any] = {"timeout": 0.25, "max_retries": 2}
-        makers: list[type[Endpoint]] = [Chat, Responses, Messages]
-        self.endpoints = [maker(provider, **options) for maker in makers]
+        self.endpoints = [maker(provider, **options) for maker in ENDPOINTS]
+        if genai:
+            transports = ("httpx", "aiohttp")
+            self.endpoints += [Contents(provider, each, timeout=250) for each in transports]
         self.tasks: dict[int, outlay.Task] = {}
         self.whole: set[int] = set()
         self.outcomes: Counter[str] = Counter()
         self.lock = threading.Lock()
 
     def plan(self, number: int) -> tuple[Endpoint, Plan, dict[str, Any]]:
-        endpoint = self.endpoints[number % 3]
+        endpoint = self.endpoints[number % len(self.endpoints)]
         plan, words = planned(number, endpoint.name)
         return endpoint, plan, plan.order(endpoint, words)
 
@@ -145,11 +150,11 @@ class Run:
 
     def ask(self, number: int) -> None:
         endpoint, plan, order = self.plan(number)
-        client = endpoint.sync.with_options(max_retries=plan.retries)
+        client, more = endpoint.patient(endpoint.sync, plan.retries)
         error: BaseException | None = None
         with outlay.task(f"call {number}") as t:
             try:
-                answer = endpoint.create(client, **order)
+                answer = endpoint.create(client, **order, **more)
                 if plan.stream:
                     self.read(answer, plan)
             except (Exception, Interrupted) as caught:
@@ -162,7 +167,8 @@ class Run:
             if plan.leave == "unread":
                 stream.close()
             return
-        with closing(stream) if plan.leave == "close" else stream:
+        leaving = stream if hasattr(stream, "__exit__") else nullcontext()
+        with closing(stream) if plan.leave == "close" else leaving:
             for position, _ in enumerate(stream):
                 if position == plan.leave_after:
                     left(plan)
@@ -171,16 +177,16 @@ class Run:
 
     async def ask_async(self, number: int, room: asyncio.Semaphore) -> None:
         endpoint, plan, order = self.plan(number)
-        client = endpoint.aio.with_options(max_retries=plan.retries)
+        client, more = endpoint.patient(endpoint.aio, plan.retries)
         error: BaseException | None = None
         async with room:
             with outlay.task(f"call {number}") as t:
                 try:
-                    asking = self.read_async(endpoint, client, order, plan)
+                    asking = self.read_async(endpoint, client, order | more, plan)
                     await asyncio.wait_for(asking, plan.cancel_after_s)
                 except (Exception, Interrupted) as caught:
                     error = caught.with_traceback(None)
-                for _ in range(3):  # a stream that was dropped is closed by the loop
+                for _ in range(20):  # a stream that was dropped is closed by the loop
                     await asyncio.sleep(0)
         self.note(plan, t, error)
 
@@ -189,9 +195,10 @@ class Run:
         if not plan.stream or plan.leave == "drop":
             return
         if plan.leave == "unread":
-            await stream.close()
+            await (stream.aclose if hasattr(stream, "aclose") else stream.close)()
             return
-        async with aclosing(stream.__aiter__()) if plan.leave == "close" else stream as events:
+        leaving: Any = stream if hasattr(stream, "__aexit__") else nullcontext()
+        async with aclosing(stream.__aiter__()) if plan.leave == "close" else leaving as events:
             position = 0
             async for _ in events or stream:
                 if position == plan.leave_after:
@@ -230,7 +237,7 @@ def test_nothing_served_goes_unrecorded(any_store: str) -> None:
         numbers = range(half, 2 * half)
         await asyncio.gather(*[run.ask_async(number, room) for number in numbers])
         for endpoint in run.endpoints:
-            await endpoint.aio.close()
+            await endpoint.aclose()
 
     with task(10_000, store=any_store) as t:
         with ThreadPoolExecutor(THREADS) as pool:
