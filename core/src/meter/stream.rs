@@ -74,6 +74,8 @@ struct State {
     output: Option<Value>,
     usage_is_final: bool,
     finished: bool,
+    /// Candidates of Gemini that have begun, and those that have ended: a bit each.
+    candidates: [u64; 2],
     error: Option<String>,
     unreadable_events: u64,
 }

@@ -83,7 +83,7 @@ impl State {
         Verdict::OnlyUsage
     }
 
-    /// Every event has the usage so far; the one that ends a candidate has all of it.
+    /// Every event has the usage so far; the one that ends the last candidate has all of it.
     fn generated(&mut self, event: &Object, told: bool) {
         let candidates = event.get("candidates").and_then(Value::as_array);
         for (position, candidate) in candidates.into_iter().flatten().enumerate() {
@@ -98,8 +98,12 @@ impl State {
                 }
             }
             let reason = candidate.get("finishReason").or_else(|| candidate.get("finish_reason"));
-            self.finished |= reason.is_some_and(|reason| !reason.is_null());
+            let bit = 1 << index.min(63);
+            self.candidates[0] |= bit;
+            self.candidates[1] |= if reason.is_some_and(|reason| !reason.is_null()) { bit } else { 0 };
         }
+        let [begun, ended] = self.candidates;
+        self.finished |= begun != 0 && begun == ended;
         self.usage_is_final |= told && self.finished;
     }
 

@@ -306,6 +306,18 @@ fn of_running_counts_the_last_is_the_whole() {
 }
 
 #[test]
+fn the_usage_of_gemini_is_final_when_its_last_candidate_has_ended() {
+    let event = |index: u64, output: u64, reason: Value| {
+        let told = json!({"promptTokenCount": 9, "candidatesTokenCount": output});
+        json!({"candidates": [{"index": index, "finishReason": reason}], "usageMetadata": told})
+    };
+    let begun = [event(0, 1, Value::Null), event(1, 2, Value::Null), event(0, 3, "STOP".into())];
+    assert_eq!(usage_of_events(Api::GeminiGenerate, &begun).unwrap().usage, None);
+    let whole = [&begun[..], &[event(1, 4, "MAX_TOKENS".into())]].concat();
+    assert_eq!(usage_of_events(Api::GeminiGenerate, &whole).unwrap().usage, Some(Usage::tokens(9, 4)));
+}
+
+#[test]
 fn a_later_usage_of_gemini_may_lack_what_an_earlier_one_told() {
     let event = |output: Value, reason: Value| {
         let told = json!({"promptTokenCount": 9, "candidatesTokenCount": output, "trafficType": "ON_DEMAND"});
