@@ -8,6 +8,7 @@
     clippy::struct_excessive_bools
 )]
 
+mod breaker;
 mod call;
 mod convert;
 mod count;
@@ -23,6 +24,8 @@ use pyo3::prelude::*;
 /// The native part of `outlay`.
 #[pymodule]
 mod _native {
+    #[pymodule_export]
+    use super::breaker::{Breaker, Verdict};
     #[pymodule_export]
     use super::call::{Call, Settled};
     #[pymodule_export]

@@ -252,7 +252,7 @@ impl Breaker {
         self.compaction.clear();
         let key = self.key_of(step, call);
         let failing = self.failing(step, allowed);
-        if mutates && !step.error {
+        if mutates && !signs::is_error(step) {
             self.trail = Trail::default();
             let seen = self.mutation.see(key, self.steps, step.batch);
             return self.weigh([self.judge(Detector::Mutation, seen, allowed)], step.name);
@@ -277,11 +277,11 @@ impl Breaker {
             return self.judge(Detector::UnknownTool, seen, false);
         }
         self.unknown.clear();
-        if !step.error {
+        if !signs::is_error(step) {
             self.error.clear();
             return self.judge(Detector::SameError, self.error.seen(), allowed);
         }
-        let seen = self.error.see(key::error(&step.result), self.steps, step.batch);
+        let seen = self.error.see(key::error(&step.result, step.args), self.steps, step.batch);
         self.judge(Detector::SameError, seen, allowed)
     }
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from . import _process
 from ._call_options import call
-from ._native import Call, Count, Limit, Money, Settled, Usage, count
+from ._native import Breaker, Call, Count, Limit, Money, Settled, Usage, Verdict, count
 from ._process import budget, configure, forget, instrument, ledger, report, resolve, uninstrument
 from ._usage import extract_usage
 from .errors import (
@@ -44,6 +44,7 @@ __version__ = _process.VERSION
 
 __all__ = [
     "ApprovalRequired",
+    "Breaker",
     "BreakerTripped",
     "BudgetExceeded",
     "Call",
@@ -68,6 +69,7 @@ __all__ = [
     "Unpriced",
     "Unsupported",
     "Usage",
+    "Verdict",
     "__version__",
     "budget",
     "call",

@@ -63,20 +63,31 @@ pub(super) fn named(name: &str, key: &str) -> u64 {
 }
 
 /// The sum over the members, so that their order does not matter.
-fn object<'a>(members: impl Iterator<Item = (&'a String, &'a Value)>, terms: Terms<'_>, depth: u32) -> u64 {
-    let mut sum = 2_u64;
-    for (key, member) in members {
-        let ignored =
-            terms.rule.is_some_and(|rule| rule.ignore.contains(key)) || terms.volatile.contains(key);
-        if ignored || is_volatile_name(key.as_bytes()) || (key == "id" && is_random_id(member)) {
-            continue;
-        }
+///
+/// If all of them are such as do not matter, they are what the call is about, and all do.
+fn object<'a>(
+    members: impl Iterator<Item = (&'a String, &'a Value)> + Clone,
+    terms: Terms<'_>,
+    depth: u32,
+) -> u64 {
+    let counts = |(key, member): &(&'a String, &'a Value)| !is_noise(key, member, terms);
+    let all = !members.clone().any(|member| counts(&member));
+    let wanted = members.filter(|member| all || counts(member));
+    wanted.fold(2_u64, |sum, (key, member)| {
         let mut digest = Digest::new(3);
         digest.bytes(key.as_bytes());
         digest.number(value(member, terms, depth + 1));
-        sum = sum.wrapping_add(digest.finish());
-    }
-    sum
+        sum.wrapping_add(digest.finish())
+    })
+}
+
+/// Is this member declared not to matter, or known to differ at every call?
+fn is_noise(key: &String, member: &Value, terms: Terms<'_>) -> bool {
+    // What the model thought is an argument of some tools, and different words at every call.
+    const THOUGHTS: [&str; 4] = ["thought", "thoughts", "reasoning", "rationale"];
+    let declared = terms.rule.is_some_and(|rule| rule.ignore.contains(key)) || terms.volatile.contains(key);
+    let known = is_volatile_name(key.as_bytes()) || THOUGHTS.contains(&key.as_str());
+    declared || known || (key == "id" && is_random_id(member))
 }
 
 fn value(value_: &Value, terms: Terms<'_>, depth: u32) -> u64 {
@@ -145,17 +156,23 @@ pub(super) fn result(text: &str, error: bool, terms: Terms<'_>) -> u64 {
     digest.finish()
 }
 
-/// An error without what names the things it is about: numbers, paths, quoted names.
-pub(super) fn error(text: &str) -> u64 {
+/// An error without what names the things it is about: numbers, paths, quoted names, arguments.
+pub(super) fn error(text: &str, args: Option<&Value>) -> u64 {
     let bytes = text.as_bytes();
     let mut digest = Digest::new(11);
     let tail = bytes.len().saturating_sub(ERROR_END_MAX).max(ERROR_END_MAX.min(bytes.len()));
-    error_words(&bytes[..bytes.len().min(ERROR_END_MAX)], &mut digest);
-    error_words(&bytes[tail..], &mut digest);
+    error_words(&bytes[..bytes.len().min(ERROR_END_MAX)], args, &mut digest);
+    error_words(&bytes[tail..], args, &mut digest);
     digest.finish()
 }
 
-fn error_words(text: &[u8], digest: &mut Digest) {
+/// Is this word the whole of an argument?
+fn is_argument(word: &[u8], args: Option<&Value>) -> bool {
+    let mut texts = args.and_then(Value::as_object).into_iter().flat_map(serde_json::Map::values);
+    texts.any(|value| value.as_str().is_some_and(|text| text.as_bytes().eq_ignore_ascii_case(word)))
+}
+
+fn error_words(text: &[u8], args: Option<&Value>, digest: &mut Digest) {
     let (mut quote, mut masking) = (None, false);
     for word in text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()) {
         let opens = |byte: &u8| matches!(byte, b'\'' | b'"' | b'`');
@@ -168,7 +185,8 @@ fn error_words(text: &[u8], digest: &mut Digest) {
         let from = word.iter().position(|byte| !is_end(byte)).unwrap_or(word.len());
         let to = word.iter().rposition(|byte| !is_end(byte)).map_or(from, |last| last + 1);
         let core = &word[from..to];
-        if named || !core.iter().all(|byte| byte.is_ascii_alphabetic() || !byte.is_ascii()) {
+        let plain = core.iter().all(|byte| byte.is_ascii_alphabetic() || !byte.is_ascii());
+        if named || !plain || is_argument(core, args) {
             if !masking {
                 digest.mask();
             }
@@ -199,6 +217,7 @@ mod tests {
         assert!(same(json!({"q": "x", "request_id": "r1", "ts": 1}), json!({"q": "x", "requestId": "r2"})));
         assert!(same(json!({"q": 1, "id": "8f3a9b2c"}), json!({"q": 1, "id": "77aa00cd"})));
         assert!(same(json!(r#"{"b": 2, "a": 1}"#), json!({"a": 1, "b": 2})));
+        assert!(same(json!({"q": 1, "thought": "let me see"}), json!({"q": 1, "thought": "once more"})));
     }
 
     #[test]
@@ -206,6 +225,8 @@ mod tests {
         assert!(!same(json!({"a": 1}), json!({"a": 2})));
         assert!(!same(json!({"a": [1, 2]}), json!({"a": [2, 1]})));
         assert!(!same(json!({"id": 1, "status": "closed"}), json!({"id": 2, "status": "closed"})));
+        assert!(!same(json!({"id": "8f3a9b2c"}), json!({"id": "77aa00cd"})));
+        assert!(!same(json!({"thought": "let me see"}), json!({"thought": "once more"})));
         assert!(!same(json!({"date": "2024-05-21"}), json!({"date": "2024-05-22"})));
         assert!(!same(json!({"a": "x", "b": "y"}), json!({"a": "y", "b": "x"})));
         assert_ne!(call("t", None, PLAIN), call("u", None, PLAIN));
@@ -213,11 +234,14 @@ mod tests {
 
     #[test]
     fn an_error_is_the_same_whatever_it_names() {
-        let file = error("cat: /tmp/a1.txt: No such file or directory");
-        assert_eq!(file, error("cat: /var/b.txt: No such file or directory"));
-        assert_eq!(error("user 'john doe' not found"), error("user 'mia' not found"));
-        assert_ne!(error("user 'mia' not found"), error("order 'mia' not found"));
-        assert_ne!(file, error("cat: /var/b.txt: Permission denied"));
+        let said = |text| error(text, None);
+        let file = said("cat: /tmp/a1.txt: No such file or directory");
+        assert_eq!(file, said("cat: /var/b.txt: No such file or directory"));
+        assert_eq!(said("user 'john doe' not found"), said("user 'mia' not found"));
+        assert_ne!(said("user 'mia' not found"), said("order 'mia' not found"));
+        assert_ne!(file, said("cat: /var/b.txt: Permission denied"));
+        let city = |name: &str| error(&format!("there is no city {name}."), Some(&json!({"city": name})));
+        assert_eq!(city("Paris"), city("Rome"));
     }
 
     #[test]

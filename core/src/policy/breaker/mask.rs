@@ -78,11 +78,15 @@ fn volatile(text: &[u8], start: usize, end: usize) -> Option<(usize, usize)> {
         return Some((start, to));
     }
     let word = &text[start..end];
-    if is_address(word) || (is_random(word) && !text[..start].ends_with("…".as_bytes())) {
+    let joined = text[..start].last().is_some_and(|byte| matches!(byte, b'_' | b'-'));
+    if is_address(word) || (is_random(word, joined) && !text[..start].ends_with("…".as_bytes())) {
         // A digest between ellipses stands for what was cut out there: it is content.
         return Some((start, end));
     }
-    let behind_label = is_labelled(text, start);
+    let label = label(text, start);
+    // A time in seconds looks like any other number: its label has to say so.
+    let seconds = || digits(text, start, 10) == Some(end) && label.to_ascii_lowercase().ends_with(b"time");
+    let behind_label = is_volatile_name(label) || seconds();
     let goes_on = |byte: &&u8| byte.is_ascii_alphanumeric() || b"._:+-".contains(byte);
     behind_label.then(|| (start, start + text[start..].iter().take_while(goes_on).count()))
 }
@@ -182,9 +186,9 @@ fn is_address(word: &[u8]) -> bool {
     hex.is_some_and(|hex| hex.len() >= 6 && hex.iter().all(u8::is_ascii_hexdigit))
 }
 
-/// A digest or a random id by the look of it.
-fn is_random(word: &[u8]) -> bool {
-    if word.len() < 8 {
+/// A digest or a random id by the look of it; behind a prefix (`call_3fa9c1`) shorter ones are.
+fn is_random(word: &[u8], joined: bool) -> bool {
+    if word.len() < if joined { 6 } else { 8 } {
         return false;
     }
     let digits = word.iter().filter(|byte| byte.is_ascii_digit()).count();
@@ -193,13 +197,13 @@ fn is_random(word: &[u8]) -> bool {
     (hex && digits > 0 && letters > 0) || (word.len() >= 16 && digits >= 3 && letters >= 3)
 }
 
-/// Does a label such as `request_id: ` or `pid=` or `req-` stand before it?
-fn is_labelled(text: &[u8], start: usize) -> bool {
+/// The label before it, as in `request_id: 7`, `pid=7` or `req-7`; may be empty.
+fn label(text: &[u8], start: usize) -> &[u8] {
     let gap = text[..start].iter().rev().take(4).take_while(|byte| b"\"' :=#-_".contains(byte)).count();
     let end = start - gap;
     let in_label = |byte: &&u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-');
     let length = text[..end].iter().rev().take(24).take_while(in_label).count();
-    gap > 0 && is_volatile_name(&text[end - length..end])
+    if gap > 0 { &text[end - length..end] } else { b"" }
 }
 
 /// The names of fields whose values differ at every call.
@@ -281,6 +285,8 @@ mod tests {
             ("up since 1763784513.25", "up since *"),
             ("ms 1763784513250 x", "ms * x"),
             ("chatcmpl-9aBcD3fGh1JkLmN0pQ", "chatcmpl-*"),
+            ("call_3fa9c1 done", "call_* done"),
+            ("server_time: 1763784513", "server_time: *"),
         ] {
             assert_eq!(shown(text), wanted);
         }
@@ -293,7 +299,9 @@ mod tests {
             "2024-05-21 HAT277 at 14:30",
             "departs 2024-05-21 14:30",
             "42% done",
-            "line 1763784513",
+            "item 1763784513",
+            "gift_card_3481935",
+            "face8d",
             "x = 0x1f",
             "kept …78e45d682c55… kept",
             "v1.2.3 on port 8080",

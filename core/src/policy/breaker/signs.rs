@@ -22,6 +22,13 @@ pub(super) fn is_malformed(step: &Step<'_>) -> bool {
     step.malformed || NAMES.contains(&step.name) || (step.error && says(&step.result, &SAID))
 }
 
+/// Did it fail? Some frameworks say so in the text alone.
+pub(super) fn is_error(step: &Step<'_>) -> bool {
+    let begins =
+        |word: &str| step.result.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word));
+    step.error || begins("error:") || begins("error ")
+}
+
 /// Was a tool asked for that does not exist?
 pub(super) fn is_unknown_tool(step: &Step<'_>) -> bool {
     const SAID: [&str; 7] = [
@@ -33,8 +40,7 @@ pub(super) fn is_unknown_tool(step: &Step<'_>) -> bool {
         "is not an available tool",
         "no tool named",
     ];
-    let failed = || step.error || step.result.get(..5).is_some_and(|head| head.eq_ignore_ascii_case("error"));
-    step.unknown_tool || (failed() && says(&step.result, &SAID))
+    step.unknown_tool || (is_error(step) && says(&step.result, &SAID))
 }
 
 fn says(text: &str, words: &[&str]) -> bool {
