@@ -63,16 +63,15 @@ pub(super) fn named(name: &str, key: &str) -> u64 {
 }
 
 /// The sum over the members, so that their order does not matter.
-///
-/// If all of them are such as do not matter, they are what the call is about, and all do.
 fn object<'a>(
     members: impl Iterator<Item = (&'a String, &'a Value)> + Clone,
     terms: Terms<'_>,
     depth: u32,
 ) -> u64 {
-    let counts = |(key, member): &(&'a String, &'a Value)| !is_noise(key, member, terms);
-    let all = !members.clone().any(|member| counts(&member));
-    let wanted = members.filter(|member| all || counts(member));
+    let members = members.filter(|(key, _)| !is_noise(key, terms));
+    // Where there is nothing else, an id or a thought is what the call is about.
+    let bare = members.clone().all(|(key, member)| is_aside(key, member));
+    let wanted = members.filter(|(key, member)| bare || !is_aside(key, member));
     wanted.fold(2_u64, |sum, (key, member)| {
         let mut digest = Digest::new(3);
         digest.bytes(key.as_bytes());
@@ -82,12 +81,16 @@ fn object<'a>(
 }
 
 /// Is this member declared not to matter, or known to differ at every call?
-fn is_noise(key: &String, member: &Value, terms: Terms<'_>) -> bool {
-    // What the model thought is an argument of some tools, and different words at every call.
-    const THOUGHTS: [&str; 4] = ["thought", "thoughts", "reasoning", "rationale"];
+fn is_noise(key: &String, terms: Terms<'_>) -> bool {
     let declared = terms.rule.is_some_and(|rule| rule.ignore.contains(key)) || terms.volatile.contains(key);
-    let known = is_volatile_name(key.as_bytes()) || THOUGHTS.contains(&key.as_str());
-    declared || known || (key == "id" && is_random_id(member))
+    declared || is_volatile_name(key.as_bytes())
+}
+
+/// Does this member say something about the call rather than what is asked for? What the model
+/// thought, and an `id` that looks drawn at random; any other id says which thing.
+fn is_aside(key: &str, member: &Value) -> bool {
+    let thought = matches!(key, "thought" | "thoughts" | "reasoning" | "rationale");
+    thought || (key == "id" && is_random_id(member))
 }
 
 fn value(value_: &Value, terms: Terms<'_>, depth: u32) -> u64 {
@@ -111,7 +114,6 @@ fn value(value_: &Value, terms: Terms<'_>, depth: u32) -> u64 {
     }
 }
 
-/// A member called `id` is dropped only if it looks drawn at random: else it says which thing.
 fn is_random_id(id: &Value) -> bool {
     struct OnlyMask(bool);
     impl Sink for OnlyMask {
@@ -217,6 +219,7 @@ mod tests {
         assert!(same(json!({"q": "x", "request_id": "r1", "ts": 1}), json!({"q": "x", "requestId": "r2"})));
         assert!(same(json!({"q": 1, "id": "8f3a9b2c"}), json!({"q": 1, "id": "77aa00cd"})));
         assert!(same(json!(r#"{"b": 2, "a": 1}"#), json!({"a": 1, "b": 2})));
+        assert!(same(json!({"thought": "hm", "ts": 1}), json!({"thought": "hm", "ts": 2})));
         assert!(same(json!({"q": 1, "thought": "let me see"}), json!({"q": 1, "thought": "once more"})));
     }
 
