@@ -1,0 +1,23 @@
+// Builds the package: compiles `src` into `dist`, as CommonJS, with an ES module in front of it.
+//
+// One implementation for both: a program that imports the package and one of its dependencies that
+// requires it share the running task, the ledgers and the classes of errors.
+
+import { execFileSync } from "node:child_process";
+import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+
+const root = join(import.meta.dirname, "..");
+const dist = join(root, "dist");
+
+rmSync(dist, { recursive: true, force: true });
+execFileSync("npx", ["tsc", "--project", root], { stdio: "inherit" });
+mkdirSync(join(dist, "integrations"), { recursive: true });
+copyFileSync(join(root, "../tests/billed.json"), join(dist, "integrations/billed.json"));
+copyFileSync(join(root, "src/core.d.ts"), join(dist, "core.d.ts"));
+
+const types = readFileSync(join(dist, "index.d.ts"), "utf8");
+writeFileSync(join(dist, "index.d.mts"), types);
+const names = Object.keys(createRequire(import.meta.url)(join(dist, "index.js"))).sort();
+writeFileSync(join(dist, "index.mjs"), `export {\n  ${names.join(",\n  ")},\n} from "./index.js";\n`);

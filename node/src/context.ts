@@ -1,0 +1,62 @@
+/**
+ * Which task does this line of code run under?
+ *
+ * An `AsyncLocalStorage` holds it, which promises, timers and callbacks carry by themselves. A worker
+ * thread starts with none: open a task there on the same store.
+ */
+
+import { AsyncLocalStorage } from "node:async_hooks";
+
+import { type Amount, known, Money, maybeCount } from "./money.js";
+import type { Task } from "./task.js";
+
+/** What holds for each call of a guarded client. */
+export interface CallOptions {
+  /** The most one call can cost, by your own word; held instead of the computed worst case. */
+  maxUsd?: Amount;
+  /** The most input tokens one call can be billed for. */
+  maxInputTokens?: number;
+}
+
+interface Held {
+  readonly task: Task | undefined;
+  readonly maxUsd: string | undefined;
+  readonly maxInputTokens: number | undefined;
+}
+
+const storage = new AsyncLocalStorage<Held>();
+const NOTHING: Held = { task: undefined, maxUsd: undefined, maxInputTokens: undefined };
+
+/** What holds where this is called. */
+export function held(): Held {
+  return storage.getStore() ?? NOTHING;
+}
+
+/** Runs `fn` under a task. */
+export function under<T>(task: Task, fn: () => T): T {
+  return storage.run({ ...held(), task }, fn);
+}
+
+/** The task the calling code runs under, if there is one. */
+export function current(): Task | undefined {
+  return held().task;
+}
+
+/**
+ * Says what single calls of a guarded client can come to, each of those inside `fn`.
+ *
+ * For requests that cannot be bounded by reading them, as those that go on from text the provider
+ * keeps, and for holding less than the computed worst case. What is not given stays as above.
+ *
+ * @throws {InvalidInput} a number that cannot be.
+ * @example
+ * await call({ maxInputTokens: 8_000 }, () =>
+ *   client.responses.create({ model: "gpt-4o", input: "and?", previous_response_id: first.id }));
+ */
+export function call<T>(options: CallOptions, fn: () => T): T {
+  known(options, ["maxUsd", "maxInputTokens"], "call");
+  const above = held();
+  const maxUsd = options.maxUsd === undefined ? above.maxUsd : new Money(options.maxUsd).usd;
+  const maxInputTokens = maybeCount(options.maxInputTokens, "maxInputTokens") ?? above.maxInputTokens;
+  return storage.run({ ...above, maxUsd, maxInputTokens }, fn);
+}

@@ -1,0 +1,535 @@
+// Written by bindings/node/stubs.mjs from the Rust sources: change those, and `make stubs`.
+
+/** A result or a failure. */
+export type Tagged<T> = T | Failure;
+
+/** One attempt in a summary. */
+export interface AttemptLine {
+  /** Its number, from 1. */
+  number: number;
+  /** `running`, `succeeded`, `failed`, `stopped` or `lost`. */
+  outcome: string;
+  /** What was said of its end. */
+  reason?: string;
+  /** What became of its calls. */
+  figures: Figures;
+}
+
+/** A shared budget as its owner declares it. */
+export interface BudgetSpec {
+  /** The tags of the tasks that fall under it. */
+  tags: Record<string, string>;
+  /** Each value of this tag has a budget of its own. */
+  per?: string;
+  /** Its limits. */
+  limits: Array<LimitSpec>;
+  /** Who declares it. */
+  by?: string;
+}
+
+/** How a call stands. */
+export interface CallEnd {
+  /** `open`, `settled`, `voided` or `in_doubt`. */
+  state: string;
+  /** What it cost, in nano-USD. */
+  charge: bigint;
+  /** What the charge was above the reservation. */
+  overrun: bigint;
+  /** Is it our count, not the provider's? */
+  estimated: boolean;
+}
+
+/** What is known of a call from its reservation on. */
+export interface CallFacts {
+  /** Its id in the ledger. */
+  id: string;
+  /** The model it is reserved for. */
+  model: string;
+  /** The most output tokens each answer may have. */
+  maxOutputTokens: number;
+  /** Is this the first reservation under its id? */
+  created: boolean;
+  /** What is held for it, in nano-USD. */
+  reserved: bigint;
+  /** Does it pass a soft limit? */
+  overSoft: boolean;
+  /** Why it would have been denied, under a task that only observes. */
+  wouldDeny?: string;
+}
+
+/** A call in doubt. */
+export interface Doubted {
+  /** Its id in the ledger. */
+  id: string;
+  /** What it holds, in nano-USD. */
+  held: bigint;
+}
+
+/** A kind of error. */
+export interface ErrorCode {
+  /** Its stable code. */
+  code: string;
+  /** The family it belongs to. */
+  family: string;
+}
+
+/** What is known of an attempt from its reservation on. */
+export interface ExchangeFacts {
+  /** Its handle. */
+  handle: number;
+  /** Its call's id in the ledger. */
+  id: string;
+  /** The top-level fields to set in the body, as JSON; null if there are none. */
+  patch?: string;
+}
+
+/** An error of the core. */
+export interface Failure {
+  /** Its stable code. */
+  code: string;
+  /** One line for people. */
+  message: string;
+  /** What a program may want to act on. */
+  fields: Array<FailureField>;
+}
+
+/** One field of an error: the one value that is there, or none. */
+export interface FailureField {
+  /** Its name, in snake case. */
+  name: string;
+  /** A name or a description. */
+  text?: string;
+  /** A count. */
+  count?: number;
+  /** An amount, in nano-USD. */
+  money?: bigint;
+  /** A yes or a no. */
+  flag?: boolean;
+}
+
+/** What became of some calls. Amounts are in nano-USD. */
+export interface Figures {
+  /** Model calls that were made or may have been: settled, in doubt and pending. */
+  calls: number;
+  /** Calls of tools. */
+  toolCalls: number;
+  /** Calls that were reserved and not billed. */
+  voidedCalls: number;
+  /** Calls without a known price: their cost is unknown, and in no sum. */
+  unpricedCalls: number;
+  /** How many settled calls are estimated. */
+  estimatedCalls: number;
+  /** How many calls used more money or tokens than they had reserved. */
+  overrunCalls: number;
+  /** All input tokens, with what was read from and written to a cache. */
+  inputTokens: number;
+  /** Input read from a cache. */
+  cacheReadTokens: number;
+  /** Input written to a cache. */
+  cacheWriteTokens: number;
+  /** All output tokens, with reasoning. */
+  outputTokens: number;
+  /** Output the caller does not see. */
+  reasoningTokens: number;
+  /** Settled and in doubt together. */
+  spent: bigint;
+  /** What was used. */
+  settled: bigint;
+  /** What calls hold whose outcome nobody knows. */
+  inDoubt: bigint;
+  /** What open calls hold. */
+  pending: bigint;
+  /** Of what is settled: our count, not the provider's. */
+  estimated: bigint;
+  /** What calls cost above their reservations. */
+  overrun: bigint;
+}
+
+/** What an open ledger is called. */
+export interface LedgerFacts {
+  /** Its handle. */
+  handle: number;
+  /** The store it was opened at. */
+  store: string;
+}
+
+/** A limit on one unit. */
+export interface LimitSpec {
+  /** `usd`, `tokens`, `llm_calls` or `tool_calls`. */
+  unit: string;
+  /** The number as a person typed it. */
+  amount: string;
+  /** Is it only told, not enforced? */
+  soft: boolean;
+  /** `life`, `day`, `week`, `month` or `rolling:24h`. */
+  window: string;
+  /** The time zone of a calendar window. */
+  tz?: string;
+}
+
+/** Spending that bought nothing, or of which nobody knows whether it did. */
+export interface Loss {
+  /** `failed attempts`, `stopped attempts`, `lost attempts`, `calls in doubt` or `estimated`. */
+  what: string;
+  /** How much of it, in nano-USD. */
+  spent: bigint;
+  /** How many calls of a model. */
+  calls: number;
+}
+
+/** What is known of a request that was read. */
+export interface OutgoingFacts {
+  /** Its handle. */
+  handle: number;
+  /** How long an attempt of it waits for money that other calls hold, in milliseconds. */
+  waitMs: number;
+}
+
+/** Where the money went. */
+export interface Report {
+  /** What the rows are. */
+  by: string;
+  /** The rows, the largest spender first. */
+  rows: Array<ReportRow>;
+  /** All rows together. */
+  totals: Figures;
+  /** Entries a ledger in memory keeps no longer. */
+  droppedEntries: number;
+  /** The same as a table. */
+  text: string;
+}
+
+/** One line of a report. */
+export interface ReportRow {
+  /** The task's own id or name, the model or the value of the tag; `erased` where it was forgotten. */
+  key?: string;
+  /** The task's id in the ledger, in a report by task or attempt. */
+  taskId?: string;
+  /** The number of the attempt, in a report by attempt. */
+  attempt?: number;
+  /** Its part of all that was spent, per mille. */
+  sharePerMille: number;
+  /** What became of its calls. */
+  figures: Figures;
+}
+
+/** What is known of a request before it is made. */
+export interface RequestSpec {
+  /** The model's name. */
+  model: string;
+  /** The most input tokens it has. */
+  inputTokens?: number;
+  /** The most output tokens of each answer. */
+  maxOutputTokens?: number;
+  /** How many answers it asks for. */
+  choices?: number;
+  /** Who bills it. */
+  provider?: string;
+  /** A name unique within the attempt. */
+  id?: string;
+  /** The most it can cost by the caller's own word. */
+  maxUsd?: string;
+}
+
+/** What a task spent, over all attempts and everything inside it. */
+export interface Summary {
+  /** The task's name. */
+  name: string;
+  /** Its id in the ledger. */
+  id: string;
+  /** The id the caller gave it. */
+  callerId?: string;
+  /** How its latest attempt stands. */
+  outcome: string;
+  /** Settled and in doubt, in nano-USD. */
+  spent: bigint;
+  /** What open calls hold. */
+  pending: bigint;
+  /** What calls hold whose outcome nobody knows. */
+  inDoubt: bigint;
+  /** What is left for a call; null without a hard limit on money. */
+  available?: bigint;
+  /** All its calls together. */
+  totals: Figures;
+  /** Its attempts, the first one first. */
+  attempts: Array<AttemptLine>;
+  /** The models its calls asked for, the largest spender first. */
+  byModel: Array<ReportRow>;
+  /** Which part bought nothing, by kind. */
+  boughtNothing: Array<Loss>;
+  /** The same as a few lines of text. */
+  text: string;
+}
+
+/** What a task has used, holds and cannot tell, over all attempts. */
+export interface TaskBalance {
+  /** Settled and in doubt, in nano-USD. */
+  spent: bigint;
+  /** What open calls hold. */
+  pending: bigint;
+  /** What calls hold whose outcome nobody knows. */
+  inDoubt: bigint;
+  /** Tokens used. */
+  tokens: number;
+  /** Calls of a model. */
+  llmCalls: number;
+  /** Calls of a tool. */
+  toolCalls: number;
+}
+
+/** What is known of a task from its opening on. */
+export interface TaskFacts {
+  /** Its name. */
+  name: string;
+  /** Its id in the ledger. */
+  id: string;
+  /** Which attempt this is, from 1. */
+  attempt: number;
+  /** Its tags, inherited ones too. */
+  tags: Record<string, string>;
+  /** The store of its ledger. */
+  store: string;
+  /** Does a call of it wait for a file? */
+  blocking: boolean;
+  /** How long it waits for money other calls hold, in milliseconds. */
+  waitMs: number;
+}
+
+/** How a task is opened. */
+export interface TaskSpec {
+  /** Its name. */
+  name: string;
+  /** The caller's id: entering it again is the next attempt. */
+  id?: string;
+  /** Its limits. */
+  limits: Array<LimitSpec>;
+  /** Its tags. */
+  tags: Record<string, string>;
+  /** Deny nothing, and record what would have been denied? */
+  observe: boolean;
+  /** Lower a request's own maximum of output where only that makes it fit? */
+  clamp: boolean;
+  /** How long to wait for money other calls hold, in milliseconds. */
+  waitMs?: number;
+  /** The handle of the task it lies in. */
+  under?: number;
+  /** Who opens it. */
+  by?: string;
+}
+
+/** What the caller knows about one request beside its body. */
+export interface TermsSpec {
+  /** The most it can cost, by the caller's own word. */
+  maxUsd?: string;
+  /** The most input it can have. */
+  maxInputTokens?: number;
+  /** The user input this call belongs to answering. */
+  turn?: string;
+}
+
+/** What one call used, in whole tokens; what is absent is none. */
+export interface UsageSpec {
+  /** All input tokens. */
+  inputTokens?: number;
+  /** All output tokens. */
+  outputTokens?: number;
+  /** Input read from a cache. */
+  cacheReadTokens?: number;
+  /** Input written to a cache of the default lifetime. */
+  cacheWriteTokens?: number;
+  /** Input written to a cache that lives one hour. */
+  cacheWrite1HTokens?: number;
+  /** Output the caller does not see. */
+  reasoningTokens?: number;
+  /** Input that is audio. */
+  inputAudioTokens?: number;
+  /** Input that is an image. */
+  inputImageTokens?: number;
+  /** Output that is audio. */
+  outputAudioTokens?: number;
+  /** Output that is an image. */
+  outputImageTokens?: number;
+  /** Searches of the web. */
+  webSearches?: number;
+}
+
+/** Do billed methods that cannot be metered go through? */
+export function allowsUnmetered(): Tagged<boolean>;
+
+/** Ends it by the response. */
+export function attemptAnswered(exchange: number, status: number, body: string): Promise<number | Failure>;
+
+/** Ends it without a response: `not_sent`, `timeout`, `connection` or `cancelled`. */
+export function attemptFailed(exchange: number, kind: string): Promise<number | Failure>;
+
+/** Notes that the request is about to be sent. */
+export function attemptSent(exchange: number): Tagged<boolean>;
+
+/** Ends it with what it used, as a framework reports it. */
+export function attemptSettle(exchange: number, used: UsageSpec): Promise<number | Failure>;
+
+/** How its call stands: `open`, `settled`, `voided` or `in_doubt`. */
+export function attemptState(exchange: number): Tagged<string>;
+
+/** How a call stands. */
+export function callEnd(call: number): Tagged<CallEnd>;
+
+/** What is known of a call from its reservation on. */
+export function callFacts(call: number): Tagged<CallFacts>;
+
+/** Recomputes every balance from the entries. */
+export function checkBalances(ledger: number): Promise<number | Failure>;
+
+/** Looks at a limit without setting it. */
+export function checkLimit(limit: LimitSpec): Tagged<boolean>;
+
+/** Ends this process as an owner of its ledgers. */
+export function closeAll(): Tagged<boolean>;
+
+/** Changes options of the process, given as JSON. Negative if it failed. */
+export function configure(json: string): number;
+
+/** The handle of the task of calls under no other. */
+export function defaultTask(ledger: number): Promise<number | Failure>;
+
+/** The same for a ledger in a file. */
+export function endCall(call: number, how: string): Promise<number | Failure>;
+
+/** Ends the call as `void`, `doubt`, or `leave`, as the block round it ends. Negative if it failed. */
+export function endCallSync(call: number, how: string): number;
+
+/** Ends the attempt as `succeeded`, `failed` or `stopped`. */
+export function endTask(task: number, outcome: string, reason?: string | undefined | null): Promise<number | Failure>;
+
+/** The codes of every kind of error. */
+export function errorCodes(): Array<ErrorCode>;
+
+/** Erases the value of a tag for ever. */
+export function forget(ledger: number, key: string, value: string): Promise<number | Failure>;
+
+/** The calls in doubt, oldest first. */
+export function inDoubt(ledger: number, most: number): Promise<Array<Doubted> | Failure>;
+
+/** The number a model's name has in this process. */
+export function internModel(model: string): number;
+
+/** Opens a ledger, or gives the one that is open already. */
+export function openLedger(store?: string | undefined | null): Promise<LedgerFacts | Failure>;
+
+/** Opens a task; answers its handle. */
+export function openTask(ledger: number, spec: TaskSpec): Promise<number | Failure>;
+
+/** Reads a number of USD by its decimal form; in nano-USD. */
+export function parseMoney(usd: string): Tagged<bigint>;
+
+/** Reads and counts a request from its JSON body, once for all its HTTP attempts. */
+export function readRequest(task: number, api: string, body: string, terms: TermsSpec): Promise<OutgoingFacts | Failure>;
+
+/** Are calls under no task refused? */
+export function refusesUnbound(): Tagged<boolean>;
+
+/** Forgets an attempt nobody can reach any more; if it is open, its call ends as it was left. */
+export function releaseAttempt(exchange: number): void;
+
+/** Forgets a call nobody can reach any more; if it is open, it is in doubt from then on. */
+export function releaseCall(call: number, blocking: boolean): void;
+
+/** Forgets a ledger's handle; the ledger stays open. */
+export function releaseLedger(ledger: number): void;
+
+/** Forgets a request; it holds nothing. */
+export function releaseRequest(outgoing: number): void;
+
+/** Forgets a task nobody can reach any more; if its attempt is open, it ends. */
+export function releaseTask(task: number): void;
+
+/** Where the money went. */
+export function report(ledger: number, by: string, since?: string | undefined | null): Promise<Report | Failure>;
+
+/** The same for a ledger in a file. With `poll`, 0 if only money that other calls hold is in the way. */
+export function reserve(task: number, spec: RequestSpec, poll: boolean): Promise<number | Failure>;
+
+/**
+ * Reserves for one attempt, without waiting. With `poll`, null if only money that other calls hold
+ * is in the way.
+ */
+export function reserveAttempt(outgoing: number, poll: boolean): Promise<ExchangeFacts | null | Failure>;
+
+/** Reserves without waiting. Answers the handle of the call, or a negative number if it failed. */
+export function reserveRequestSync(task: number, spec: RequestSpec, poll: boolean): number;
+
+/**
+ * Reserves without waiting: the hot form. A count below 0 is absent.
+ * 
+ * Answers the handle of the call, or a negative number if it failed.
+ */
+export function reserveSync(task: number, model: number, inputTokens: number, maxOutputTokens: number): number;
+
+/** Gives every option of the process its default again. */
+export function resetOptions(): void;
+
+/** Ends a call in doubt: with its usage, or void without one; answers what it cost. */
+export function resolve(ledger: number, id: string, used: UsageSpec | undefined | null, by: string): Promise<bigint | Failure>;
+
+/** Runs the command line; answers its exit code. */
+export function runCommand(arguments: Array<string>): Tagged<number>;
+
+/** Declares a shared budget. */
+export function setBudget(ledger: number, spec: BudgetSpec): Promise<number | Failure>;
+
+/** The same for a ledger in a file. */
+export function settle(call: number, used: UsageSpec): Promise<number | Failure>;
+
+/** Ends the call with what it used: the hot form. Negative if it failed. */
+export function settleSync(call: number, inputTokens: number, outputTokens: number): number;
+
+/** Ends the call with what it used. Negative if it failed. */
+export function settleUsageSync(call: number, used: UsageSpec): number;
+
+/** An amount in nano-USD as a decimal number of USD. */
+export function showMoney(nanos: bigint): Tagged<string>;
+
+/** The one name of the store that would be opened. */
+export function storeName(store?: string | undefined | null): Tagged<string>;
+
+/** Ends the stream, read to its end or not; only the first end counts. */
+export function streamEnd(exchange: number): Promise<number | Failure>;
+
+/** Takes the end of the stream's bytes, and ends it; answers what was kept back. */
+export function streamFinish(exchange: number): Promise<Buffer | null | Failure>;
+
+/** Takes bytes of the stream; answers those to hand on, null if they are the same. */
+export function streamPush(exchange: number, chunk: Uint8Array): Promise<Buffer | null | Failure>;
+
+/** Ends owners that died; answers how many of their calls are in doubt now. */
+export function sweep(ledger: number): Promise<number | Failure>;
+
+/** The failure behind the last negative answer of a function that answers numbers. */
+export function takeFailure(): Failure | null;
+
+/** What is left, in nano-USD; null where no hard limit on money holds. */
+export function taskAvailable(task: number): Promise<bigint | null | Failure>;
+
+/** What it has used, holds and cannot tell. */
+export function taskBalance(task: number): Promise<TaskBalance | Failure>;
+
+/** What is known of a task from its opening on. */
+export function taskFacts(task: number): Tagged<TaskFacts>;
+
+/** The latest verdict against it. */
+export function taskStopped(task: number): Failure | null;
+
+/** What it spent, by attempt and model, and which part bought nothing. */
+export function taskSummary(task: number): Promise<Summary | Failure>;
+
+/** The same for a ledger in a file. */
+export function toolCall(task: number, tool: string): Promise<number | Failure>;
+
+/** Counts a call of a tool. Negative if it failed. */
+export function toolCallSync(task: number, tool: string): number;
+
+/** Refuses a billed request that cannot be metered, if there is a hard limit on money over it. */
+export function unmetered(task: number, what: string): Promise<number | Failure>;
+
+/** The version of the package. */
+export function version(): string;

@@ -1,0 +1,55 @@
+/**
+ * Bounds, records and explains what AI agents spend.
+ *
+ * `instrument()` puts the guard into the OpenAI and Anthropic clients, so that a task bounds whatever
+ * runs inside it without another line.
+ *
+ * @example
+ * import { task } from "outlay";
+ *
+ * await task("refund", { usd: 0.5, store: "memory:" }, async (t) => {
+ *   const call = await t.reserve({ model: "gpt-4o", inputTokens: 1000, maxOutputTokens: 4000 });
+ *   const settled = await call.settle({ inputTokens: 1000, outputTokens: 500 });
+ *   console.log(String(settled.charge)); // 0.0075 USD
+ * });
+ */
+
+export type { Call, CallState, Settled, Usage } from "./call.js";
+export { type CallOptions, call, current } from "./context.js";
+export {
+  ApprovalRequired,
+  BreakerTripped,
+  BudgetExceeded,
+  Conflict,
+  Corrupt,
+  Fault,
+  type Fields,
+  Halted,
+  InvalidInput,
+  LeaseLost,
+  Misuse,
+  NotFound,
+  OutlayError,
+  Stopped,
+  StoreUnavailable,
+  Unbounded,
+  Unknowable,
+  Unpriced,
+  Unsupported,
+} from "./errors.js";
+export { instrument, uninstrument } from "./instrument.js";
+export {
+  type Budget,
+  budget,
+  configure,
+  forget,
+  type Ledger,
+  ledger,
+  type Options,
+  report,
+  resolve,
+  version,
+} from "./ledger.js";
+export { type Amount, Limit, type LimitOptions, type Limits, Money, type UnitLimits } from "./money.js";
+export type { AttemptLine, Figures, Loss, Outcome, Report, ReportRow, Summary } from "./report.js";
+export { openTask, type Request, type Task, type TaskOptions, task, type Used } from "./task.js";

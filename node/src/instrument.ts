@@ -1,0 +1,74 @@
+/**
+ * How does the guard get into the packages that call models?
+ *
+ * Into both copies each of them has, the one that `import` and the one that `require` gives, whether
+ * the program has loaded them yet or not.
+ */
+
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+
+import { InvalidInput, Unsupported } from "./errors.js";
+import { guardAnthropic, unguardAnthropic } from "./integrations/anthropic.js";
+import { guardOpenAI, unguardOpenAI } from "./integrations/openai.js";
+
+type Client = { prototype: object };
+
+const PACKAGES = [
+  { name: "openai", client: "OpenAI", guard: guardOpenAI },
+  { name: "@anthropic-ai/sdk", client: "BaseAnthropic", guard: guardAnthropic },
+] as const;
+
+/**
+ * Puts the guard into the clients it finds beside this package: openai and @anthropic-ai/sdk.
+ *
+ * Every billed request of a guarded client is reserved before it is sent; one that does not fit throws
+ * `BudgetExceeded` and is not sent. Clients made earlier are included; calling it again changes nothing.
+ *
+ * @param clients further copies of the clients' classes, as a bundler or a framework may bring along:
+ *   `instrument(OpenAI)`.
+ * @throws {Unsupported} an installed client is of a version that cannot be guarded.
+ * @throws {InvalidInput} what is given is no such class.
+ */
+export function instrument(...clients: Client[]): void {
+  for (const { name, client, guard } of PACKAGES) {
+    for (const found of copies(name)) guard(ownerOf(found[client] as Client | undefined, name));
+  }
+  for (const given of clients) {
+    const prototype = given?.prototype as Record<string, unknown> | undefined;
+    if (typeof prototype?.backendMiddleware === "function") guardAnthropic(ownerOf(given, "the client"));
+    else if (typeof prototype?.fetchWithTimeout === "function") guardOpenAI(ownerOf(given, "the client"));
+    else throw new InvalidInput("what is given is no class of a client of openai or @anthropic-ai/sdk");
+  }
+}
+
+/** Takes the guard out again. Calls in flight are still settled. */
+export function uninstrument(): void {
+  unguardOpenAI();
+  unguardAnthropic();
+}
+
+/** The class at the root of the clients', which has what is wrapped. */
+function ownerOf(client: Client | undefined, name: string): Client {
+  if (typeof client !== "function")
+    throw new Unsupported(`this version of \`${name}\` has no client to guard`);
+  let root: Client = client;
+  for (let up = Object.getPrototypeOf(root); up?.prototype; up = Object.getPrototypeOf(up)) root = up;
+  return root;
+}
+
+function copies(name: string): Record<string, unknown>[] {
+  const found: Record<string, unknown>[] = [];
+  // Beside this package, or else where the program was started.
+  for (const from of [__filename, join(process.cwd(), "package.json")]) {
+    const load = createRequire(from);
+    let entry: string;
+    try {
+      entry = load.resolve(`${name}/client.js`);
+    } catch {
+      continue;
+    }
+    found.push(load(entry), load(join(dirname(entry), "client.mjs")));
+  }
+  return found;
+}

@@ -1,0 +1,173 @@
+/**
+ * How does one HTTP attempt of a client get its reservation, and how does that end?
+ *
+ * Invariant: an attempt's bytes leave only under a reservation of its own, which is ended once. An
+ * answer that came is never lost because its end could not be recorded: the call then stays held, and
+ * a warning says so. What a request costs and a response used is read in the core, not here.
+ */
+
+import { held } from "../context.js";
+import type { OutlayError } from "../errors.js";
+import { native, unwrap, unwrapped } from "../native.js";
+import { patiently } from "../patience.js";
+import { currentOrDefault } from "../task.js";
+import type { Bill } from "./billed.js";
+
+/** How an attempt without a response ended. */
+export type Failure = "not_sent" | "timeout" | "connection" | "cancelled";
+
+const unreachable = new FinalizationRegistry((handle: number) => native.releaseAttempt(handle));
+const unreadable = new FinalizationRegistry((handle: number) => native.releaseRequest(handle));
+const warned = new Set<string>();
+
+/** One request as the guard sees it; reserved for anew at each of its HTTP attempts. */
+export class Ask {
+  readonly #handle: number;
+  readonly #waitMs: number;
+
+  private constructor(handle: number, waitMs: number) {
+    this.#handle = handle;
+    this.#waitMs = waitMs;
+    unreadable.register(this, handle);
+  }
+
+  /**
+   * Reads a request; null if it is free, or goes through unmetered.
+   *
+   * @throws {Unsupported} it is billed and cannot be metered, under a hard limit on money.
+   * @throws {Unbounded | Unpriced | InvalidInput} its worst case cannot be known.
+   */
+  static async read(bill: Bill, method: string, url: string, body: unknown): Promise<Ask | null> {
+    const api = bill.api(method, url);
+    if (api === null) return null;
+    const task = await currentOrDefault();
+    const json = api === "" ? undefined : jsonOf(body);
+    if (json === undefined) {
+      const what = `${bill.provider} ${method.toUpperCase()} ${bill.path(url)}`;
+      unwrap(await native.unmetered(task.handle, what));
+      return null;
+    }
+    const { maxUsd, maxInputTokens } = held();
+    const terms = {
+      ...(maxUsd !== undefined && { maxUsd }),
+      ...(maxInputTokens !== undefined && { maxInputTokens }),
+    };
+    const facts = await unwrapped(native.readRequest(task.handle, api, json, terms));
+    return new Ask(facts.handle, facts.waitMs);
+  }
+
+  /**
+   * Holds the worst case for one attempt, waiting for money that other calls hold.
+   *
+   * @throws {BudgetExceeded} it does not fit; nothing may be sent.
+   */
+  async reserve(signal?: AbortSignal | null): Promise<Attempt> {
+    const tryOnce = async (isLast: boolean) => {
+      const facts = await unwrapped(native.reserveAttempt(this.#handle, !isLast));
+      return facts === null ? undefined : new Attempt(facts.handle, facts.patch ?? null);
+    };
+    return patiently(this.#waitMs, tryOnce, signal);
+  }
+}
+
+/** One HTTP attempt under a reservation. */
+export class Attempt {
+  readonly #handle: number;
+  /** The top-level fields to set in the body. */
+  readonly patch: Readonly<Record<string, unknown>>;
+
+  constructor(handle: number, patch: string | null) {
+    this.#handle = handle;
+    this.patch = patch === null ? {} : (JSON.parse(patch) as Record<string, unknown>);
+    unreachable.register(this, handle);
+  }
+
+  /** Notes that the request is about to be sent. */
+  sent(): void {
+    unwrap(native.attemptSent(this.#handle));
+  }
+
+  /** Ends it by the response. */
+  answered(status: number, body: string): Promise<void> {
+    return record(this, native.attemptAnswered(this.#handle, status, body));
+  }
+
+  /** Ends it without a response. */
+  failed(kind: Failure): Promise<void> {
+    return record(this, native.attemptFailed(this.#handle, kind));
+  }
+
+  /**
+   * Takes bytes of the stream; returns those to hand on.
+   *
+   * @throws {BudgetExceeded} the reservation is used up: stop reading.
+   */
+  async push(chunk: Uint8Array): Promise<Uint8Array> {
+    return (await unwrapped(native.streamPush(this.#handle, chunk))) ?? chunk;
+  }
+
+  /** Takes the end of the stream; returns what was kept back. */
+  async finish(): Promise<Uint8Array | null> {
+    let rest: Uint8Array | null = null;
+    const finishing = native.streamFinish(this.#handle).then((answer) => {
+      rest = unwrap(answer);
+      return 0;
+    });
+    await record(this, finishing);
+    return rest;
+  }
+
+  /** Ends the stream, read to its end or not; only the first end counts. */
+  end(): Promise<void> {
+    return record(this, native.streamEnd(this.#handle));
+  }
+}
+
+/** Ends an attempt; where the ledger cannot, its worst case stays held and is in doubt later. */
+async function record(_attempt: Attempt, ending: Promise<unknown>): Promise<void> {
+  try {
+    unwrap(await ending);
+  } catch (error) {
+    const { code, message } = error as OutlayError;
+    if (warned.has(code)) return;
+    warned.add(code);
+    process.emitWarning(
+      `a call was answered, but its end could not be recorded (${message}); its worst case stays held`,
+      "OutlayWarning",
+    );
+  }
+}
+
+/** Network errors after which no byte of the request can have left. */
+const NOT_SENT = new Set([
+  "ECONNREFUSED",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "UND_ERR_CONNECT_TIMEOUT",
+]);
+
+/** What is known of an attempt that gave no response. */
+export function failureOf(error: unknown): Failure {
+  const seen = new Set<unknown>();
+  for (let cause = error; cause instanceof Error && !seen.has(cause); cause = cause.cause) {
+    const { code } = cause as { code?: unknown };
+    if (typeof code === "string" && NOT_SENT.has(code)) return "not_sent";
+    // Of several addresses tried, each must have refused.
+    if (cause instanceof AggregateError && cause.errors.every((each) => NOT_SENT.has(each?.code))) {
+      return "not_sent";
+    }
+    seen.add(cause);
+  }
+  return error instanceof Error && error.name === "AbortError" ? "cancelled" : "connection";
+}
+
+/** A request's body as JSON, undefined if it is none. */
+function jsonOf(body: unknown): string | undefined {
+  if (typeof body === "string") return body;
+  if (typeof body !== "object" || body === null) return undefined;
+  const prototype = Object.getPrototypeOf(body);
+  if (prototype !== Object.prototype && prototype !== null) return undefined;
+  return JSON.stringify(body);
+}

@@ -1,0 +1,208 @@
+/** What belongs to the whole process: options, ledgers, budgets, the end. */
+
+import { isMainThread } from "node:worker_threads";
+
+import { type Usage, usageSpec } from "./call.js";
+import { current } from "./context.js";
+import { InvalidInput } from "./errors.js";
+import { known, limitSpecs, Money, maybeText, tagTexts, text, type UnitLimits } from "./money.js";
+import { native, unwrap, unwrapped, whole } from "./native.js";
+import { Report } from "./report.js";
+
+/** The version of the package. */
+export const version: string = native.version();
+
+// Workers share the process's ledgers: these end with the process.
+if (isMainThread) process.on("exit", () => native.closeAll());
+
+/** Options of the process. What is not given stays as it was. */
+export interface Options {
+  /** The ledger of tasks that name none. */
+  store?: string;
+  /** `os` (a commit survives kill -9) or `disk` (it survives loss of power). */
+  durability?: "os" | "disk";
+  /** Calls under no task: `warn` (charge the default task) or `refuse`. */
+  unbound?: "warn" | "refuse";
+  /** Billed methods that cannot be metered, under a limit in USD: `refuse` or `allow`. */
+  unmetered?: "refuse" | "allow";
+  /** If the ledger cannot answer: `refuse` or `allow`. */
+  onUnavailable?: "refuse" | "allow";
+  /** By model, in USD per million tokens: `{ "house-7b": { input: 0, output: "0.20" } }`. */
+  prices?: Record<string, object>;
+  /** For requests that set none; reasoning models have four times that. */
+  defaultMaxOutputTokens?: number;
+  /** Fewer are not worth a call; reasoning models need sixteen times that. */
+  minOutputTokens?: number;
+}
+
+const OPTIONS = {
+  store: "store",
+  durability: "durability",
+  unbound: "unbound",
+  unmetered: "unmetered",
+  onUnavailable: "on_unavailable",
+  prices: "prices",
+  defaultMaxOutputTokens: "default_max_output_tokens",
+  minOutputTokens: "min_output_tokens",
+} as const satisfies Record<keyof Options, string>;
+
+/**
+ * Changes options of the process.
+ *
+ * @throws {InvalidInput} an option that cannot be; nothing is changed.
+ * @example
+ * configure({ prices: { "house-7b": { input: 0, output: 0 } } });
+ */
+export function configure(options: Options): void {
+  known(options, Object.keys(OPTIONS), "configure");
+  const chosen = Object.entries(options)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => [OPTIONS[name as keyof Options], value]);
+  let json: string;
+  try {
+    json = JSON.stringify(Object.fromEntries(chosen), plain);
+  } catch (error) {
+    throw new InvalidInput(`an option cannot be read: ${(error as Error).message}`);
+  }
+  whole(native.configure(json));
+}
+
+function plain(_name: string, value: unknown): unknown {
+  if (typeof value === "number" && !Number.isFinite(value)) throw new Error(`\`${value}\``);
+  return value;
+}
+
+/** Where something is kept: a ledger, opened once per process. */
+export class Ledger {
+  /** @internal */
+  readonly handle: number;
+  /** The store it was opened at. */
+  readonly store: string;
+
+  /** @internal */
+  constructor(handle: number, store: string) {
+    this.handle = handle;
+    this.store = store;
+  }
+
+  /** The ids of calls in doubt, oldest first, each with what it holds. */
+  async inDoubt(most = 1000): Promise<{ id: string; held: Money }[]> {
+    const calls = await unwrapped(native.inDoubt(this.handle, most));
+    return calls.map(({ id, held }) => ({ id, held: Money.fromNanos(held) }));
+  }
+
+  /** Recomputes every balance from the entries. @throws {Corrupt} if one differs. */
+  async checkBalances(): Promise<void> {
+    await unwrapped(native.checkBalances(this.handle));
+  }
+
+  /** Ends owners that died; returns how many of their calls are in doubt now. */
+  sweep(): Promise<number> {
+    return unwrapped(native.sweep(this.handle));
+  }
+}
+
+const ledgers = new Map<string, Promise<Ledger>>();
+
+/**
+ * The ledger at `store`; without one, the running task's or the default.
+ *
+ * @throws {InvalidInput} a store that cannot be.
+ * @throws {StoreUnavailable | Corrupt | Unsupported} the file cannot be used.
+ */
+export async function ledger(store?: string): Promise<Ledger> {
+  const name = unwrap(native.storeName(maybeText(store, "store") ?? current()?.store));
+  const open = ledgers.get(name);
+  if (open !== undefined) return open;
+  const opening = unwrapped(native.openLedger(name)).then((facts) => new Ledger(facts.handle, facts.store));
+  ledgers.set(name, opening);
+  opening.catch(() => ledgers.delete(name));
+  return opening;
+}
+
+/** A budget that many tasks fall under. */
+export interface Budget extends UnitLimits {
+  /** The scope; none means every task. */
+  tags?: Record<string, string>;
+  /** Each value of this tag has a budget of its own. */
+  per?: string;
+  /** The window of limits given as numbers: `life`, `day`, `week`, `month`, `rolling:24h`. */
+  window?: string;
+  /** The time zone of calendar windows; UTC if absent. */
+  tz?: string;
+  /** The ledger; see `task`. */
+  store?: string;
+  /** Who declares it, for the entry of a grant. */
+  by?: string;
+}
+
+const BUDGET = ["tags", "per", "window", "tz", "store", "by", "usd", "tokens", "llmCalls", "toolCalls"];
+
+/**
+ * Declares a budget that every task with these tags falls under, in every process.
+ *
+ * Declaring it again with the same limits changes nothing, with larger ones is a recorded grant.
+ *
+ * @throws {InvalidInput} no limit, or one that cannot be.
+ * @throws {Conflict} smaller or other limits than there are.
+ * @example
+ * await budget({ tags: { tenant: "acme" }, usd: 50, window: "month", tz: "Europe/Berlin" });
+ */
+export async function budget(options: Budget): Promise<void> {
+  known(options, BUDGET, "budget");
+  const { window = "life", tz } = options;
+  const per = maybeText(options.per, "per");
+  const by = maybeText(options.by, "by");
+  const spec = {
+    tags: tagTexts(options.tags),
+    limits: limitSpecs(options, { window, ...(tz !== undefined && { tz }) }),
+    ...(per !== undefined && { per }),
+    ...(by !== undefined && { by }),
+  };
+  await unwrapped(native.setBudget((await ledger(options.store)).handle, spec));
+}
+
+/**
+ * Erases the value of a tag for ever; entries keep its number, reports say `erased`.
+ *
+ * @throws {NotFound} no such value.
+ * @throws {Conflict} it has a budget of its own.
+ */
+export async function forget(key: string, value: string, options: { store?: string } = {}): Promise<void> {
+  const { handle } = await ledger(options.store);
+  await unwrapped(native.forget(handle, text(key, "key"), text(value, "value")));
+}
+
+/**
+ * Ends a call in doubt: with the usage on the provider's bill, or as not billed.
+ *
+ * @param id the call's id, as `outlay resolve` lists it.
+ * @param options `usage`: what the provider billed, absent means nothing; `by`: who says so.
+ * @returns what the call cost.
+ * @throws {NotFound} no such call.
+ * @throws {Conflict} it is open in a running process, or ended with other content.
+ */
+export async function resolve(
+  id: string,
+  options: { usage?: Usage; by: string; store?: string },
+): Promise<Money> {
+  known(options, ["usage", "by", "store"], "resolve");
+  const used = options.usage && usageSpec(options.usage);
+  const { handle } = await ledger(options.store);
+  const by = text(options.by, "by");
+  return Money.fromNanos(await unwrapped(native.resolve(handle, text(id, "id"), used, by)));
+}
+
+/**
+ * Where the money went.
+ *
+ * @param by `task`, `attempt`, `agent`, `model` or `tag:NAME`.
+ * @param options `since`: `7d`, `24h` or a date; absent means all.
+ * @throws {InvalidInput} a word that is not known.
+ */
+export async function report(by = "task", options: { since?: string; store?: string } = {}): Promise<Report> {
+  known(options, ["since", "store"], "report");
+  const { handle } = await ledger(options.store);
+  const since = maybeText(options.since, "since");
+  return new Report(await unwrapped(native.report(handle, text(by, "by"), since)));
+}

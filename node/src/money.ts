@@ -1,0 +1,194 @@
+/** How much money, and how is it limited? Amounts are exact: whole nano-USD, never floats. */
+
+import { InvalidInput } from "./errors.js";
+import { type LimitSpec, native, unwrap } from "./native.js";
+
+/** An amount as a person types it: read by its shortest decimal form. */
+export type Amount = number | string | bigint | Money;
+
+/**
+ * An exact amount of money.
+ *
+ * `String(money)` prints it with its unit, `usd` is the exact decimal, `nanos` the whole number of
+ * nano-USD. Amounts can be compared with `<` and `>`.
+ *
+ * @example
+ * new Money(0.5).usd; // "0.50"
+ */
+export class Money {
+  /** In nano-USD. */
+  readonly nanos: bigint;
+
+  /**
+   * Reads a number of USD by its decimal form.
+   *
+   * @throws {InvalidInput} not a decimal number, or beyond nine billion USD.
+   */
+  constructor(usd: Amount) {
+    this.nanos = unwrap(native.parseMoney(decimal(usd, "usd")));
+  }
+
+  /**
+   * From a whole number of nano-USD.
+   *
+   * @throws {InvalidInput} beyond nine billion USD.
+   */
+  static fromNanos(nanos: bigint): Money {
+    const money = Object.create(Money.prototype) as { nanos: bigint };
+    money.nanos = nanos;
+    return Object.freeze(money) as unknown as Money;
+  }
+
+  /** In USD, as an exact decimal. */
+  get usd(): string {
+    return unwrap(native.showMoney(this.nanos));
+  }
+
+  toString(): string {
+    return `${this.usd} USD`;
+  }
+
+  toJSON(): string {
+    return this.usd;
+  }
+
+  valueOf(): bigint {
+    return this.nanos;
+  }
+
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return `Money('${this.usd}')`;
+  }
+}
+
+/** What a limit may say beside its amount. */
+export interface LimitOptions {
+  /** Told, not enforced. */
+  soft?: boolean | undefined;
+  /** `life` (the default), `day`, `week` (from Monday), `month` or `rolling:24h`. */
+  window?: string | undefined;
+  /** The time zone of a calendar window; UTC if absent. */
+  tz?: string | undefined;
+}
+
+/** A limit: an amount, hard or soft, over a window. */
+export class Limit {
+  readonly amount: string;
+  readonly soft: boolean;
+  readonly window: string;
+  readonly tz: string | undefined;
+
+  /** @throws {InvalidInput} an amount, a window or a time zone that cannot be. */
+  constructor(amount: Amount, options: LimitOptions = {}) {
+    this.amount = decimal(amount, "amount");
+    this.soft = options.soft ?? false;
+    this.window = options.window ?? "life";
+    this.tz = options.tz;
+    unwrap(native.checkLimit(spec("usd", this)));
+  }
+}
+
+/** A limit as an argument: a number (hard, for life), a `Limit`, or several. */
+export type Limits = Amount | Limit | readonly Limit[];
+
+/** The units that can be limited. */
+export interface UnitLimits {
+  /** The most it may cost. */
+  usd?: Limits | undefined;
+  /** The most tokens, input and output together. */
+  tokens?: Limits | undefined;
+  /** The most calls of a model. */
+  llmCalls?: Limits | undefined;
+  /** The most calls of a tool. */
+  toolCalls?: Limits | undefined;
+}
+
+/** Limits for the core; numbers are given the window. */
+export function limitSpecs(limits: UnitLimits, window: LimitOptions = {}): LimitSpec[] {
+  const { usd, tokens, llmCalls, toolCalls } = limits;
+  const units = { usd, tokens, llm_calls: llmCalls, tool_calls: toolCalls };
+  return Object.entries(units).flatMap(([unit, given]) => {
+    if (given === undefined || given === null) return [];
+    const several = Array.isArray(given) ? (given as readonly Limit[]) : [given as Amount | Limit];
+    return several.map((one) => {
+      if (one instanceof Limit) return spec(unit, one);
+      return spec(unit, { amount: decimal(one, unit), soft: false, window: "life", ...window });
+    });
+  });
+}
+
+function spec(unit: string, limit: LimitOptions & { amount: string }): LimitSpec {
+  const { amount, soft = false, window = "life", tz } = limit;
+  if (typeof window !== "string") throw new InvalidInput(`window \`${window}\` is not a text`);
+  return { unit, amount, soft: Boolean(soft), window, ...(tz !== undefined && { tz: String(tz) }) };
+}
+
+/** The shortest decimal form of a number a person typed. */
+export function decimal(value: unknown, name: string): string {
+  if (typeof value === "number" || typeof value === "bigint") return String(value);
+  if (typeof value === "string") return value;
+  if (value instanceof Money) return value.usd;
+  throw new InvalidInput(`\`${name}\` is \`${shown(value)}\`, not a number`);
+}
+
+/** A whole number that is not negative. */
+export function count(value: unknown, name: string): number {
+  if (!Number.isInteger(value)) {
+    throw new InvalidInput(`\`${name}\` is \`${shown(value)}\`, not a whole number`);
+  }
+  const whole = value as number;
+  if (whole < 0 || whole > Number.MAX_SAFE_INTEGER) {
+    throw new InvalidInput(`\`${name}\` is \`${whole}\`, not a whole number that is not negative`);
+  }
+  return whole;
+}
+
+/** The same for what may be absent. */
+export function maybeCount(value: unknown, name: string): number | undefined {
+  return value === undefined || value === null ? undefined : count(value, name);
+}
+
+/** Refuses what is no option: a misspelt name must not count as absent. */
+export function known(given: unknown, names: readonly string[], what: string): void {
+  if (typeof given !== "object" || given === null) {
+    throw new InvalidInput(`${what} is \`${shown(given)}\`, not an object`);
+  }
+  for (const name in given) {
+    if (!names.includes(name)) throw new InvalidInput(`${what} has no \`${name.slice(0, 40)}\``);
+  }
+}
+
+/** A text. */
+export function text(value: unknown, name: string): string {
+  if (typeof value !== "string") {
+    throw new InvalidInput(`\`${name}\` is \`${shown(value)}\`, not a text`);
+  }
+  return value;
+}
+
+/** The same for what may be absent. */
+export function maybeText(value: unknown, name: string): string | undefined {
+  return value === undefined || value === null ? undefined : text(value, name);
+}
+
+/** Texts by texts. */
+export function tagTexts(tags: unknown): Record<string, string> {
+  if (tags === undefined || tags === null) return {};
+  if (typeof tags !== "object" || Array.isArray(tags)) {
+    throw new InvalidInput(`tags \`${shown(tags)}\` are not texts by texts`);
+  }
+  return Object.fromEntries(
+    Object.entries(tags).map(([key, value]) => {
+      if (typeof value !== "string") throw new InvalidInput("tags are texts by texts");
+      return [key, value];
+    }),
+  );
+}
+
+function shown(value: unknown): string {
+  try {
+    return (typeof value === "object" ? (JSON.stringify(value) ?? "?") : String(value)).slice(0, 40);
+  } catch {
+    return "?";
+  }
+}

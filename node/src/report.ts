@@ -1,0 +1,149 @@
+/** What happened? Reports and summaries as the core folds them, with amounts as `Money`. */
+
+import type * as Core from "./core.js";
+import { Money } from "./money.js";
+
+type ReportTold = Core.Report;
+type SummaryTold = Core.Summary;
+
+type WithMoney<T> = {
+  readonly [K in keyof T]: T[K] extends bigint ? Money : T[K];
+};
+
+/** What became of some calls. */
+export type Figures = WithMoney<Core.Figures>;
+
+/** One line of a report. */
+export interface ReportRow extends Figures {
+  /** The task's own id or name, the model or the value of the tag; `erased` where it was forgotten. */
+  readonly key: string | null;
+  /** The task's id in the ledger, in a report by task or attempt. */
+  readonly taskId: string | null;
+  /** The number of the attempt, in a report by attempt. */
+  readonly attempt: number | null;
+  /** Its part of all that was spent, per mille. */
+  readonly sharePerMille: number;
+}
+
+/** One attempt in a summary. */
+export interface AttemptLine extends Figures {
+  /** Its number, from 1. */
+  readonly number: number;
+  readonly outcome: Outcome;
+  /** What was said of its end. */
+  readonly reason: string | null;
+}
+
+/** How an attempt stands. */
+export type Outcome = "running" | "succeeded" | "failed" | "stopped" | "lost";
+
+/** Spending that bought nothing, or of which nobody knows whether it did. */
+export interface Loss {
+  /** `failed attempts`, `stopped attempts`, `lost attempts`, `calls in doubt` or `estimated`. */
+  readonly what: string;
+  readonly spent: Money;
+  /** How many calls of a model. */
+  readonly calls: number;
+}
+
+/** Where the money went. `String(report)` is a table. */
+export class Report {
+  /** What the rows are. */
+  readonly by: string;
+  /** The rows, the largest spender first. */
+  readonly rows: readonly ReportRow[];
+  /** All rows together. */
+  readonly totals: Figures;
+  /** Entries a ledger in memory keeps no longer: their calls are not in the report. */
+  readonly droppedEntries: number;
+  readonly #text: string;
+
+  /** @internal */
+  constructor(told: ReportTold) {
+    this.by = told.by;
+    this.rows = told.rows.map(row);
+    this.totals = figures(told.totals);
+    this.droppedEntries = told.droppedEntries;
+    this.#text = told.text;
+  }
+
+  toString(): string {
+    return this.#text;
+  }
+}
+
+/** What a task spent, over all attempts and everything inside it. `String(summary)` is a few lines. */
+export class Summary {
+  readonly name: string;
+  /** Its id in the ledger. */
+  readonly id: string;
+  /** The id the caller gave it. */
+  readonly callerId: string | null;
+  /** How its latest attempt stands. */
+  readonly outcome: Outcome;
+  /** Settled and in doubt. */
+  readonly spent: Money;
+  /** What open calls hold. */
+  readonly pending: Money;
+  /** What calls hold whose outcome nobody knows. */
+  readonly inDoubt: Money;
+  /** What is left for a call: the least over every hard limit on money; null without any. */
+  readonly available: Money | null;
+  /** All its calls together. */
+  readonly totals: Figures;
+  /** Its attempts, the first one first. */
+  readonly attempts: readonly AttemptLine[];
+  /** The models its calls asked for, the largest spender first. */
+  readonly byModel: readonly ReportRow[];
+  /** Which part bought nothing, by kind; no cent is in two kinds. */
+  readonly boughtNothing: readonly Loss[];
+  readonly #text: string;
+
+  /** @internal */
+  constructor(told: SummaryTold) {
+    this.name = told.name;
+    this.id = told.id;
+    this.callerId = told.callerId ?? null;
+    this.outcome = told.outcome as Outcome;
+    this.spent = Money.fromNanos(told.spent);
+    this.pending = Money.fromNanos(told.pending);
+    this.inDoubt = Money.fromNanos(told.inDoubt);
+    this.available = told.available == null ? null : Money.fromNanos(told.available);
+    this.totals = figures(told.totals);
+    this.attempts = told.attempts.map((line) => ({
+      ...figures(line.figures),
+      number: line.number,
+      outcome: line.outcome as Outcome,
+      reason: line.reason ?? null,
+    }));
+    this.byModel = told.byModel.map(row);
+    this.boughtNothing = told.boughtNothing.map((loss) => ({
+      what: loss.what,
+      spent: Money.fromNanos(loss.spent),
+      calls: loss.calls,
+    }));
+    this.#text = told.text;
+  }
+
+  toString(): string {
+    return this.#text;
+  }
+}
+
+function figures(told: Core.Figures): Figures {
+  const shown = Object.entries(told).map(([name, value]) => [
+    name,
+    typeof value === "bigint" ? Money.fromNanos(value) : value,
+  ]);
+  return Object.fromEntries(shown) as Figures;
+}
+
+function row(told: Core.ReportRow): ReportRow {
+  return {
+    ...figures(told.figures),
+    key: told.key ?? null,
+    taskId: told.taskId ?? null,
+    attempt: told.attempt ?? null,
+    sharePerMille: told.sharePerMille,
+  };
+}

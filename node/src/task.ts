@@ -1,0 +1,419 @@
+/**
+ * Which unit of work is this?
+ *
+ * `task("refund", { usd: 0.50 }, fn)` round a run, and the run cannot cost more. Everything called
+ * inside falls under it, however deep.
+ */
+
+import { Call } from "./call.js";
+import { current, under } from "./context.js";
+import { fromNative, InvalidInput, type OutlayError, Stopped, Unsupported } from "./errors.js";
+import { type Ledger, ledger } from "./ledger.js";
+import {
+  type Amount,
+  count,
+  decimal,
+  known,
+  limitSpecs,
+  Money,
+  maybeCount,
+  maybeText,
+  tagTexts,
+  text,
+  type UnitLimits,
+} from "./money.js";
+import { failure, native, unwrap, unwrapped, whole } from "./native.js";
+import { patiently } from "./patience.js";
+import { Summary } from "./report.js";
+
+/** How a task is opened. */
+export interface TaskOptions extends UnitLimits {
+  /** The class of the task, for comparing like with like. */
+  kind?: string;
+  /** Inherited by tasks inside; shared budgets go by them. */
+  tags?: Record<string, string>;
+  /** Entering a task of the same id again is its next attempt. */
+  id?: string;
+  /**
+   * `memory:`, `memory:NAME` or `sqlite:PATH`; default: the task above's, the configured one,
+   * `$OUTLAY_STORE`, or a file in the user's data folder.
+   */
+  store?: string;
+  /** False denies nothing and records what would have been denied. */
+  enforce?: boolean;
+  /** Lower a request's own maximum of output tokens where only that makes it fit. */
+  clamp?: boolean;
+  /** Wait so long for money that other calls hold, before denying. */
+  waitMs?: number;
+  /** Who opens it, for the ledger entry when a limit is raised. */
+  by?: string;
+}
+
+/** What is known of a call before it is made. */
+export interface Request {
+  /** The model's name. */
+  model: string;
+  /** The most input tokens the request has; no margin is added. */
+  inputTokens?: number;
+  /** The most output tokens of each answer; chosen for you if absent. */
+  maxOutputTokens?: number;
+  /** How many answers are asked for. */
+  choices?: number;
+  /** Who bills it, where the name of the model does not say. */
+  provider?: string;
+  /** A name unique within the attempt; reserving it again gives the same call. */
+  id?: string;
+  /** The most it can cost by your own word, held instead of the computed worst case. */
+  maxUsd?: Amount;
+  /** Wait so long for money that other calls hold. */
+  waitMs?: number;
+}
+
+/** How much of each unit a task has used. */
+export interface Used {
+  readonly usd: Money;
+  readonly tokens: number;
+  readonly llmCalls: number;
+  readonly toolCalls: number;
+}
+
+const OPTIONS = ["usd", "tokens", "llmCalls", "toolCalls", "kind", "tags", "id", "store", "enforce"];
+const ALL_OPTIONS = [...OPTIONS, "clamp", "waitMs", "by"];
+const HOT = ["model", "inputTokens", "maxOutputTokens"];
+const REQUEST = [...HOT, "choices", "provider", "id", "maxUsd", "waitMs"];
+const MODELS_MAX = 10_000;
+
+const models = new Map<string, number>();
+// A task nobody can reach any more can be ended by nobody else.
+const unreachable = new FinalizationRegistry((handle: number) => native.releaseTask(handle));
+
+/** One attempt at a task, as `task` and `openTask` give it. */
+export class Task {
+  /** @internal */
+  readonly handle: number;
+  /** Its name. */
+  readonly name: string;
+  /** Its id in the ledger, a UUID. */
+  readonly id: string;
+  /** Which attempt this is, from 1. */
+  readonly attempt: number;
+  /** Its tags, inherited ones too. */
+  readonly tags: Readonly<Record<string, string>>;
+  /** The store of its ledger. */
+  readonly store: string;
+  /** @internal */
+  readonly blocking: boolean;
+  readonly #waitMs: number;
+  #outcome: readonly [string, string?] | undefined;
+
+  /** @internal */
+  constructor(handle: number) {
+    const facts = unwrap(native.taskFacts(handle));
+    this.handle = handle;
+    this.name = facts.name;
+    this.id = facts.id;
+    this.attempt = facts.attempt;
+    this.tags = facts.tags;
+    this.store = facts.store;
+    this.blocking = facts.blocking;
+    this.#waitMs = facts.waitMs;
+    unreachable.register(this, handle);
+  }
+
+  /**
+   * Reserves the most a call can cost, before the call is made.
+   *
+   * The amount is held against every budget the call falls under, as one act: all of them hold it,
+   * or none does. End the call with exactly one of `settle` and `void`.
+   *
+   * @throws {BudgetExceeded} a hard limit would be passed. Nothing is held.
+   * @throws {Unpriced} the model has no known price. Nothing is held.
+   * @throws {InvalidInput} a number that cannot be.
+   * @throws {Conflict} the attempt has ended, or the id was used with another request.
+   * @throws {StoreUnavailable} the ledger could not answer. Do not make the call.
+   * @example
+   * const call = await task.reserve({ model: "gpt-4o", inputTokens: 1000, maxOutputTokens: 4000 });
+   * String(call.reserved); // "0.0425 USD"
+   */
+  async reserve(request: Request): Promise<Call> {
+    known(request, REQUEST, "a request");
+    const waitMs = maybeCount(request.waitMs, "waitMs") ?? this.#waitMs;
+    if (!this.blocking && waitMs === 0) return this.#reserveNow(request);
+    const spec = requestSpec(request);
+    const handle = await patiently(waitMs, async (isLast) => {
+      const answer = this.blocking
+        ? unwrap(await native.reserve(this.handle, spec, !isLast))
+        : whole(native.reserveRequestSync(this.handle, spec, !isLast));
+      return answer === 0 ? undefined : answer;
+    });
+    return new Call(handle, this.blocking);
+  }
+
+  /**
+   * The same at once, for a ledger in memory; it never waits.
+   *
+   * @throws {Unsupported} the ledger is in a file, which the event loop must not wait for.
+   */
+  reserveSync(request: Request): Call {
+    if (this.blocking) {
+      throw new Unsupported(`\`reserveSync\` is for a ledger in memory, not \`${this.store}\``);
+    }
+    return this.#reserveNow(request);
+  }
+
+  #reserveNow(request: Request): Call {
+    const { model, inputTokens, maxOutputTokens } = request;
+    let answer: number;
+    if (inputTokens !== undefined && isHot(request)) {
+      const most = maxOutputTokens === undefined ? -1 : count(maxOutputTokens, "maxOutputTokens");
+      const tokens = count(inputTokens, "inputTokens");
+      answer = native.reserveSync(this.handle, modelNumber(model), tokens, most);
+    } else {
+      answer = native.reserveRequestSync(this.handle, requestSpec(request), false);
+    }
+    if (answer < 0) throw failure();
+    return new Call(answer, false);
+  }
+
+  /**
+   * Counts a call of a tool against `toolCalls`.
+   *
+   * @throws {BudgetExceeded} no call of a tool is left.
+   */
+  async toolCall(tool: string): Promise<void> {
+    text(tool, "tool");
+    if (this.blocking) unwrap(await native.toolCall(this.handle, tool));
+    else whole(native.toolCallSync(this.handle, tool));
+  }
+
+  /** Settled and in doubt, over all attempts. */
+  async spent(): Promise<Money> {
+    return Money.fromNanos((await this.#balance()).spent);
+  }
+
+  /** What open calls hold. */
+  async pending(): Promise<Money> {
+    return Money.fromNanos((await this.#balance()).pending);
+  }
+
+  /** What calls hold whose outcome nobody knows. */
+  async inDoubt(): Promise<Money> {
+    return Money.fromNanos((await this.#balance()).inDoubt);
+  }
+
+  /** The least left over every hard limit on money it falls under; null without any. */
+  async available(): Promise<Money | null> {
+    const left = await unwrapped(native.taskAvailable(this.handle));
+    return left === null ? null : Money.fromNanos(left);
+  }
+
+  /** How much of each unit was used. */
+  async used(): Promise<Used> {
+    const { spent, tokens, llmCalls, toolCalls } = await this.#balance();
+    return { usd: Money.fromNanos(spent), tokens, llmCalls, toolCalls };
+  }
+
+  #balance() {
+    return unwrapped(native.taskBalance(this.handle));
+  }
+
+  /** The latest verdict against it, whoever swallowed the error; null if there is none. */
+  get stopped(): OutlayError | null {
+    const verdict = native.taskStopped(this.handle);
+    return verdict == null ? null : fromNative(verdict);
+  }
+
+  /**
+   * Throws the latest verdict against it, if there is one.
+   *
+   * @throws {Stopped} what was refused, and why.
+   */
+  raiseIfStopped(): void {
+    const verdict = this.stopped;
+    if (verdict !== null) throw verdict;
+  }
+
+  /** Notes that the attempt did what was wanted, whatever happens until its end. */
+  succeed(): void {
+    this.#outcome = ["succeeded"];
+  }
+
+  /**
+   * Notes that the attempt did not do what was wanted.
+   *
+   * @param reason kept in the ledger; no text of prompts or answers belongs here.
+   */
+  fail(reason?: string): void {
+    this.#outcome = reason === undefined ? ["failed"] : ["failed", text(reason, "reason")];
+  }
+
+  /** What it spent, by model and attempt, and which part bought nothing. */
+  async summary(): Promise<Summary> {
+    return new Summary(await unwrapped(native.taskSummary(this.handle)));
+  }
+
+  /** Runs `fn` under this task, without ending it. */
+  run<T>(fn: () => T): T {
+    return under(this, fn);
+  }
+
+  /** Ends the attempt: as noted, else succeeded. Calls it left open are in doubt from then on. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#end(this.#outcome ?? ["succeeded"]);
+  }
+
+  /** @internal */
+  async fellTo(error: unknown): Promise<unknown> {
+    const verdict = this.stopped;
+    await this.#end(this.#outcome ?? outcomeOf(error));
+    return verdict !== null && isBehind(error) ? because(verdict, error) : error;
+  }
+
+  async #end([outcome, reason]: readonly [string, string?]): Promise<void> {
+    unwrap(await native.endTask(this.handle, outcome, reason));
+  }
+}
+
+/**
+ * Opens a task round `fn`: what runs inside cannot use more than its limits.
+ *
+ * @param name what the task is, as reports show it.
+ * @param options its limits and what else holds for it; may be left out.
+ * @returns what `fn` returns.
+ * @throws {InvalidInput} a name, tag or limit that cannot be.
+ * @throws {Conflict} the id has an open attempt in a running process, or other limits now.
+ * @throws {StoreUnavailable} the ledger could not answer.
+ * @example
+ * await task("refund", { usd: 0.5, store: "memory:" }, async (t) => {
+ *   const call = await t.reserve({ model: "gpt-4o", inputTokens: 1000, maxOutputTokens: 4000 });
+ *   await call.settle({ inputTokens: 1000, outputTokens: 500 });
+ * });
+ */
+export async function task<T>(name: string, fn: (task: Task) => T | Promise<T>): Promise<T>;
+export async function task<T>(
+  name: string,
+  options: TaskOptions,
+  fn: (task: Task) => T | Promise<T>,
+): Promise<T>;
+export async function task<T>(
+  name: string,
+  options: TaskOptions | ((task: Task) => T | Promise<T>),
+  fn?: (task: Task) => T | Promise<T>,
+): Promise<T> {
+  const run = typeof options === "function" ? options : fn;
+  if (typeof run !== "function") throw new InvalidInput("a task needs a function to run inside it");
+  const opened = await openTask(name, typeof options === "function" ? {} : options);
+  let result: T;
+  try {
+    result = await under(opened, () => run(opened));
+  } catch (error) {
+    throw await opened.fellTo(error);
+  }
+  await opened[Symbol.asyncDispose]();
+  return result;
+}
+
+/**
+ * Opens a task that ends with its block: `await using t = await openTask("refund", { usd: 0.5 })`.
+ *
+ * What guarded clients do falls under it inside `t.run(...)` only.
+ *
+ * @throws {InvalidInput | Conflict | StoreUnavailable} as `task`.
+ */
+export async function openTask(name: string, options: TaskOptions = {}): Promise<Task> {
+  text(name, "name");
+  known(options, ALL_OPTIONS, "a task");
+  const above = current();
+  const held: Ledger = await ledger(options.store);
+  const tags = tagTexts(options.tags);
+  if (options.kind !== undefined) tags.kind = text(options.kind, "kind");
+  const id = maybeText(options.id, "id");
+  const by = maybeText(options.by, "by");
+  const waitMs = maybeCount(options.waitMs, "waitMs");
+  const spec = {
+    name,
+    limits: limitSpecs(options),
+    tags,
+    observe: options.enforce === false,
+    clamp: options.clamp === true,
+    ...(id !== undefined && { id }),
+    ...(by !== undefined && { by }),
+    ...(waitMs !== undefined && { waitMs }),
+    ...(above?.store === held.store && { under: above.handle }),
+  };
+  return new Task(await unwrapped(native.openTask(held.handle, spec)));
+}
+
+let warned = false;
+
+/**
+ * The task the calling code runs under, or the process's default task.
+ *
+ * @internal
+ * @throws {Unsupported} there is none, and `unbound: "refuse"` is configured.
+ */
+export async function currentOrDefault(): Promise<Task> {
+  const found = current();
+  if (found !== undefined) return found;
+  if (unwrap(native.refusesUnbound())) {
+    throw new Unsupported("this call runs under no task; open one with `task(...)`");
+  }
+  if (!warned) {
+    warned = true;
+    process.emitWarning(
+      "a call runs under no task and is charged to the task `default`, which has no limit; " +
+        "open one with `task(...)`",
+      "OutlayWarning",
+    );
+  }
+  return new Task(await unwrapped(native.defaultTask((await ledger()).handle)));
+}
+
+function isHot(request: Request): boolean {
+  for (const name in request) {
+    if (name !== "model" && name !== "inputTokens" && name !== "maxOutputTokens") return false;
+  }
+  return models.size < MODELS_MAX;
+}
+
+function modelNumber(model: string): number {
+  let number = models.get(model);
+  if (number === undefined) {
+    number = whole(native.internModel(text(model, "model")));
+    models.set(model, number);
+  }
+  return number;
+}
+
+function requestSpec(request: Request) {
+  known(request, REQUEST, "a request");
+  const counts = ["inputTokens", "maxOutputTokens", "choices"] as const;
+  const texts = ["provider", "id"] as const;
+  return {
+    model: text(request.model, "model"),
+    ...Object.fromEntries(counts.map((name) => [name, maybeCount(request[name], name)])),
+    ...Object.fromEntries(texts.map((name) => [name, maybeText(request[name], name)])),
+    ...(request.maxUsd !== undefined && { maxUsd: decimal(request.maxUsd, "maxUsd") }),
+  };
+}
+
+function outcomeOf(error: unknown): readonly [string, string?] {
+  if (Stopped.isInstance(error)) return ["stopped", error.code];
+  // The name of the class only: a message may quote a prompt.
+  return ["failed", (error instanceof Error && error.constructor.name) || typeof error];
+}
+
+/** Is `error` somebody else's wrapping of one of our verdicts? */
+function isBehind(error: unknown): boolean {
+  const seen = new Set<unknown>();
+  for (let cause = error; cause instanceof Error && !seen.has(cause); cause = cause.cause) {
+    if (Stopped.isInstance(cause)) return cause !== error;
+    seen.add(cause);
+  }
+  return false;
+}
+
+function because(verdict: OutlayError, cause: unknown): OutlayError {
+  Object.defineProperty(verdict, "cause", { value: cause, configurable: true });
+  return verdict;
+}
