@@ -1,0 +1,70 @@
+// Does what was packed work in an empty project, imported, required, and by TypeScript?
+//
+//     node scripts/pack.mjs && node scripts/check-pack.mjs
+
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const root = join(import.meta.dirname, "..");
+const packed = join(root, ".build/packed");
+const tarballs = readdirSync(packed).map((name) => join(packed, name));
+const main = tarballs.find((name) => /outlay-\d/.test(name));
+const bin = join(root, "node_modules/.bin");
+
+const SPEND = `
+await task("t", { usd: 1, store: "memory:" }, async (t) => {
+  const call = await t.reserve({ model: "gpt-4o", inputTokens: 1000, maxOutputTokens: 4000 });
+  const settled = await call.settle({ inputTokens: 1000, outputTokens: 500 });
+  console.log(String(settled.charge));
+});`;
+const FILES = {
+  "import.mjs": `import { task } from "outlay";${SPEND}`,
+  "require.cjs": `const { task } = require("outlay"); (async () => {${SPEND}})();`,
+  "both.mjs": `import { createRequire } from "node:module";
+import { current, task } from "outlay";
+const other = createRequire(import.meta.url)("outlay");
+await task("t", { store: "memory:" }, (t) => console.log(other.current() === t && current() === t));`,
+  "typed.mts": `import { BudgetExceeded, type Money, openTask, task } from "outlay";
+export const spent: Promise<Money> = task("t", { usd: 0.5, tags: { tenant: "acme" } }, (t) => t.spent());
+await using t = await openTask("t", { usd: "1.00" });
+await using call = await t.reserve({ model: "gpt-4o", inputTokens: 1 });
+export const limit = (error: unknown) => (BudgetExceeded.isInstance(error) ? error.limit : call.reserved);
+// @ts-expect-error a name that is none
+void task("t", { dollars: 1 }, () => 1);`,
+  "typed.cts": `import outlay = require("outlay");
+export const told: string = outlay.version;`,
+};
+
+function run(command, args, options) {
+  return execFileSync(command, args, { encoding: "utf8", ...options });
+}
+
+console.log(run(join(bin, "publint"), ["run", main, "--strict"]).trim().split("\n").pop());
+run(join(bin, "attw"), [main, "--format", "ascii"], { stdio: ["ignore", "ignore", "inherit"] });
+
+const project = mkdtempSync(join(tmpdir(), "outlay-pack-"));
+try {
+  writeFileSync(join(project, "package.json"), '{ "private": true }\n');
+  // The packages of other platforms are not there to be had, and none is needed.
+  const quiet = ["--offline", "--omit=optional", "--no-audit", "--no-fund", "--silent"];
+  run("npm", ["install", ...quiet, ...tarballs], { cwd: project });
+  for (const [name, text] of Object.entries(FILES)) writeFileSync(join(project, name), text);
+  const env = { ...process.env, OUTLAY_CONFIG: "/dev/null" };
+  const wanted = { "import.mjs": "0.0075 USD\n", "require.cjs": "0.0075 USD\n", "both.mjs": "true\n" };
+  for (const [name, text] of Object.entries(wanted)) {
+    const said = run(process.execPath, [name], { cwd: project, env });
+    if (said !== text) throw new Error(`${name} printed ${said}`);
+  }
+  const version = run("npx", ["--no-install", "outlay", "--version"], { cwd: project, env });
+  if (!version.startsWith("outlay ")) throw new Error(`the command printed ${version}`);
+  mkdirSync(join(project, "node_modules/@types"), { recursive: true });
+  symlinkSync(join(root, "node_modules/@types/node"), join(project, "node_modules/@types/node"));
+  const strict = ["--strict", "--noEmit", "--module", "nodenext", "--target", "es2022"];
+  const lib = ["--lib", "es2023,esnext.disposable", "--types", "node"];
+  run(join(bin, "tsc"), [...strict, ...lib, "typed.mts", "typed.cts"], { cwd: project, stdio: "inherit" });
+} finally {
+  rmSync(project, { recursive: true, force: true });
+}
+console.log(`${tarballs.length} tarballs: imported, required, typed, run as a command`);
