@@ -120,18 +120,39 @@ fn count_speed() -> f64 {
     prose.len() as f64 * 1_000.0 / ns
 }
 
+/// Looking names up and charging, apart and together.
+fn prices() {
+    let book = PriceBook::bundled();
+    let usage = Usage::tokens(1_000, 500);
+    let find = |name: &str| book.find(Some("anthropic"), name, 0).expect("a price");
+    let text = include_str!("../prices/book.txt");
+    let first = median_ns(3, || {
+        let book = PriceBook::unchecked(text).expect("a book");
+        drop(std::hint::black_box(book.find(None, "gpt-4o", 0)));
+    });
+    row("first use of the price book", first / 1_000.0, "us", "-");
+    let mut number = 0;
+    // Each a name nobody has asked for yet.
+    let new = median_ns(1_000, || {
+        number += 1;
+        let name = format!("claude-sonnet-4-5-{:08}", 20_250_000 + number % 1_000_000);
+        drop(std::hint::black_box(find(&name)));
+    });
+    row("find a name for the first time", new, "ns", "-");
+    let name = "claude-sonnet-4-5-20250929";
+    row("find a known name", median_ns(20_000, || drop(std::hint::black_box(find(name)))), "ns", "<= 200");
+    let price = find(name);
+    let charge = || drop(std::hint::black_box(price.charge(&usage)));
+    row("price one usage", median_ns(20_000, charge), "ns", "<= 200");
+    let both = || drop(std::hint::black_box(find(name).charge(&usage)));
+    row("find a known name and price one usage", median_ns(20_000, both), "ns", "-");
+}
+
 fn main() {
     row("balances: reserve + settle, 4 x 3 limits", balances(), "ns", "<= 60");
     let ledger = Ledger::in_memory();
     row("whole guarded call, memory", whole_call(&ledger, 2_000), "ns", "<= 400");
-    let price = PriceBook::bundled().find(None, "gpt-4o", 0).expect("a price");
-    let usage = Usage::tokens(1_000, 500);
-    row(
-        "price one usage",
-        median_ns(20_000, || drop(std::hint::black_box(price.charge(&usage)))),
-        "ns",
-        "<= 200",
-    );
+    prices();
     let (_, median) = in_file("os", 1, 3_000);
     row("guarded call, SQLite, os, p50", median, "us", "<= 100");
     let (alone, _) = in_file("disk", 1, 100);

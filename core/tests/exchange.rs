@@ -240,6 +240,41 @@ fn what_nobody_knows_of_a_usage_can_be_asked_for_once() {
     }
 }
 
+/// 9 tokens of input and 10 of output of gpt-5 at so many pico-USD each.
+fn gpt_5(input: i64, output: i64) -> Money {
+    Money::from_nanos((9 * input + 10 * output).div_euclid(1_000) + i64::from((9 * input) % 1_000 > 0))
+}
+
+#[test]
+fn a_service_tier_has_its_own_price() {
+    let answer = |tier: &str| {
+        format!(
+            r#"{{"model":"gpt-5","service_tier":{tier},"usage":{{"prompt_tokens":9,"completion_tokens":10}}}}"#
+        )
+    };
+    for (asked, told, charged) in [
+        ("flex", r#""flex""#, gpt_5(625_000, 5_000_000)),
+        ("flex", r#""default""#, gpt_5(1_250_000, 10_000_000)),
+        ("flex", "null", gpt_5(625_000, 5_000_000)),
+        ("auto", r#""flex""#, gpt_5(625_000, 5_000_000)),
+        ("priority", r#""priority""#, gpt_5(2_500_000, 20_000_000)),
+        ("priority", r#""default""#, gpt_5(1_250_000, 10_000_000)),
+        ("auto", r#""priority""#, gpt_5(2_500_000, 20_000_000)),
+    ] {
+        let task = task("1");
+        let body = format!(
+            r#"{{"model":"gpt-5","service_tier":"{asked}","max_completion_tokens":10,
+                "messages":[{{"role":"user","content":"hello world"}}]}}"#
+        );
+        let exchange = task.exchange(Api::OpenAiChat, body.as_bytes(), &Terms::default()).unwrap();
+        if asked != "auto" {
+            assert!(exchange.call().reserved() >= charged, "{asked} {told}");
+        }
+        exchange.answered(200, &answer(told)).unwrap();
+        assert_eq!(charge(&exchange), (charged, false), "{asked} {told}");
+    }
+}
+
 #[test]
 fn requests_that_cannot_be_bounded_yet_are_refused() {
     for api in [Api::BedrockConverse, Api::OpenAiRealtime, Api::LangChain] {
@@ -255,4 +290,17 @@ fn a_strict_bound_holds_a_token_for_every_byte() {
     let task = ledger.task("t", [Limit::usd("1").unwrap()]).unwrap();
     // The role and the text in bytes, and the six tokens of the frame.
     assert_eq!(chat(&task, "").call().reserved(), Money::from_nanos(21 * 2_500 + 100 * 10_000));
+}
+
+#[test]
+fn a_tier_without_a_price_is_refused_before_and_held_in_full_after() {
+    let task = task("1");
+    let body = br#"{"model":"gpt-3.5-turbo","service_tier":"priority","max_tokens":10,"messages":[]}"#;
+    let error = task.exchange(Api::OpenAiChat, body, &Terms::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unpriced);
+    let body = br#"{"model":"gpt-3.5-turbo","max_tokens":10,"messages":[]}"#;
+    let exchange = task.exchange(Api::OpenAiChat, body, &Terms::default()).unwrap();
+    let answer = r#"{"service_tier":"priority","usage":{"prompt_tokens":9,"completion_tokens":10}}"#;
+    exchange.answered(200, answer).unwrap();
+    assert_eq!(charge(&exchange), (exchange.call().reserved(), true));
 }

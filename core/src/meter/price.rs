@@ -1,9 +1,8 @@
 //! What does it cost?
 //!
-//! A [`ModelPrice`] turns a [`Usage`] into a charge, and a request into the worst charge it can
-//! lead to. For every usage within an [`Exposure`] the charge is at most the worst case, to the
-//! nano-USD. Which model costs what is the [`PriceBook`]'s to know; batch, flex, priority and
-//! regional prices are not in it.
+//! A [`ModelPrice`] turns a [`Usage`](crate::Usage) into a charge, and a request into the worst charge
+//! it can lead to. For every usage within an [`Exposure`] the charge is at most the worst case, to the
+//! nano-USD. Which model costs what is the [`PriceBook`]'s to know; regional surcharges are not in it.
 //!
 //! ```
 //! use outlay::{Usage, meter::{Exposure, PriceBook}};
@@ -16,65 +15,39 @@
 //! ```
 
 mod book;
+mod charge;
 mod custom;
+mod names;
+mod row;
 mod table;
+mod units;
 
 use std::sync::Arc;
 
-pub use book::PriceBook;
+pub use book::{Listing, PriceBook};
+pub use charge::{Charge, ChargeLine};
+pub use names::Rule;
+pub use units::{ServiceTier, UnitPrices};
 
 use super::tokens::Encoding;
 use crate::{
     error::{Error, ErrorKind, Field, Result},
-    value::{Money, Usage, usage::TOKENS_MAX},
+    value::{Money, usage::TOKENS_MAX},
 };
+use units::ByContext;
 
 const PICO_PER_NANO: i128 = 1_000;
-
-/// The unit prices of one context tier, in pico-USD per token.
-///
-/// What a provider does not price apart costs what it is part of: a cache read without its own
-/// price costs as much as input, reasoning as much as output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnitPrices {
-    /// Plain input.
-    pub input: i64,
-    /// Input read from the provider's cache.
-    pub cache_read: i64,
-    /// Input written to a cache of the default lifetime.
-    pub cache_write: i64,
-    /// Input written to a cache that lives one hour.
-    pub cache_write_1h: i64,
-    /// Audio input.
-    pub input_audio: i64,
-    /// Image input.
-    pub input_image: i64,
-    /// Audio input read from the cache.
-    pub cache_audio_read: i64,
-    /// Image input read from the cache.
-    pub cache_image_read: i64,
-    /// Output, reasoning included.
-    pub output: i64,
-    /// Audio output.
-    pub output_audio: i64,
-    /// Image output.
-    pub output_image: i64,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Tier {
-    above: u64,
-    prices: UnitPrices,
-}
 
 /// What one model costs from a date on, and what else is known of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "a model has each of these traits or has it not")]
 pub struct ModelPrice {
-    /// Who bills: `openai`, `anthropic`, `google`, or `custom` for a model only the user prices.
+    /// Who bills: `openai`, `anthropic`, `aws`, …, or `custom` for a model only the user prices.
     pub provider: Arc<str>,
     /// The model's main name.
     pub model: Arc<str>,
+    /// How the name asked for led here.
+    pub rule: Rule,
     /// Which edition of the prices this is.
     pub version: Arc<str>,
     /// Input the model can take, in tokens.
@@ -95,11 +68,23 @@ pub struct ModelPrice {
     pub image_tokens: Option<[u64; 2]>,
     /// Does every call search, for a fee that its usage does not tell?
     pub unreported_searches: bool,
-    base: UnitPrices,
-    tiers: Box<[Tier]>,
+    standard: Served,
+    /// The service tiers that have prices of their own.
+    served: Arc<[(ServiceTier, Served)]>,
     request_nanos: i64,
     web_search_nanos: Option<i64>,
+    /// The dearer of two sources, for reservations.
+    web_search_most_nanos: Option<i64>,
     automatic_cache_writes: bool,
+}
+
+/// The prices of one service tier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Served {
+    charged: ByContext,
+    /// What another source says, where nobody has decided who is right: a reservation holds the
+    /// dearer of the two.
+    disputed: Option<ByContext>,
 }
 
 /// Which cache writes a request asks for.
@@ -127,6 +112,8 @@ pub struct Exposure {
     pub input_media: Media,
     /// What its output may hold beside text.
     pub output_media: Media,
+    /// The service tier it names.
+    pub service_tier: ServiceTier,
 }
 
 /// Kinds of tokens beside text that can have prices of their own.
@@ -139,7 +126,7 @@ pub struct Media {
 }
 
 impl Exposure {
-    /// A request of plain text.
+    /// A request of plain text, served as usual.
     pub const fn tokens(input_tokens: u64) -> Self {
         Self {
             input_tokens,
@@ -147,6 +134,7 @@ impl Exposure {
             web_searches: 0,
             input_media: Media { audio: false, image: false },
             output_media: Media { audio: false, image: false },
+            service_tier: ServiceTier::Standard,
         }
     }
 }
@@ -190,77 +178,94 @@ impl Worst {
     }
 }
 
-/// What one call cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Charge {
-    /// The sum, rounded up to whole nano-USD once.
-    pub amount: Money,
-    /// The unit prices it was made with.
-    pub prices: UnitPrices,
-    /// Fees per request and search within the sum, in nano-USD.
-    pub fee_nanos: i64,
-}
-
 impl ModelPrice {
-    /// What `usage` costs.
-    ///
-    /// The context tier follows from all input, cached or not. Where the usage does not say whether
-    /// cached tokens are text, images or audio, they are text as far as text goes.
-    ///
-    /// # Errors
-    ///
-    /// * `InvalidInput`: a usage that cannot be, or beyond nine billion USD.
-    /// * `Unpriced`: the provider ran searches and nobody knows what one costs.
-    ///
-    /// ```
-    /// use outlay::{Usage, meter::PriceBook};
-    ///
-    /// let price = PriceBook::bundled().find(None, "claude-haiku-4-5", 1_790_000_000_000)?;
-    /// let usage = Usage { cache_read_tokens: 900, ..Usage::tokens(1_000, 100) };
-    /// assert_eq!(price.charge(&usage)?.amount.to_string(), "0.00069 USD");
-    /// # Ok::<(), outlay::Error>(())
-    /// ```
-    pub fn charge(&self, usage: &Usage) -> Result<Charge> {
-        usage.check()?;
-        let prices = *self.prices(usage.input_tokens);
-        let fee_nanos = self.fees(usage.web_searches)?;
-        let amount = rounded_up(input_pico(&prices, usage)? + output_pico(&prices, usage)?, fee_nanos)?;
-        Ok(Charge { amount, prices, fee_nanos })
-    }
-
     /// The most a request can cost.
     ///
     /// Every tier its input can reach counts, and of the prices in them the dearest this request
     /// can trigger: cache writes where it asks for them or the provider makes them unasked, audio
-    /// and images where it carries them or may get them.
+    /// and images where it carries them or may get them. A request that names a service tier may be
+    /// served as usual after all, so the dearer of the two counts; and where sources disagree and
+    /// nobody has decided, the dearer of theirs.
     ///
     /// # Errors
     ///
     /// * `InvalidInput`: more than a trillion tokens or searches.
-    /// * `Unpriced`: searches are asked for and nobody knows what one costs.
+    /// * `Unpriced`: searches or a service tier are asked for and nobody knows what they cost.
     pub fn worst(&self, exposure: &Exposure) -> Result<Worst> {
         check_tokens(exposure.input_tokens)?;
-        let reachable = || {
-            let above = self.tiers.iter().take_while(|tier| exposure.input_tokens > tier.above);
-            std::iter::once(&self.base).chain(above.map(|tier| &tier.prices))
-        };
-        let input = reachable().map(|prices| self.dearest_input(prices, exposure)).max().unwrap_or_default();
-        let output = reachable().map(|prices| dearest_output(prices, exposure)).max().unwrap_or_default();
+        let named = self.served_by(exposure.service_tier)?;
+        let (mut input, mut output) = (0, 0);
+        for served in [&self.standard, named] {
+            for prices in std::iter::once(&served.charged).chain(&served.disputed) {
+                for prices in prices.up_to(exposure.input_tokens) {
+                    input = input.max(self.dearest_input(prices, exposure));
+                    output = output.max(dearest_output(prices, exposure));
+                }
+            }
+        }
         Ok(Worst {
             input_pico: times(exposure.input_tokens, input),
             output_pico_per_token: output,
-            fee_nanos: self.fees(exposure.web_searches)?,
+            fee_nanos: self.fees(exposure.web_searches, self.web_search_most_nanos)?,
         })
     }
 
-    /// The unit prices at a total of `input_tokens`, cached input included.
+    /// The standard unit prices at a total of `input_tokens`, cached input included.
     pub fn prices(&self, input_tokens: u64) -> &UnitPrices {
-        let tier = self.tiers.iter().rev().find(|tier| input_tokens > tier.above);
-        tier.map_or(&self.base, |tier| &tier.prices)
+        self.standard.charged.at(input_tokens)
+    }
+
+    /// The unit prices of each service tier and context: above how many input tokens they hold.
+    pub fn all_prices(&self) -> impl Iterator<Item = (ServiceTier, u64, &UnitPrices)> {
+        let tiers = std::iter::once((ServiceTier::Standard, &self.standard));
+        let tiers = tiers.chain(self.served.iter().map(|(tier, served)| (*tier, served)));
+        tiers.flat_map(|(tier, served)| {
+            let above = served.charged.tiers.iter().map(move |(above, prices)| (tier, *above, prices));
+            std::iter::once((tier, 0, &served.charged.base)).chain(above)
+        })
+    }
+
+    /// What another source says of standard prices, where nobody has decided who is right, as
+    /// [`all_prices`](Self::all_prices) gives them.
+    pub fn disputed_prices(&self) -> impl Iterator<Item = (u64, &UnitPrices)> {
+        self.standard.disputed.iter().flat_map(|disputed| {
+            let above = disputed.tiers.iter().map(|(above, prices)| (*above, prices));
+            std::iter::once((0, &disputed.base)).chain(above)
+        })
+    }
+
+    /// The fee of each request, in nano-USD.
+    pub fn request_nanos(&self) -> i64 {
+        self.request_nanos
+    }
+
+    /// The fee of each search, in nano-USD, if it is known.
+    pub fn web_search_nanos(&self) -> Option<i64> {
+        self.web_search_nanos
+    }
+
+    /// Is there a price of this service tier? Batch and flex cost at most what standard does.
+    pub fn serves(&self, tier: ServiceTier) -> bool {
+        self.served_by(tier).is_ok()
+    }
+
+    fn served(&self, tier: ServiceTier) -> Result<&ByContext> {
+        self.served_by(tier).map(|served| &served.charged)
+    }
+
+    fn served_by(&self, tier: ServiceTier) -> Result<&Served> {
+        if tier == ServiceTier::Standard {
+            return Ok(&self.standard);
+        }
+        let own = self.served.iter().find(|(of, _)| *of == tier).map(|(_, served)| served);
+        own.or_else(|| tier.is_discount().then_some(&self.standard)).ok_or_else(|| {
+            let message = format!("service tier `{tier}` of model `{}` has no known price", self.model);
+            Error::new(ErrorKind::Unpriced, message).with("model", Field::Text(self.model.to_string()))
+        })
     }
 
     fn dearest_input(&self, prices: &UnitPrices, exposure: &Exposure) -> i64 {
-        let mut dearest = prices.input.max(prices.cache_read);
+        let mut dearest = prices.input.max(prices.cache_read).max(prices.input_video);
         if self.automatic_cache_writes || exposure.cache_write >= CacheWrite::Default {
             dearest = dearest.max(prices.cache_write);
         }
@@ -275,74 +280,16 @@ impl ModelPrice {
         }
         dearest
     }
-
-    fn fees(&self, web_searches: u64) -> Result<i64> {
-        if web_searches == 0 {
-            return Ok(self.request_nanos);
-        }
-        let price = self.web_search_nanos.ok_or_else(|| {
-            Error::new(
-                ErrorKind::Unpriced,
-                format!("a web search by model `{}` has no known price", self.model),
-            )
-            .with("model", Field::Text(self.model.to_string()))
-        })?;
-        let searches = i64::try_from(web_searches).ok().and_then(|count| count.checked_mul(price));
-        searches.and_then(|fees| fees.checked_add(self.request_nanos)).ok_or_else(too_large)
-    }
-}
-
-/// Every input token is priced once: caches are taken to hold text as far as text goes, then images,
-/// then audio, for no provider says which of its cached tokens are what.
-fn input_pico(prices: &UnitPrices, usage: &Usage) -> Result<i128> {
-    let special = usage.input_audio_tokens.saturating_add(usage.input_image_tokens);
-    let text = left("input", usage.input_tokens, special)?;
-    let mut free = [
-        (text, prices.input, prices.cache_read),
-        (usage.input_image_tokens, prices.input_image, prices.cache_image_read),
-        (usage.input_audio_tokens, prices.input_audio, prices.cache_audio_read),
-    ];
-    let mut total = 0;
-    for (mut tokens, write) in [
-        (usage.cache_write_1h_tokens, Some(prices.cache_write_1h)),
-        (usage.cache_write_tokens, Some(prices.cache_write)),
-        (usage.cache_read_tokens, None),
-    ] {
-        for (index, (count, plain, read)) in free.iter_mut().enumerate() {
-            let taken = tokens.min(*count);
-            // A written image costs its write, or the image where that is dearer.
-            let price = write.map_or(*read, |write| if index == 0 { write } else { write.max(*plain) });
-            total += times(taken, price);
-            *count -= taken;
-            tokens -= taken;
-        }
-    }
-    Ok(total + free.iter().map(|(count, plain, _)| times(*count, *plain)).sum::<i128>())
-}
-
-fn output_pico(prices: &UnitPrices, usage: &Usage) -> Result<i128> {
-    let special = usage.output_audio_tokens.saturating_add(usage.output_image_tokens);
-    Ok(times(left("output", usage.output_tokens, special)?, prices.output)
-        + times(usage.output_audio_tokens, prices.output_audio)
-        + times(usage.output_image_tokens, prices.output_image))
 }
 
 fn times(tokens: u64, price: i64) -> i128 {
     i128::from(tokens) * i128::from(price)
 }
 
-fn left(whole: &str, tokens: u64, special: u64) -> Result<u64> {
-    tokens.checked_sub(special).ok_or_else(|| {
-        Error::invalid(format!(
-            "audio and images have `{special}` {whole} tokens, all {whole} only `{tokens}`"
-        ))
-    })
-}
-
 fn dearest_output(prices: &UnitPrices, exposure: &Exposure) -> i64 {
     let audio = if exposure.output_media.audio { prices.output_audio } else { 0 };
     let image = if exposure.output_media.image { prices.output_image } else { 0 };
-    prices.output.max(audio).max(image)
+    prices.output.max(prices.reasoning).max(audio).max(image)
 }
 
 fn rounded_up(pico: i128, fee_nanos: i64) -> Result<Money> {

@@ -37,7 +37,7 @@ pub use prompt::{Message, Piece};
 use super::{
     api::Api,
     json::{self, Object},
-    price::{CacheWrite, Exposure, Media, ModelPrice},
+    price::{CacheWrite, Exposure, Media, ModelPrice, ServiceTier},
     tokens::{self, Count, Encoding},
 };
 use crate::error::{Error, ErrorKind, Result};
@@ -86,7 +86,7 @@ pub struct Facts {
     /// Does it ask itself for the usage at the end of the stream?
     pub include_usage: bool,
     /// The service tier it names.
-    pub service_tier: Option<String>,
+    pub service_tier: ServiceTier,
     /// The cache writes it asks for.
     pub cache_write: CacheWrite,
     /// The most searches it lets the provider run; nothing if none.
@@ -132,6 +132,7 @@ impl Facts {
             web_searches: self.web_searches_max.unwrap_or(0),
             input_media: self.input_media,
             output_media: self.output_media,
+            service_tier: self.service_tier,
         }
     }
 
@@ -229,7 +230,7 @@ impl<'a> Request<'a> {
             choices: reading.choices,
             stream: json::flag(object, "stream")?,
             include_usage: asks_for_usage(object)?,
-            service_tier: service_tier.map(str::to_owned),
+            service_tier: reading.service_tier,
             cache_write: reading.cache_write,
             web_searches_max: reading.web_searches,
             input_media: reading.input_media,

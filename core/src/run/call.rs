@@ -3,7 +3,11 @@
 //! A [`Call`] is made by [`Task::reserve`] and ends once: settled, void or in doubt. Dropping it
 //! open ends it too: void if it is known not to have been sent, in doubt otherwise.
 
-use super::{ledger::Ledger, model::Model, task::Task};
+use super::{
+    ledger::Ledger,
+    model::{Asked, Model},
+    task::Task,
+};
 use crate::{
     error::{Error, ErrorKind, Field, Result},
     ledger::{
@@ -12,7 +16,7 @@ use crate::{
         flag,
         store::State,
     },
-    meter::{Exposure, Extracted},
+    meter::{Exposure, Extracted, ServiceTier},
     policy::{Amounts, Ask, Denial, Grant, Output},
     sync::{Arc, Mutex, lock},
     value::{Id, Millis, Money, Usage, tags::checked_text, usage::TOKENS_MAX},
@@ -137,7 +141,7 @@ impl Request {
         if largest > TOKENS_MAX {
             return Err(Error::invalid(format!("a count of `{largest}` tokens is more than a call can use")));
         }
-        let model = ledger.model(self.provider.as_deref(), &self.model, now)?;
+        let model = ledger.model(self.asked(), now)?;
         let mut facts = self.facts;
         facts.input_bound = self.exposure.input_tokens;
         let (fixed_pico, output_pico) = match (self.max_usd, model.price()) {
@@ -198,6 +202,11 @@ impl Request {
             turn: self.turn.as_deref().map(Arc::from),
         };
         Ok((reserve, model))
+    }
+
+    fn asked(&self) -> Asked<'_> {
+        let provider = self.provider.as_deref();
+        Asked { provider, model: &self.model, tier: self.exposure.service_tier }
     }
 
     /// A keyed hash of all that decides what it holds.
@@ -380,7 +389,7 @@ impl Call {
     /// # Ok::<(), outlay::Error>(())
     /// ```
     pub fn settle(&self, usage: &Usage) -> Result<Settled> {
-        self.settle_as(usage, &Extracted::default(), 0)
+        self.settle_as(usage, &Extracted::default(), self.model.tier, 0)
     }
 
     /// Ends the call with what it used and what the provider says it charges for that: a gateway's
@@ -403,13 +412,21 @@ impl Call {
         if charge < Money::ZERO {
             return Err(Error::invalid(format!("a charge of `{charge}` is negative")));
         }
-        self.settle_as(usage, &Extracted { cost: Some(charge), ..Extracted::default() }, 0)
+        let told = Extracted { cost: Some(charge), ..Extracted::default() };
+        self.settle_as(usage, &told, self.model.tier, 0)
     }
 
-    /// Ends the call with `usage`, and with what else the response said: its model and its cost.
-    pub(crate) fn settle_as(&self, usage: &Usage, told: &Extracted, flags: u32) -> Result<Settled> {
+    /// Ends the call with `usage`, with what else the response said, its model and its cost, and by the
+    /// tier it was served by.
+    pub(crate) fn settle_as(
+        &self,
+        usage: &Usage,
+        told: &Extracted,
+        tier: ServiceTier,
+        flags: u32,
+    ) -> Result<Settled> {
         usage.check()?;
-        let (charge, price, flags) = match (told.cost, self.model.charge(usage)) {
+        let (charge, price, flags) = match (told.cost, self.model.charge(usage, tier)) {
             (Some(cost), _) => (cost, Some(Arc::from(TOLD_PRICE)), flags),
             (None, Ok((charge, price))) => (charge.amount, price, flags),
             (None, Err(_)) if self.task.observes() => (Money::ZERO, None, flags | flag::UNPRICED),

@@ -9,6 +9,7 @@ use super::{
     call::{Call, Request, Settled},
     config::Bound,
     ledger::Ledger,
+    model::Asked,
     prefix::Hashes,
     stream::Stream,
     task::Task,
@@ -106,7 +107,7 @@ impl Task {
             .map_err(|error| Error::invalid(format!("the request is no JSON: {error}")))?;
         let ledger = self.ledger().current()?;
         let named = meter::Request::model(&body)?;
-        let model = ledger.model(None, named, ledger.now())?;
+        let model = ledger.model(Asked::plain(named), ledger.now())?;
         let price = model.price().ok();
         let mut count = |encoding, text: &str| ledger.memo().count(encoding, text);
         let read = meter::Request::read_with(api, &body, price.map(Arc::as_ref), &mut count)?;
@@ -277,9 +278,10 @@ impl Exchange {
         if let Some(extracted) = extracted
             && let Some(usage) = extracted.usage
         {
-            match self.call.settle_as(&usage, &extracted, 0) {
-                // A usage that cannot be, as the provider of the answer reports it.
-                Err(error) if error.kind() == ErrorKind::InvalidInput => {}
+            let tier = self.exposure.service_tier.told(self.api, extracted.service_tier.as_deref());
+            match self.call.settle_as(&usage, &extracted, tier, 0) {
+                // A usage that cannot be, or a tier nobody has a price of.
+                Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unpriced) => {}
                 result => {
                     *lock(&self.unknown_fields) = extracted.unknown_fields;
                     return result;

@@ -11,7 +11,7 @@ use std::{
 use super::{
     config::Config,
     memo::Memo,
-    model::{Model, Models},
+    model::{Asked, Model, Models},
     process::generation,
     task::{Task, TaskOptions},
 };
@@ -24,6 +24,7 @@ use crate::{
         sqlite::{self, Settings, Sqlite},
         store::{Budget, State, Tx},
     },
+    meter::ServiceTier,
     policy::Limit,
     sync::{Arc, Mutex, MutexGuard, lock},
     value::{Clock, Id, IdSource, Millis, Money, Tags, Usage},
@@ -320,8 +321,8 @@ impl Ledger {
                 None => commit::Ending::Void { by: Some(Arc::clone(&by)) },
                 Some(usage) => {
                     let asked = own.model_of(tx, &id, row.task)?;
-                    let model = own.model(None, &asked, now)?;
-                    let (charge, price) = model.charge(&usage)?;
+                    let model = own.model(Asked::plain(&asked), now)?;
+                    let (charge, price) = model.charge(&usage, ServiceTier::Standard)?;
                     let (usd, by) = (charge.amount.nanos(), Some(Arc::clone(&by)));
                     let settle = commit::Settle { usage, usd, price, by, ..commit::Settle::default() };
                     commit::Ending::Settle(settle)
@@ -455,8 +456,8 @@ impl Ledger {
         &self.0.memo
     }
 
-    pub(crate) fn model(&self, provider: Option<&str>, asked: &str, now: Millis) -> Result<Arc<Model>> {
-        self.0.models.get(|| self.config(), provider, asked, now)
+    pub(crate) fn model(&self, asked: Asked<'_>, now: Millis) -> Result<Arc<Model>> {
+        self.0.models.get(|| self.config(), asked, now)
     }
 
     pub(crate) fn now(&self) -> Millis {

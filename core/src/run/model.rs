@@ -8,7 +8,7 @@ use super::config::Config;
 use crate::{
     error::{Error, Result},
     ledger::commit::Names,
-    meter::{Charge, ModelPrice, UnitPrices},
+    meter::{Charge, ModelPrice, ServiceTier, UnitPrices},
     sync::{Arc, Mutex, lock},
     value::{Millis, Usage, tags::checked_text},
 };
@@ -17,12 +17,28 @@ const MODELS_MAX: usize = 1_000;
 /// Reasoning models need more room by default, as they think before they answer.
 const REASONING_DEFAULT: u64 = 4;
 const REASONING_MIN: u64 = 16;
-const DAY: Millis = 24 * 3_600_000;
+const MINUTE: Millis = 60_000;
+
+/// What a call asks for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    pub provider: Option<&'a str>,
+    pub model: &'a str,
+    pub tier: ServiceTier,
+}
+
+impl<'a> Asked<'a> {
+    /// A model by its name alone, served as usual.
+    pub fn plain(model: &'a str) -> Self {
+        Self { provider: None, model, tier: ServiceTier::Standard }
+    }
+}
 
 /// A model as asked for.
 #[derive(Debug)]
 pub(crate) struct Model {
     pub asked: Arc<str>,
+    pub tier: ServiceTier,
     /// Its price, or why there is none.
     price: Result<Arc<ModelPrice>>,
     /// The output tokens of a request that sets no maximum.
@@ -30,22 +46,23 @@ pub(crate) struct Model {
     /// Fewer output tokens are not worth a call.
     pub least_output: u64,
     names: OnceLock<[u32; 3]>,
-    /// Prices may change at midnight, UTC.
-    day: Millis,
+    /// Prices may change with the date and the hour.
+    minute: Millis,
 }
 
 impl Model {
-    fn new(config: &Config, provider: Option<&str>, asked: &str, now: Millis) -> Self {
-        let price = config.prices.find(provider, asked, now);
+    fn new(config: &Config, asked: Asked<'_>, now: Millis) -> Self {
+        let price = config.prices.find(asked.provider, asked.model, now);
         let reasons = price.as_ref().is_ok_and(|price| price.reasoning);
         let times = |tokens: u64, times| if reasons { tokens.saturating_mul(times) } else { tokens };
         Self {
-            asked: asked.into(),
+            asked: asked.model.into(),
+            tier: asked.tier,
             price,
             default_output: times(config.default_max_output_tokens, REASONING_DEFAULT),
             least_output: times(config.min_output_tokens, REASONING_MIN),
             names: OnceLock::new(),
-            day: now.div_euclid(DAY),
+            minute: now.div_euclid(MINUTE),
         }
     }
 
@@ -59,7 +76,10 @@ impl Model {
             return Names::Known(*known);
         }
         let (provider, price) = match &self.price {
-            Ok(price) => (Arc::clone(&price.provider), price_text(price, price.prices(0))),
+            Ok(price) => {
+                let text = price_text(price, self.tier, self.own_prices(price));
+                (Arc::clone(&price.provider), text)
+            }
             Err(_) => (Arc::from(""), Arc::from("")),
         };
         let model = Arc::clone(&self.asked);
@@ -72,22 +92,42 @@ impl Model {
     }
 
     /// What a usage costs, and the name of its unit prices where they are not those of the reserve.
-    pub fn charge(&self, usage: &Usage) -> Result<(Charge, Option<Arc<str>>)> {
+    pub fn charge(&self, usage: &Usage, tier: ServiceTier) -> Result<(Charge, Option<Arc<str>>)> {
         let price = self.price()?;
-        let charge = price.charge(usage)?;
-        let other = charge.prices != *price.prices(0);
-        Ok((charge, other.then(|| price_text(price, &charge.prices))))
+        let charge = price.charge_served(usage, tier)?;
+        let other = tier != self.tier || charge.prices != *self.own_prices(price);
+        Ok((charge, other.then(|| price_text(price, tier, &charge.prices))))
+    }
+
+    /// Its prices below the first context tier, served as it was asked for.
+    fn own_prices<'p>(&self, price: &'p ModelPrice) -> &'p UnitPrices {
+        let served = price.all_prices().find(|(tier, ..)| *tier == self.tier);
+        served.map_or(price.prices(0), |(.., prices)| prices)
     }
 }
 
-/// Unit prices as the dictionary keeps them: pico-USD per token, with the edition.
-fn price_text(price: &ModelPrice, prices: &UnitPrices) -> Arc<str> {
+/// Unit prices as the dictionary keeps them: pico-USD per token and apiece, with the edition. What is
+/// not written costs what it is part of.
+fn price_text(price: &ModelPrice, tier: ServiceTier, prices: &UnitPrices) -> Arc<str> {
     let p = prices;
-    format!(
-        "{} {}: input={} cache_read={} cache_write={} cache_write_1h={} output={}",
-        price.model, price.version, p.input, p.cache_read, p.cache_write, p.cache_write_1h, p.output
-    )
-    .into()
+    let served = if tier == ServiceTier::Standard { String::new() } else { format!(" {tier}") };
+    let mut words = vec![format!("{} {}{served}:", price.model, price.version)];
+    for (unit, pico) in prices.named() {
+        let plain = match unit {
+            "input_audio" | "input_image" | "input_video" => Some(p.input),
+            "cache_audio_read" | "cache_image_read" => Some(p.cache_read),
+            "reasoning" | "output_audio" | "output_image" | "output_video" => Some(p.output),
+            _ => None,
+        };
+        if plain != Some(pico) {
+            words.push(format!("{unit}={pico}"));
+        }
+    }
+    let request = Some(price.request_nanos()).filter(|fee| *fee > 0);
+    for (unit, fee) in [("request", request), ("web_search", price.web_search_nanos())] {
+        words.extend(fee.map(|nanos| format!("{unit}={}", i128::from(nanos) * 1_000)));
+    }
+    words.join(" ").into()
 }
 
 /// The models a ledger has met.
@@ -103,28 +143,28 @@ impl Models {
     pub fn get(
         &self,
         config: impl FnOnce() -> Arc<Config>,
-        provider: Option<&str>,
-        asked: &str,
+        asked: Asked<'_>,
         now: Millis,
     ) -> Result<Arc<Model>> {
+        let Asked { provider, model: name, tier } = asked;
         let mut models = lock(&self.0);
-        let both;
-        let key = match provider {
-            None => asked,
-            Some(provider) => {
-                both = format!("{provider}\0{asked}");
-                both.as_str()
+        let whole;
+        let key = match (provider, tier) {
+            (None, ServiceTier::Standard) => name,
+            _ => {
+                whole = format!("{}\0{tier}\0{name}", provider.unwrap_or_default());
+                whole.as_str()
             }
         };
-        let day = now.div_euclid(DAY);
-        if let Some(model) = models.get(key).filter(|model| model.day == day) {
+        let minute = now.div_euclid(MINUTE);
+        if let Some(model) = models.get(key).filter(|model| model.minute == minute) {
             return Ok(Arc::clone(model));
         }
-        checked_text("model", asked)?;
+        checked_text("model", name)?;
         if models.len() >= MODELS_MAX {
             models.clear();
         }
-        let model = Arc::new(Model::new(&config(), provider, asked, now));
+        let model = Arc::new(Model::new(&config(), asked, now));
         models.insert(key.into(), Arc::clone(&model));
         Ok(model)
     }

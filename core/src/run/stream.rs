@@ -29,6 +29,7 @@ const APPROXIMATE_LOWEST_PER_MILLE: u64 = 500;
 const EXACT_PER_MILLE: u64 = 1_000;
 
 pub(super) struct Stream {
+    api: Api,
     reader: StreamReader,
     lanes: FxHashMap<Lane, Streamed>,
     encoding: Encoding,
@@ -50,6 +51,7 @@ impl Stream {
         let worst = price.and_then(|price| price.worst(exposure).ok());
         let affordable = worst.map(|worst| worst.affordable_output_tokens(call.reserved()).unwrap_or(0));
         Self {
+            api,
             reader: StreamReader::new(api, !facts.include_usage),
             lanes: FxHashMap::default(),
             encoding: price.map_or(Encoding::O200k, |price| price.encoding),
@@ -113,9 +115,10 @@ impl Stream {
         if let Ok(Some(extracted)) = self.reader.usage()
             && let Some(usage) = extracted.usage
         {
-            match call.settle_as(&usage, &extracted, flags) {
-                // A usage that cannot be, as the provider of the answer reports it.
-                Err(error) if error.kind() == ErrorKind::InvalidInput => {}
+            let tier = self.exposure.service_tier.told(self.api, extracted.service_tier.as_deref());
+            match call.settle_as(&usage, &extracted, tier, flags) {
+                // A usage that cannot be, or a tier nobody has a price of.
+                Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unpriced) => {}
                 result => return result,
             }
         }
@@ -134,7 +137,9 @@ impl Stream {
             // More came than the reservation allowed.
             _ if self.cut => Ok(call.reserved()),
             // What the provider said of the input is exact, whatever the output turns out to be.
-            (Some(_), Ok(price)) => price.charge(&usage).map(|charge| charge.amount),
+            (Some(_), Ok(price)) => {
+                price.charge_served(&usage, self.exposure.service_tier).map(|charge| charge.amount)
+            }
             (None, Ok(price)) => price.worst(&self.exposure).and_then(|worst| worst.amount(output)),
             (_, Err(error)) => Err(error),
         };

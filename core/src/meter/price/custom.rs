@@ -9,12 +9,12 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::{
-    ModelPrice,
-    table::{Dated, Rates, UNKNOWN_PRIOR_PER_MILLE},
+    ByContext, ModelPrice, Rule, Served, UnitPrices,
+    row::{Dated, Row, unknown},
+    units::Rates,
 };
 use crate::{
     error::{Error, Result},
-    meter::tokens::{self, Encoding},
     value::{Millis, money::decimal},
 };
 
@@ -23,9 +23,13 @@ const PRICE_MAX_PICO: i128 = 10_000_000_000_000;
 const PICO_PLACES: i32 = 6;
 const NANO_PLACES: i32 = 9;
 
+const WHOLE_PPM: i64 = 1_000_000;
+
 /// What the user says of one model.
 #[derive(Default)]
 pub(super) struct Entry {
+    like: Option<String>,
+    discount: Option<Discount>,
     rates: Option<Rates>,
     request_nanos: i64,
     web_search_nanos: Option<i64>,
@@ -50,10 +54,64 @@ pub(super) fn version(base: &str, json: &str) -> String {
     format!("{base}+{:02x}{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2], digest[3])
 }
 
+/// What is left to pay, in millionths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Discount(i64);
+
+impl Discount {
+    /// The same prices, less the discount; each is rounded up.
+    pub(super) fn applied(self, row: &Row) -> Row {
+        let price = row.price.as_ref().map(|price| Arc::new(self.price(price)));
+        Row { price, ..row.clone() }
+    }
+
+    fn price(self, price: &ModelPrice) -> ModelPrice {
+        ModelPrice {
+            standard: self.served(&price.standard),
+            served: price.served.iter().map(|(tier, served)| (*tier, self.served(served))).collect(),
+            request_nanos: self.amount(price.request_nanos),
+            web_search_nanos: price.web_search_nanos.map(|nanos| self.amount(nanos)),
+            web_search_most_nanos: price.web_search_most_nanos.map(|nanos| self.amount(nanos)),
+            ..price.clone()
+        }
+    }
+
+    fn served(self, served: &Served) -> Served {
+        let disputed = served.disputed.as_ref().map(|prices| self.by_context(prices));
+        Served { charged: self.by_context(&served.charged), disputed }
+    }
+
+    fn by_context(self, prices: &ByContext) -> ByContext {
+        let all = |prices: &UnitPrices| prices.map(|amount| self.amount(amount));
+        let tiers = prices.tiers.iter().map(|(above, prices)| (*above, all(prices))).collect();
+        ByContext { base: all(&prices.base), tiers }
+    }
+
+    fn amount(self, amount: i64) -> i64 {
+        let parts = i128::from(amount) * i128::from(self.0);
+        // At most what it was, so it fits.
+        ((parts + i128::from(WHOLE_PPM) - 1) / i128::from(WHOLE_PPM)) as i64
+    }
+}
+
 impl Entry {
+    /// The name whose prices it has.
+    pub(super) fn like(&self) -> Option<&str> {
+        self.like.as_deref()
+    }
+
+    /// The discount of an entry that says nothing else.
+    pub(super) fn discount_alone(&self, name: &str) -> Result<Discount> {
+        let facts = [self.max_output_tokens, self.context_window];
+        let more = self.rates.is_some() || self.like.is_some() || self.reasoning.is_some();
+        let alone = self.discount.filter(|_| !more && facts == [None, None]);
+        alone.ok_or_else(|| Error::invalid(format!("`{name}` can have a `discount` and nothing else")))
+    }
+
     /// The prices of the model, from those `known` so far.
-    pub(super) fn applied(&self, name: &str, known: Option<&Dated>, version: &Arc<str>) -> Result<Dated> {
+    pub(super) fn applied(&self, name: &str, known: Option<&[Row]>, version: &Arc<str>) -> Result<Dated> {
         let with_facts = |price: &ModelPrice| ModelPrice {
+            rule: Rule::Yours,
             version: version.clone(),
             max_output_tokens: self.max_output_tokens.or(price.max_output_tokens),
             context_window: self.context_window.or(price.context_window),
@@ -62,45 +120,34 @@ impl Entry {
         };
         let Some(rates) = &self.rates else {
             let known = known.ok_or_else(|| {
-                Error::invalid(format!("model `{name}` has no known price: give its `input` and `output`"))
+                let asked = self.like.as_deref().unwrap_or(name);
+                Error::invalid(format!("model `{asked}` has no known price: give its `input` and `output`"))
             })?;
-            return Ok(known.iter().map(|(from, price)| (*from, Arc::new(with_facts(price)))).collect());
+            let own = |row: &Row| {
+                let row = Row {
+                    price: row.price.as_deref().map(|price| Arc::new(with_facts(price))),
+                    ..row.clone()
+                };
+                self.discount.map_or(row.clone(), |discount| discount.applied(&row))
+            };
+            return Ok(known.iter().map(own).collect());
         };
-        let newest = known.and_then(|dated| dated.last());
-        let facts = newest.map_or_else(|| unknown(name), |(_, price)| (**price).clone());
+        // Nobody knows whether an unknown model writes to a cache unasked.
+        let unknown = || ModelPrice { automatic_cache_writes: true, ..unknown("custom", name, version) };
+        let newest = known.and_then(|rows| rows.last()?.price.as_deref());
         let price = ModelPrice {
-            base: rates.resolved(),
-            tiers: Box::default(),
+            standard: Served {
+                charged: ByContext { base: rates.resolved(), tiers: Box::default() },
+                disputed: None,
+            },
+            served: Arc::from([]),
             request_nanos: self.request_nanos,
             web_search_nanos: self.web_search_nanos,
-            ..with_facts(&facts)
+            web_search_most_nanos: self.web_search_nanos,
+            ..with_facts(&newest.map_or_else(unknown, ModelPrice::clone))
         };
-        Ok(Box::from([(Millis::MIN, Arc::new(price))]))
-    }
-}
-
-fn unknown(name: &str) -> ModelPrice {
-    let (encoding, prior_per_mille) =
-        tokens::family(name).unwrap_or((Encoding::O200k, UNKNOWN_PRIOR_PER_MILLE));
-    ModelPrice {
-        provider: "custom".into(),
-        model: name.into(),
-        version: "".into(),
-        context_window: None,
-        max_output_tokens: None,
-        reasoning: false,
-        thinks_on_request: false,
-        encoding,
-        prior_per_mille,
-        exact_frames: false,
-        image_tokens: None,
-        unreported_searches: false,
-        base: Rates::default().resolved(),
-        tiers: Box::default(),
-        request_nanos: 0,
-        web_search_nanos: None,
-        // Nobody knows whether it does.
-        automatic_cache_writes: true,
+        let row = Row { from: Millis::MIN, hours: None, price: Some(Arc::new(price)), other: Box::default() };
+        Ok(Box::from([self.discount.map_or(row.clone(), |discount| discount.applied(&row))]))
     }
 }
 
@@ -122,8 +169,17 @@ fn entry(model: &str, fields: &Value) -> Result<Entry> {
             "input_image" => rates.input_image = Some(price(PICO_PLACES)?),
             "output_audio" => rates.output_audio = Some(price(PICO_PLACES)?),
             "output_image" => rates.output_image = Some(price(PICO_PLACES)?),
+            "input_video" => rates.input_video = Some(price(PICO_PLACES)?),
+            "output_video" => rates.output_video = Some(price(PICO_PLACES)?),
+            "output_reasoning" => rates.reasoning = Some(price(PICO_PLACES)?),
             "request" => entry.request_nanos = price(NANO_PLACES)?,
             "web_search" => entry.web_search_nanos = Some(price(NANO_PLACES)?),
+            "as" => {
+                let name = value.as_str().filter(|name| !name.is_empty());
+                let name = name.ok_or_else(|| wrong(model, key, value, "the name of a model"))?;
+                entry.like = Some(name.to_owned());
+            }
+            "discount" => entry.discount = Some(discount(model, key, value)?),
             "max_output_tokens" => entry.max_output_tokens = Some(count(model, key, value)?),
             "context_window" => entry.context_window = Some(count(model, key, value)?),
             "reasoning" => {
@@ -134,12 +190,25 @@ fn entry(model: &str, fields: &Value) -> Result<Entry> {
         }
     }
     entry.rates = given_rates(model, fields)?.then_some(rates);
+    if entry.rates.is_some() && entry.like.is_some() {
+        return Err(Error::invalid(format!("model `{model}` has prices of its own and those of another")));
+    }
     Ok(entry)
+}
+
+/// `15%`: what is taken off, at most all of it.
+fn discount(model: &str, key: &str, value: &Value) -> Result<Discount> {
+    const PERCENT_PLACES: i32 = 4;
+    let percent = value.as_str().and_then(|text| text.trim().strip_suffix('%'));
+    let off = percent.and_then(|digits| decimal(digits.trim_end(), PERCENT_PLACES));
+    let off = off.and_then(|off| i64::try_from(off).ok()).filter(|off| (0..=WHOLE_PPM).contains(off));
+    let off = off.ok_or_else(|| wrong(model, key, value, "a percentage such as `\"15%\"`"))?;
+    Ok(Discount(WHOLE_PPM - off))
 }
 
 /// Are there prices? Then there must be both: a price left out would read as free.
 fn given_rates(model: &str, fields: &Map<String, Value>) -> Result<bool> {
-    let facts = ["max_output_tokens", "context_window", "reasoning"];
+    let facts = ["max_output_tokens", "context_window", "reasoning", "as", "discount"];
     if fields.keys().all(|key| facts.contains(&key.as_str())) {
         return Ok(false);
     }

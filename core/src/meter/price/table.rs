@@ -1,185 +1,164 @@
-//! How do the bundled price files read?
+//! Where in the book does a name stand?
 //!
-//! The files are facts, not code: `core/prices/generate.py` writes them. What they say is resolved
-//! here once, so that a charge needs no optional price.
+//! The book is text that `core/prices/generate.py` writes: a head, then for each provider a line that
+//! begins with `:` and the lines of its names in the order of their bytes, all tab-separated.
+//!
+//! ```text
+//! outlay prices 1 ⇥ VERSION ⇥ SOURCES
+//! :PROVIDER ⇥ ALIASES ⇥ WHOSE MODELS IT SELLS AT THEIR PRICE ⇥ M maker, W writes caches unasked, F free
+//! NAME ⇥ FACTS ⇥ PRICES          with `*` before the facts where a snapshot may follow the name
+//! NAME ⇥ >OTHER NAME
+//! ```
+//!
+//! It is searched where it lies; reading it at the start costs one look for its providers.
 
-use std::sync::Arc;
+use std::borrow::Cow;
 
-use jiff::{civil::Date, tz::TimeZone};
-use serde::Deserialize;
+use rustc_hash::FxHashMap;
 
-use super::{ModelPrice, Tier, UnitPrices};
-use crate::{
-    error::{Error, Result},
-    meter::tokens::{self, Encoding},
-    value::Millis,
-};
+use crate::error::{Error, Result};
 
-/// The prior of a tokenizer nobody knows: the largest ratio measured, rounded up.
-pub(super) const UNKNOWN_PRIOR_PER_MILLE: u32 = 1_700;
+const FORMAT: &str = "outlay prices 1";
 
-#[derive(Deserialize)]
-pub(super) struct ProviderFile {
-    pub provider: String,
-    pub aliases: Vec<String>,
-    pub automatic_cache_writes: bool,
-    pub checked: String,
-    pub models: Vec<ModelEntry>,
+/// A whole book.
+pub(super) struct Table {
+    text: Cow<'static, str>,
+    pub version: Box<str>,
+    pub source: Box<str>,
+    sections: Vec<Section>,
+    aliases: FxHashMap<Box<str>, usize>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(clippy::struct_excessive_bools, reason = "a model has each of these traits or has it not")]
-pub(super) struct ModelEntry {
-    pub id: String,
-    #[serde(default)]
-    pub names: Vec<String>,
-    #[serde(default)]
-    pub stems: Vec<String>,
-    #[serde(default)]
-    pub prefixes: Vec<String>,
-    #[serde(default)]
-    context_window: Option<u64>,
-    #[serde(default)]
-    max_output_tokens: Option<u64>,
-    #[serde(default)]
-    reasoning: bool,
-    #[serde(default)]
-    encoding: Option<String>,
-    #[serde(default)]
-    prior_per_mille: Option<u32>,
-    #[serde(default)]
-    exact_frames: bool,
-    #[serde(default)]
-    thinks_on_request: bool,
-    #[serde(default)]
-    image_tokens: Option<[u64; 2]>,
-    #[serde(default)]
-    unreported_searches: bool,
-    prices: Vec<PriceEntry>,
+/// One provider.
+pub(super) struct Section {
+    pub id: Box<str>,
+    pub resells: Box<[usize]>,
+    pub is_maker: bool,
+    pub writes_caches: bool,
+    pub is_free: bool,
+    from: usize,
+    to: usize,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PriceEntry {
-    #[serde(default)]
-    from: Option<String>,
-    rates: Rates,
-    #[serde(default)]
-    request: i64,
-    #[serde(default)]
-    web_search: Option<i64>,
-    #[serde(default)]
-    tiers: Vec<TierEntry>,
+/// The line of one model.
+#[derive(Clone, Copy)]
+pub(super) struct Line<'t> {
+    pub name: &'t str,
+    pub facts: &'t str,
+    pub prices: &'t str,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TierEntry {
-    above: u64,
-    rates: Rates,
-}
-
-/// Prices as given, before [`Rates::resolved`] fills in what is not priced apart.
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Rates {
-    pub input: i64,
-    pub output: i64,
-    pub cache_read: Option<i64>,
-    pub cache_write: Option<i64>,
-    pub cache_write_1h: Option<i64>,
-    pub input_audio: Option<i64>,
-    pub input_image: Option<i64>,
-    pub cache_audio_read: Option<i64>,
-    pub cache_image_read: Option<i64>,
-    pub output_audio: Option<i64>,
-    pub output_image: Option<i64>,
-}
-
-impl Rates {
-    pub(super) fn resolved(&self) -> UnitPrices {
-        let cache_write = self.cache_write.unwrap_or(self.input);
-        let input_audio = self.input_audio.unwrap_or(self.input);
-        let input_image = self.input_image.unwrap_or(self.input);
-        UnitPrices {
-            input: self.input,
-            cache_read: self.cache_read.unwrap_or(self.input),
-            cache_write,
-            cache_write_1h: self.cache_write_1h.unwrap_or(cache_write),
-            input_audio,
-            input_image,
-            cache_audio_read: self.cache_audio_read.unwrap_or(input_audio),
-            cache_image_read: self.cache_image_read.unwrap_or(input_image),
-            output: self.output,
-            output_audio: self.output_audio.unwrap_or(self.output),
-            output_image: self.output_image.unwrap_or(self.output),
-        }
-    }
-}
-
-/// One model's prices, each with the moment it holds from; sorted, the first from the beginning.
-pub(super) type Dated = Box<[(Millis, Arc<ModelPrice>)]>;
-
-impl ModelEntry {
-    /// The prices of this model, or what is wrong with them.
-    pub(super) fn dated(&self, file: &ProviderFile, shared: &Shared) -> Result<Dated> {
-        let rows: Result<Dated> = self.prices.iter().map(|entry| self.row(entry, file, shared)).collect();
-        let rows = rows?;
-        if rows.is_empty() || !rows.is_sorted_by(|one, next| one.0 < next.0) {
-            return Err(Error::corrupt(format!(
-                "the prices of `{}` are not in order of their dates",
-                self.id
-            )));
-        }
-        Ok(rows)
-    }
-
-    fn row(
-        &self,
-        entry: &PriceEntry,
-        file: &ProviderFile,
-        shared: &Shared,
-    ) -> Result<(Millis, Arc<ModelPrice>)> {
-        let unknown = || (Encoding::O200k, self.prior_per_mille.unwrap_or(UNKNOWN_PRIOR_PER_MILLE));
-        let (encoding, prior_per_mille) = match self.encoding.as_deref() {
-            None => tokens::family(&self.id).unwrap_or_else(unknown),
-            Some("o200k") => unknown(),
-            Some("cl100k") => (Encoding::Cl100k, unknown().1),
-            Some(other) => return Err(Error::corrupt(format!("`{}` has the encoding `{other}`", self.id))),
+impl Table {
+    /// Finds the providers of a book.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`: the text is no price book this version reads.
+    pub(super) fn new(text: Cow<'static, str>) -> Result<Self> {
+        let wrong = |why: &str| Error::invalid(format!("this is no price book: {why}"));
+        let mut head = text.lines().next().unwrap_or_default().split('\t');
+        let (format, version, source) = (head.next(), head.next(), head.next());
+        let (Some(FORMAT), Some(version), Some(source)) = (format, version, source) else {
+            return Err(wrong("it does not begin with `outlay prices 1`"));
         };
-        let tier = |tier: &TierEntry| Tier { above: tier.above, prices: tier.rates.resolved() };
-        let price = ModelPrice {
-            provider: shared.provider.clone(),
-            model: self.id.as_str().into(),
-            version: shared.version.clone(),
-            context_window: self.context_window,
-            max_output_tokens: self.max_output_tokens,
-            reasoning: self.reasoning,
-            thinks_on_request: self.thinks_on_request,
-            encoding,
-            prior_per_mille,
-            exact_frames: self.exact_frames,
-            image_tokens: self.image_tokens,
-            unreported_searches: self.unreported_searches,
-            base: entry.rates.resolved(),
-            tiers: entry.tiers.iter().map(tier).collect(),
-            request_nanos: entry.request,
-            web_search_nanos: entry.web_search,
-            automatic_cache_writes: file.automatic_cache_writes,
+        if !text.ends_with('\n') {
+            return Err(wrong("it is cut off"));
+        }
+        let starts: Vec<usize> = text.match_indices("\n:").map(|(at, _)| at + 1).collect();
+        let mut table = Self {
+            version: version.into(),
+            source: source.into(),
+            sections: Vec::with_capacity(starts.len()),
+            aliases: FxHashMap::default(),
+            text: Cow::Borrowed(""),
         };
-        Ok((entry.from.as_deref().map_or(Ok(Millis::MIN), midnight)?, Arc::new(price)))
+        let mut resells = Vec::with_capacity(starts.len());
+        for (index, start) in starts.iter().enumerate() {
+            let end = starts.get(index + 1).copied().unwrap_or(text.len());
+            let heading = text[*start..end].lines().next().unwrap_or_default();
+            let mut columns = heading[1..].split('\t');
+            let id = columns.next().unwrap_or_default();
+            let aliases = columns.next().ok_or_else(|| wrong(&format!("`{id}` has no names")))?;
+            table.aliases.extend(aliases.split(' ').map(|alias| (alias.into(), index)));
+            resells.push(columns.next().unwrap_or_default());
+            let marks = columns.next().unwrap_or_default();
+            let marked = |mark| marks.contains(mark);
+            table.sections.push(Section {
+                id: id.into(),
+                resells: Box::default(),
+                is_maker: marked('M'),
+                writes_caches: marked('W'),
+                is_free: marked('F'),
+                from: start + heading.len() + 1,
+                to: end,
+            });
+        }
+        for (index, makers) in resells.into_iter().enumerate() {
+            let found = makers.split_whitespace().map(|maker| table.aliases.get(maker).copied());
+            table.sections[index].resells = found
+                .collect::<Option<_>>()
+                .ok_or_else(|| wrong(&format!("`{makers}` are not all in it")))?;
+        }
+        table.text = text;
+        Ok(table)
+    }
+
+    /// All providers, the makers first.
+    pub(super) fn sections(&self) -> &[Section] {
+        &self.sections
+    }
+
+    /// The provider of this name, in small letters.
+    pub(super) fn provider(&self, name: &str) -> Option<&Section> {
+        self.aliases.get(name).map(|index| &self.sections[*index])
+    }
+
+    /// The line of a listed name of a provider, and whether a snapshot may follow the name.
+    pub(super) fn line(&self, section: &Section, name: &str) -> Option<(Line<'_>, bool)> {
+        let own = self.search(section, name)?;
+        let (facts, is_stem) = match own.facts.strip_prefix('*') {
+            Some(facts) => (facts, true),
+            None => (own.facts, false),
+        };
+        let line = match facts.strip_prefix('>') {
+            Some(other) => {
+                let line = self.search(section, other)?;
+                Line { facts: line.facts.trim_start_matches('*'), ..line }
+            }
+            None => Line { facts, ..own },
+        };
+        Some((line, is_stem))
+    }
+
+    /// Every line of a provider that is a model, not another name of one.
+    pub(super) fn models(&self, section: &Section) -> impl Iterator<Item = Line<'_>> {
+        let lines = self.text[section.from..section.to].lines().map(columns);
+        let lines = lines.map(|line| Line { facts: line.facts.trim_start_matches('*'), ..line });
+        lines.filter(|line| !line.facts.starts_with('>'))
+    }
+
+    fn search(&self, section: &Section, name: &str) -> Option<Line<'_>> {
+        let bytes = self.text.as_bytes();
+        let (mut low, mut high) = (section.from, section.to);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let start =
+                bytes[low..middle].iter().rposition(|byte| *byte == b'\n').map_or(low, |at| low + at + 1);
+            let length = bytes[start..high].iter().position(|byte| *byte == b'\n')?;
+            let line = &bytes[start..start + length];
+            let own = line.split(|byte| *byte == b'\t').next().unwrap_or_default();
+            match own.cmp(name.as_bytes()) {
+                std::cmp::Ordering::Less => low = start + length + 1,
+                std::cmp::Ordering::Greater => high = start,
+                std::cmp::Ordering::Equal => return Some(columns(&self.text[start..start + length])),
+            }
+        }
+        None
     }
 }
 
-/// Strings every price of a file shares.
-pub(super) struct Shared {
-    pub provider: Arc<str>,
-    pub version: Arc<str>,
-}
-
-fn midnight(date: &str) -> Result<Millis> {
-    let wrong = |error| Error::corrupt(format!("`{date}` is no date: {error}"));
-    let date: Date = date.parse().map_err(wrong)?;
-    Ok(date.to_zoned(TimeZone::UTC).map_err(wrong)?.timestamp().as_millisecond())
+fn columns(line: &str) -> Line<'_> {
+    let mut columns = line.splitn(3, '\t');
+    let mut next = || columns.next().unwrap_or_default();
+    Line { name: next(), facts: next(), prices: next() }
 }

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::value::Usage;
 
 /// 2026-11-22, when the files were made.
 const NOW: i64 = 1_795_305_600_000;
@@ -92,6 +93,17 @@ fn names_find_their_model() {
         ("gemini/gemini-2.5-flash-preview-09-2025", "gemini-2.5-flash"),
         ("publishers/anthropic/models/claude-haiku-4-5@20251001", "claude-haiku-4-5"),
         ("omni-moderation-latest", "moderation"),
+        ("azure/gpt-4o-2024-08-06", "gpt-4o-2024-08-06"),
+        ("azure/claude-opus-5", "claude-opus-5"),
+        ("openrouter/openai/gpt-4o", "openai/gpt-4o"),
+        ("groq/openai/gpt-oss-120b", "openai/gpt-oss-120b"),
+        ("bedrock/converse/us.anthropic.claude-opus-5", "regional.anthropic.claude-opus-5"),
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
+        ("ft:gpt-4.1-2025-04-14:acme:name:abc123", "ft:gpt-4.1-2025-04-14"),
+        ("vertex_ai/claude-opus-5@20260901", "claude-opus-5"),
+        ("mistral/mistral-large-2411", "mistral-large"),
+        ("xai/grok-4-0709", "grok-4-0709"),
+        ("ollama/llama3.1:8b", "llama3.1:8b"),
     ] {
         assert_eq!(&*find(name).model, model, "{name}");
     }
@@ -99,6 +111,67 @@ fn names_find_their_model() {
     assert_eq!(&*find("claude-haiku-4-5").provider, "anthropic");
     let vertex = PriceBook::bundled().find(Some("gcp.vertex_ai"), "claude-haiku-4-5@20251001", NOW);
     assert_eq!(&*vertex.unwrap().provider, "google");
+}
+
+#[test]
+fn the_answer_says_which_rule_matched() {
+    for (name, rule) in [
+        ("gpt-4o", Rule::Listed),
+        ("gpt-4o-2024-08-06", Rule::Listed),
+        ("claude-opus-4-1-20250805", Rule::Snapshot),
+        ("claude-haiku-4-5-latest", Rule::Snapshot),
+        ("ft:gpt-4o-2024-08-06:acme::abc123", Rule::FineTune),
+        ("gpt-4o-mini-2024-07-18.ft-0123", Rule::FineTune),
+        ("azure/grok-4-0709", Rule::Maker),
+        ("ollama/qwen3:8b", Rule::Local),
+    ] {
+        assert_eq!(find(name).rule, rule, "{name}");
+    }
+    let book = PriceBook::bundled().with_overrides(r#"{"azure/chat": {"as": "azure/gpt-4o"}}"#).unwrap();
+    assert_eq!(book.find(None, "azure/chat", NOW).unwrap().rule, Rule::Yours);
+    assert_eq!(book.find(Some("azure"), "chat", NOW).unwrap().rule, Rule::Yours);
+}
+
+#[test]
+fn every_line_of_the_book_reads() {
+    let text = include_str!("../../../prices/book.txt");
+    assert!(text.len() <= 400_000, "{} bytes", text.len());
+    let book = PriceBook::read(text).unwrap();
+    let models = book.listings().count();
+    assert!(models > 5_000, "{models}");
+    for listing in book.listings() {
+        let found = book.rows(Some(listing.provider), listing.model);
+        assert!(found.is_some(), "{listing:?}");
+    }
+}
+
+#[test]
+fn a_book_that_does_not_read_is_refused() {
+    let book = |line: &str| format!("outlay prices 1\t2027-01-01\tby hand\n:acme\tacme\n{line}\n");
+    assert!(PriceBook::read(&book("m\t\ti1 o2 @2027-02-01 i2 o3 >1000 i3")).is_ok());
+    for line in [
+        "m\t\ti1 o2 i",
+        "m\t\ti1 o-2",
+        "m\t\ti1 x2",
+        "m\t\ti1 o2 >x i3",
+        "m\t\ti1 o2 >5 i3 >4 i2",
+        "m\t\ti1 o2 !warp i3",
+        "m\t\ti1 o2 @2027-13-01 i3",
+        "m\t\ti1 o2 @2027-02-01 i3 @2027-01-01 i4",
+        "m\t\ti1 o2 ~2500-0100 i3",
+        "m\tq5\ti1 o2",
+        "m\tw\ti1 o2",
+    ] {
+        assert_eq!(PriceBook::read(&book(line)).unwrap_err().kind(), ErrorKind::InvalidInput, "{line}");
+    }
+    for text in [
+        "",
+        "outlay prices 2\tx\ty\n",
+        "outlay prices 1\tx\ty\n:a\ta\tnobody\n",
+        "outlay prices 1\tx\ty\n:a\n",
+    ] {
+        assert_eq!(PriceBook::read(text).unwrap_err().kind(), ErrorKind::InvalidInput, "{text}");
+    }
 }
 
 #[test]
@@ -115,15 +188,23 @@ fn a_neighbour_has_no_price() {
         (None, "claude-2-foo"),
         (None, "gemini-2.5-pro-max"),
         (None, "gemini-1.5-flash-16b"),
-        (None, "azure/gpt-4o"),
-        (None, "openrouter/openai/gpt-4o"),
+        (None, "azure/my-deployment"),
+        (None, "openrouter/gpt-4o-foo"),
+        (None, "bedrock/xx.anthropic.claude-sonnet-4-5-20250929-v1:0"),
+        (None, "bedrock/mars-1/anthropic.claude-v2"),
+        (None, "ft:gpt-4o-foo:acme::abc123"),
+        (None, "ft:claude-sonnet-4-5:acme::abc123"),
+        (None, "ollama/gpt-oss:120b-cloud"),
+        (None, "ollama/"),
+        (None, "llama3.1"),
+        (None, "fal_ai/fal-ai/flux-pro/v1.1"),
         (None, "openai/claude-opus-4-1"),
         (None, "whisper-1"),
         (None, ""),
         (None, "/"),
         (None, "é-latest"),
         (None, "-latest-latest"),
-        (Some("azure"), "gpt-4o"),
+        (Some("azure"), "gpt-4o-turbo"),
         (Some("openai"), "claude-opus-4-1"),
         (Some("openai"), "anthropic/claude-opus-4-1"),
         (Some(""), "gpt-4o"),
@@ -232,7 +313,7 @@ fn what_cannot_be_is_refused() {
 }
 
 fn prices() -> impl Strategy<Value = UnitPrices> {
-    prop::array::uniform11(0..100_000_000_i64).prop_map(|p| UnitPrices {
+    prop::array::uniform14(0..100_000_000_i64).prop_map(|p| UnitPrices {
         input: p[0],
         cache_read: p[1],
         cache_write: p[2],
@@ -244,35 +325,45 @@ fn prices() -> impl Strategy<Value = UnitPrices> {
         output: p[8],
         output_audio: p[9],
         output_image: p[10],
+        input_video: p[11],
+        reasoning: p[12],
+        output_video: p[13],
     })
 }
 
 fn models() -> impl Strategy<Value = ModelPrice> {
-    let tiers = prop::collection::vec((1..2_000_u64, prices()), 0..3);
-    (prices(), tiers, 0..1_000_000_000_i64, 0..1_000_000_000_i64, any::<bool>()).prop_map(
-        |(base, mut tiers, request_nanos, search, automatic_cache_writes)| {
-            tiers.sort_by_key(|(above, _)| *above);
-            ModelPrice {
-                base,
-                tiers: tiers.into_iter().map(|(above, prices)| Tier { above, prices }).collect(),
-                request_nanos,
-                web_search_nanos: Some(search),
-                automatic_cache_writes,
-                ..(*find("gpt-4o")).clone()
-            }
+    let fees = (0..1_000_000_000_i64, 0..1_000_000_000_i64);
+    (by_context(), by_context(), prop::option::of(by_context()), fees, any::<bool>()).prop_map(
+        |(standard, flex, disputed, (request_nanos, search), automatic_cache_writes)| ModelPrice {
+            standard: Served { charged: standard, disputed },
+            served: Arc::new([(ServiceTier::Flex, Served { charged: flex, disputed: None })]),
+            request_nanos,
+            web_search_nanos: Some(search),
+            web_search_most_nanos: Some(search),
+            automatic_cache_writes,
+            ..(*find("gpt-4o")).clone()
         },
     )
 }
 
+fn by_context() -> impl Strategy<Value = ByContext> {
+    (prices(), prop::collection::vec((1..2_000_u64, prices()), 0..3)).prop_map(|(base, mut tiers)| {
+        tiers.sort_by_key(|(above, _)| *above);
+        ByContext { base, tiers: tiers.into() }
+    })
+}
+
 fn exposures() -> impl Strategy<Value = Exposure> {
     let write = prop_oneof![Just(CacheWrite::None), Just(CacheWrite::Default), Just(CacheWrite::OneHour)];
-    (0..3_000_u64, write, 0..4_u64, prop::array::uniform4(any::<bool>())).prop_map(
-        |(input_tokens, cache_write, web_searches, media)| Exposure {
+    let tier = prop_oneof![Just(ServiceTier::Standard), Just(ServiceTier::Flex), Just(ServiceTier::Batch)];
+    (0..3_000_u64, write, 0..4_u64, prop::array::uniform4(any::<bool>()), tier).prop_map(
+        |(input_tokens, cache_write, web_searches, media, service_tier)| Exposure {
             input_tokens,
             cache_write,
             web_searches,
             input_media: Media { audio: media[0], image: media[1] },
             output_media: Media { audio: media[2], image: media[3] },
+            service_tier,
         },
     )
 }
@@ -314,9 +405,14 @@ proptest! {
     ) {
         let usage = usage_within(&model, &exposure, output, shares);
         usage.check().unwrap();
-        let charge = model.charge(&usage).unwrap();
         let worst = model.worst(&exposure).unwrap();
-        prop_assert!(charge.amount <= worst.amount(output).unwrap(), "{usage:?}: {charge:?} > {worst:?}");
+        for tier in [ServiceTier::Standard, exposure.service_tier] {
+            let charge = model.charge_served(&usage, tier).unwrap();
+            prop_assert!(charge.amount <= worst.amount(output).unwrap(), "{usage:?}: {charge:?} > {worst:?}");
+            let lines = model.lines(&usage, tier).unwrap();
+            let sum: i128 = lines.iter().map(|line| times(line.quantity, line.pico_each)).sum();
+            prop_assert_eq!(rounded_up(sum, 0).unwrap(), charge.amount);
+        }
         let affordable = worst.affordable_output_tokens(worst.amount(output).unwrap()).unwrap();
         prop_assert!(affordable >= output);
     }

@@ -12,7 +12,7 @@ use super::{
     super::{
         api::Api,
         json::{self, Object},
-        price::{CacheWrite, Media, ModelPrice},
+        price::{CacheWrite, Media, ModelPrice, ServiceTier},
         tokens::{self, Count, Encoding},
     },
     InputBound, Method,
@@ -114,6 +114,7 @@ pub(super) struct Reading<'a, 'p> {
     pub web_searches: Option<u64>,
     pub input_media: Media,
     pub output_media: Media,
+    pub service_tier: ServiceTier,
     pub thinking_budget: Option<u64>,
     pub has_hidden_output: bool,
     pub tools: Vec<String>,
@@ -152,6 +153,7 @@ impl<'a, 'p> Reading<'a, 'p> {
             web_searches: None,
             input_media: Media::default(),
             output_media: Media::default(),
+            service_tier: ServiceTier::Standard,
             thinking_budget: None,
             has_hidden_output: price.is_none_or(|price| price.reasoning),
             tools: Vec::new(),
@@ -209,10 +211,15 @@ impl<'a, 'p> Reading<'a, 'p> {
 
     /// Remarks what the request says about its price beyond tokens.
     pub(super) fn price_terms(&mut self, api: Api, object: &Object, tier: Option<&str>) -> Result<()> {
-        let plain = ["auto", "default", "standard", "standard_only", "unspecified", "flex", "batch"];
         for (named, what) in [(tier, "service tier"), (json::text(object, "speed")?, "speed")] {
-            if let Some(named) = named.filter(|named| !plain.contains(named)) {
-                self.unpriced.get_or_insert(format!("{what} `{named}` has a price of its own"));
+            let Some(named) = named else { continue };
+            let priced = |tier: &ServiceTier| self.price.is_none_or(|price| price.serves(*tier));
+            match ServiceTier::read(named).filter(priced) {
+                Some(ServiceTier::Standard) => {}
+                Some(tier) if self.service_tier == ServiceTier::Standard => self.service_tier = tier,
+                _ => {
+                    self.unpriced.get_or_insert(format!("{what} `{named}` has a price of its own"));
+                }
             }
         }
         if let Some(region) = json::text(object, "inference_geo")?.filter(|region| *region != "global") {

@@ -231,12 +231,14 @@ fn images_are_bounded_by_the_largest_of_their_model() {
 #[test]
 fn a_price_of_its_own_is_remarked() {
     for facts in [
-        chat(json!({"service_tier": "priority"})),
+        chat(json!({"service_tier": "scale"})),
+        chat(json!({"model": "gpt-3.5-turbo", "service_tier": "priority"})),
         chat(json!({"model": "gpt-4o-search-preview"})),
         responses(json!({"service_tier": "ultrafast"})),
         responses(json!({"access_programs": {"cyber": "daybreak_red"}})),
         responses(json!({"prompt_cache_options": {"ttl": "12h"}})),
         messages(json!({"speed": "fast"})),
+        messages(json!({"model": "claude-opus-5", "speed": "fast", "service_tier": "batch"})),
         messages(json!({"inference_geo": "us"})),
     ] {
         assert!(facts.unpriced.is_some(), "{facts:?}");
@@ -244,6 +246,8 @@ fn a_price_of_its_own_is_remarked() {
     for facts in [
         chat(json!({"service_tier": "auto"})),
         chat(json!({"service_tier": "flex"})),
+        chat(json!({"service_tier": "priority"})),
+        messages(json!({"model": "claude-opus-5", "speed": "fast"})),
         responses(json!({"prompt_cache_options": {"ttl": "30m"}})),
         messages(json!({"service_tier": "standard_only", "speed": "standard"})),
     ] {

@@ -1,0 +1,365 @@
+"""What holds where the two sources meet? One model list per provider, and where they disagree."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import fnmatch
+import json
+import re
+import sys
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from sources import STANDARD, Model, Row, Set, price, simplified
+
+# tiktoken's own table of prefixes (tiktoken/model.py 0.14), as far as the priced models reach.
+ENCODINGS = [
+    (re.compile(r"(o1|o3|o4-mini|gpt-5|gpt-4\.5|gpt-4\.1|chatgpt-4o|gpt-4o)([-.].*)?$"), "o200k"),
+    (re.compile(r"ft:gpt-4o.*"), "o200k"),
+    (re.compile(r"(gpt-4|gpt-3\.5|gpt-3\.5-turbo|ft:gpt-3\.5-turbo)(-.*)?$"), "cl100k"),
+    (re.compile(r"(davinci|babbage)-002$|text-embedding-.*"), "cl100k"),
+]
+# As `book::without_snapshot` takes them off.
+SNAPSHOT = re.compile(
+    r"(-\d{4}-\d\d-\d\d|[-@]\d{8}|[-@]\d{3,4}|(?<=-preview|....-exp)(-\d\d-\d\d|-\d\d-\d{4})"
+    r"|[-@:](latest|default|preview|exp|thinking)|[-@:]v\d+|:\d{1,2})$"
+)
+NO_OUTPUT = re.compile(r"embed|rerank|voyage|(^|[/-])bge-|(^|[/-])gte-")
+SAME = Decimal("0.001")
+TODAY = "2026-11-22"
+
+
+class Corrections:
+    """`corrections.json`: what is known of providers, models and disagreements, with reasons."""
+
+    def __init__(self, path: Path) -> None:
+        self.given = json.loads(path.read_text(), parse_float=Decimal)
+        self.makers: list[str] = self.given["makers"]["order"]
+        self.genai: dict[str, list[Model]] = {}
+        self.unused = {id(entry): entry for entry in self.given["models"] + self.given["decisions"]}
+
+    def provider_of(self, litellm: str) -> tuple[str, int]:
+        """Our provider of one of litellm's, and how far down its list that stands."""
+        for name, provider in self.given["providers"].items():
+            if litellm in provider["litellm"]:
+                return name, provider["litellm"].index(litellm)
+        return litellm.lower(), 0
+
+    def heading(self, provider: str) -> str:
+        """The line that begins a provider: names, whom it resells, and what it does unasked."""
+        own = self.given["providers"].get(provider, {})
+        swapped = [provider, provider.replace("-", "_"), provider.replace("_", "-")]
+        columns = [
+            f":{provider}",
+            " ".join(dict.fromkeys(own.get("aliases", swapped))),
+            " ".join(own.get("resells", [])),
+            "".join(
+                mark
+                for mark, holds in (
+                    ("M", provider in self.makers),
+                    ("W", own.get("automatic_cache_writes")),
+                    ("F", own.get("free")),
+                )
+                if holds
+            ),
+        ]
+        return "\t".join(columns).rstrip("\t") + "\n"
+
+    def resold(self, provider: str) -> list[tuple[dict[str, Model], dict[str, Model]]]:
+        """The names of the makers whose models a provider sells at their price."""
+        makers = self.given["providers"].get(provider, {}).get("resells", [])
+        return [names(self.genai[maker]) for maker in makers]
+
+    def fixes(self, provider: str, model: str) -> list[dict[str, Any]]:
+        """What is set by hand for a model."""
+        return [entry["set"] for entry in self._fitting("models", provider, model)]
+
+    def decision(self, provider: str, model: str) -> dict[str, Any] | None:
+        """Who is right about a model, by hand."""
+        found = self._fitting("decisions", provider, model)
+        return found[-1] if found else None
+
+    def check_used(self) -> None:
+        """Stops if an entry fits nothing: a name has changed, or the source has been mended."""
+        if self.unused:
+            sys.exit(f"corrections that fit no model: {[e['ids'] for e in self.unused.values()]}")
+
+    def _fitting(self, kind: str, provider: str, model: str) -> list[dict[str, Any]]:
+        found = []
+        for entry in self.given[kind]:
+            of = entry["provider"]
+            whose = provider in of if isinstance(of, list) else of in (provider, "*")
+            if whose and any(fnmatch.fnmatchcase(model, i) for i in entry["ids"]):
+                self.unused.pop(id(entry), None)
+                found.append(entry)
+        return found
+
+
+@dataclass
+class Merged:
+    """One provider: its models, and where the sources disagree about them."""
+
+    id: str
+    models: list[Model] = field(default_factory=list)
+    differences: list[tuple[str, ...]] = field(default_factory=list)
+
+
+def merged(
+    provider: str,
+    ours: list[Model],
+    theirs: dict[str, list[Model]],
+    corrections: Corrections,
+) -> Merged:
+    """The models of one provider from both sources."""
+    section = Merged(provider)
+    for model in ours:
+        for fix in corrections.fixes(provider, model.id):
+            model.exact += fix.get("names", [])
+    drop_repeated_names(ours)
+    exact, stems = names(ours)
+    matched: dict[str, dict[str, list[Model]]] = {}
+    for name, candidates in theirs.items():
+        known = resolved(name, exact, stems)
+        if known:
+            matched.setdefault(known.id, {})[name] = candidates
+        else:
+            section.models.append(alone(section, candidates, corrections))
+    for model in ours:
+        section.models += with_alarm(section, model, matched.get(model.id, {}), corrections)
+    for model in section.models:
+        finish(provider, model, corrections)
+    return section
+
+
+def alone(section: Merged, candidates: list[Model], corrections: Corrections) -> Model:
+    """A model only litellm lists; with its maker's history where it costs what it costs there."""
+    model = candidates[0]
+    for other in candidates[1:]:
+        compare(section, section.id, model, other, None)
+    for maker in corrections.resold(section.id):
+        known = resolved(model.id, *maker)
+        if known and "i" in in_force(known).sets[STANDARD].rates:
+            if disagreements(in_force(known), model.rows[0]):
+                decision = {"take": "litellm", "reason": "it lists what the reseller asks"}
+                compare(section, section.id, known, model, decision, model.id)
+                return model
+            rows = [copy.deepcopy(row) for row in known.rows]
+            for row in rows:
+                row.sets = {STANDARD: row.sets[STANDARD]}
+            own = dataclasses.replace(model, rows=rows, source="both")
+            merge_one(section, own, [model], corrections)
+            return own
+    return model
+
+
+def drop_repeated_names(models: list[Model]) -> None:
+    """A name belongs to the model that lists it first, as in genai-prices; an id to its own."""
+    ids = {model.id for model in models}
+    seen: set[str] = set()
+    for model in models:
+        taken = (seen | ids) - {model.id}
+        model.exact = [name for name in model.exact if name not in taken]
+        model.stems = [name for name in model.stems if name not in taken]
+        seen |= {*model.exact, *model.stems, model.id}
+
+
+def names(models: list[Model]) -> tuple[dict[str, Model], dict[str, Model]]:
+    """Whose name each is, alone and where a snapshot may follow it."""
+    exact = {name: model for model in models for name in (model.id, *model.exact)}
+    return exact, {stem: model for model in models for stem in model.stems}
+
+
+def resolved(name: str, exact: dict[str, Model], stems: dict[str, Model]) -> Model | None:
+    """The model a name stands for, by the rules of the book."""
+    if found := exact.get(name) or stems.get(name):
+        return found
+    while (shorter := SNAPSHOT.sub("", name)) != name:
+        if found := stems.get(shorter):
+            return found
+        name = shorter
+    return None
+
+
+def with_alarm(
+    section: Merged, model: Model, theirs: dict[str, list[Model]], corrections: Corrections
+) -> list[Model]:
+    """The model with what litellm adds; a name of it that litellm prices otherwise stands alone."""
+    if not theirs:
+        return [model]
+    before = copy.deepcopy(model)
+    now = in_force(before)
+
+    strange = {name for name in theirs if disagreements(now, theirs[name][0].rows[0])}
+    # An alias that is priced otherwise has perhaps moved on to another model.
+    moved = {name for name in strange if name.endswith("-latest") and name != model.id}
+    main = min(
+        theirs.keys() - moved, default=None, key=lambda n: (n in strange, n != model.id, len(n), n)
+    )
+    if main:
+        merge_one(section, model, theirs[main], corrections)
+    split = []
+    for name, candidates in theirs.items():
+        if name == model.id or name not in strange:
+            continue
+        if main and not disagreements(theirs[main][0].rows[0], candidates[0].rows[0]):
+            continue  # the same disagreement once more
+        own = copy.deepcopy(before)
+        own.id, own.exact, own.stems = name, [], []
+        merge_one(section, own, candidates, corrections)
+        model.exact = [other for other in model.exact if other != name]
+        model.stems = [other for other in model.stems if other != name]
+        split.append(own)
+    return [model, *split]
+
+
+def merge_one(section: Merged, model: Model, theirs: list[Model], corrections: Corrections) -> None:
+    first = theirs[0]
+    model.source = "both"
+    model.context_window = model.context_window or first.context_window
+    model.max_output_tokens = first.max_output_tokens
+    model.traits |= first.traits
+    decision = corrections.decision(section.id, model.id)
+    for other in theirs:
+        compare(section, section.id, model, other, decision)
+    row, given = in_force(model), first.rows[0]
+    if decision and decision["take"] == "litellm":
+        since = decision.get("since")
+        model.rows = [row for row in model.rows if since]
+        model.rows.append(Row(since, sets=copy.deepcopy(given.sets), other=row.other))
+        return
+    fill(row.sets[STANDARD], given.sets[STANDARD])
+    for service, own in given.sets.items():
+        if service not in row.sets and "i" in row.sets[STANDARD].rates:
+            row.sets[service] = copy.deepcopy(own)
+        elif not decision and dearer(row, given, service):
+            row.alternatives[service] = copy.deepcopy(own)
+    row.other |= given.other
+
+
+def in_force(model: Model) -> Row:
+    """The row that holds today, whatever the hour."""
+    return [row for row in model.rows if not row.hours and (row.since or "") <= TODAY][-1]
+
+
+def fill(own: Set, theirs: Set) -> None:
+    """A unit that only one of the two prices is taken from it; zero says nothing."""
+    for unit, amount in theirs.rates.items():
+        usual = price(own.rates, unit)
+        if unit in own.rates or amount == usual or (not amount and unit != "o"):
+            continue
+        if unit == "o" and not amount and "i" not in own.rates:
+            continue
+        own.rates[unit] = amount
+        for above in own.tiers:
+            if tier := theirs.at(above + 2).get(unit):
+                own.tiers[above].setdefault(unit, tier)
+
+
+def compare(
+    section: Merged,
+    provider: str,
+    model: Model,
+    other: Model,
+    decision: dict[str, Any] | None,
+    name: str = "",
+) -> None:
+    """Notes each price on which a model's present row and another's differ."""
+    decided = f"{decision['take']}: {decision['reason']}" if decision else "undecided"
+    row = in_force(model)
+    for service in row.sets.keys() & other.rows[0].sets.keys():
+        tier = f" {service}" if service != STANDARD else ""
+        for unit, above, ours, theirs in disagreements(row, other.rows[0], service):
+            what = f"{unit}>{above}{tier}" if above else f"{unit}{tier}"
+            shown = (f"{ours.normalize():f}", f"{theirs.normalize():f}")
+            entry = (provider, name or model.id, what, *shown, decided)
+            if entry not in section.differences:
+                section.differences.append(entry)
+
+
+def disagreements(
+    row: Row, other: Row, service: str = STANDARD
+) -> list[tuple[str, int, Decimal, Decimal]]:
+    """Units that both price in a service tier, and what by context."""
+    if service not in row.sets or service not in other.sets:
+        return []
+    ours, theirs = row.sets[service], other.sets[service]
+    if not ("i" in ours.rates and "i" in theirs.rates):
+        return []
+    if not (theirs.rates["i"] or theirs.rates.get("o")):
+        return []  # a table without words: zero may mean unknown
+    found = []
+    starts = {0: 0} | {round(start, -3): start for start in (*ours.tiers, *theirs.tiers)}
+    for shown, above in sorted(starts.items()):
+        one, two = ours.at(above + 2 if above else 0), theirs.at(above + 2 if above else 0)
+        for unit in one.keys() & two.keys():
+            a, b = one[unit], two[unit]
+            plain = above and (a, b) == (ours.rates.get(unit), theirs.rates.get(unit))
+            if abs(a - b) > SAME * max(a, b) and not plain and (b or unit in "io"):
+                found.append((unit, shown, a, b))
+    return sorted(found)
+
+
+def dearer(row: Row, other: Row, service: str) -> bool:
+    """Is any price of the other above ours?"""
+    return any(theirs > ours for _, _, ours, theirs in disagreements(row, other, service))
+
+
+def finish(provider: str, model: Model, corrections: Corrections) -> None:
+    """What is set by hand, and what follows from the name."""
+    bare = model.id.rsplit("/", 1)[-1]
+    if provider in ("openai", "azure"):
+        code = next((code for pattern, code in ENCODINGS if pattern.fullmatch(bare)), None)
+        if code:
+            model.traits.add(code)
+            model.prior_per_mille = 1000
+    for row in model.rows:
+        for own in row.sets.values():
+            if NO_OUTPUT.search(model.id) and "i" in own.rates:
+                own.rates.setdefault("o", Decimal(0))
+            cumulate(simplified(own))
+    for fix in corrections.fixes(provider, model.id):
+        apply_fix(model, fix)
+    for row in model.rows:
+        drop_unpriced(provider, model, row, corrections)
+
+
+def cumulate(own: Set) -> None:
+    """A tier holds every price in force there, so that reading one never needs another."""
+    own.tiers = {above: own.at(above + 1) for above in own.tiers}
+
+
+def apply_fix(model: Model, fix: dict[str, Any]) -> None:
+    for key, value in fix.items():
+        if key == "names":
+            continue
+        if key == "encoding":
+            model.traits.add(value)
+        elif value is True and key != "free":
+            model.traits.add(key)
+        elif key == "cache_write_1h_times_input":
+            for own in (own for row in model.rows for own in row.sets.values()):
+                own.rates.setdefault("h", value * own.rates["i"])
+                for above, rates in own.tiers.items():
+                    rates.setdefault("h", value * own.at(above + 1)["i"])
+        elif key == "free":
+            model.rows = [Row(sets={STANDARD: Set({"i": Decimal(0), "o": Decimal(0)})})]
+        elif key in ("prior_per_mille", "max_output_tokens", "image_tokens", "context_window"):
+            setattr(model, key, value)
+        else:
+            sys.exit(f"a correction of `{key}`, which is nothing a model has")
+
+
+def drop_unpriced(provider: str, model: Model, row: Row, corrections: Corrections) -> None:
+    """A row without both prices of tokens has none; zero from a table without words is none."""
+    rates = row.sets[STANDARD].rates
+    if model.id.endswith(":free") and not rates:
+        rates |= {"i": Decimal(0), "o": Decimal(0)}
+    local = corrections.given["providers"].get(provider, {}).get("free")
+    free = model.id.endswith(":free") or (local and not model.id.endswith("-cloud"))
+    silent = model.source == "litellm" and not free and not rates.get("i") and not rates.get("o")
+    if "i" not in rates or "o" not in rates or silent:
+        row.sets = {STANDARD: Set()}
+        row.alternatives = {}
