@@ -127,7 +127,7 @@ fn prices() {
     let find = |name: &str| book.find(Some("anthropic"), name, 0).expect("a price");
     let text = include_str!("../prices/book.txt");
     let first = median_ns(3, || {
-        let book = PriceBook::unchecked(text).expect("a book");
+        let book = PriceBook::unchecked(text.into()).expect("a book");
         drop(std::hint::black_box(book.find(None, "gpt-4o", 0)));
     });
     row("first use of the price book", first / 1_000.0, "us", "-");

@@ -17,8 +17,8 @@ pub use api::Api;
 pub use count::Counted;
 pub use extract::{Extracted, usage};
 pub use price::{
-    CacheWrite, Charge, ChargeLine, Exposure, Listing, Media, ModelPrice, PriceBook, Rule, ServiceTier,
-    UnitPrices, Worst,
+    CacheWrite, Charge, ChargeLine, Exposure, Listing, Media, ModelPrice, PriceBook, PriceChange, Rule,
+    ServiceTier, UnitPrices, Worst,
 };
 pub use request::{Facts, InputBound, Message, Method, Piece, Request};
 pub use stream::{Delta, Lane, StreamReader, usage_of_events, usage_of_text};

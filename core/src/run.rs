@@ -7,6 +7,7 @@ pub mod ledger;
 mod memo;
 pub(crate) mod model;
 mod prefix;
+pub mod prices;
 pub mod process;
 mod stream;
 pub mod task;

@@ -17,6 +17,7 @@ Examples:
   outlay tasks
   outlay show refund-4711
   outlay report --by agent --since 7d
+  outlay prices show claude-sonnet-4-5
   outlay --store sqlite:ledger.db report --by tag:tenant --csv > tenants.csv"
 )]
 pub(crate) struct Arguments {
@@ -73,6 +74,77 @@ Examples:
     /// Recompute every balance from the entries and compare
     #[command(after_help = "Example:\n  outlay check && echo sound")]
     Check(Json),
+    /// Show what models cost, compare price books, use a newer one
+    #[command(
+        subcommand,
+        after_help = "\
+Nothing is fetched. Prices are the bundled book, or a newer one put in its place, and what the
+configuration says over it.
+
+Examples:
+  outlay prices show claude-sonnet-4-5
+  outlay prices diff book.txt && outlay prices update book.txt"
+    )]
+    Prices(Prices),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Prices {
+    /// Show the prices of a model, by service tier and context
+    #[command(after_help = "\
+`disputed` columns are what another source says, where nobody has decided who is right: calls are
+charged by the others and reserved by the dearer of the two.
+
+Examples:
+  outlay prices show gpt-5
+  outlay prices show azure/gpt-4o --json
+  outlay prices show gemini-2.5-pro --provider vertex_ai --at 2026-01-31")]
+    Show(PriceShow),
+    /// List prices that are not those of the bundled book, or that FILE would change
+    #[command(after_help = "\
+Examples:
+  outlay prices diff
+  outlay prices diff book.txt --json
+  outlay prices diff book.txt --at 2027-01-01")]
+    Diff(PriceDiff),
+    /// Use a newer price book from now on
+    #[command(after_help = "\
+The book goes beside the configuration, or to `$OUTLAY_PRICES`. Processes that start later use it as
+long as it is newer than the one they came with.
+
+Example:
+  outlay prices update book.txt")]
+    Update {
+        /// The book, as `core/prices/generate.py` of the sources writes it
+        #[arg(value_name = "FILE")]
+        file: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PriceShow {
+    /// Its name, with or without its provider
+    pub model: String,
+    /// Who bills it
+    #[arg(long, value_name = "NAME")]
+    pub provider: Option<String>,
+    /// At which time: a date, a time, or so long ago [default: now]
+    #[arg(long, value_name = "DATE")]
+    pub at: Option<Since>,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PriceDiff {
+    /// Another book to compare with the present prices
+    #[arg(value_name = "FILE")]
+    pub file: Option<String>,
+    /// At which time: a date, a time, or so long ago [default: now]
+    #[arg(long, value_name = "DATE")]
+    pub at: Option<Since>,
+    #[command(flatten)]
+    pub json: Json,
 }
 
 #[derive(Debug, Args)]

@@ -10,7 +10,7 @@ use crate::{
     arguments::{Arguments, Command, Ending, Forget, Json, Report, Resolve, Show, Tasks},
     csv, json,
     place::Opened,
-    tables,
+    prices, tables,
 };
 
 /// The most calls in doubt that are listed.
@@ -35,6 +35,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
             open()?.forget(key, value)?;
             Ok(format!("{} is forgotten\n", shown(&asked.tag)))
         }
+        Command::Prices(asked) => prices::run(asked),
         Command::Check(asked) => {
             open()?.check_balances()?;
             let said = "every balance is the sum of its entries\n".to_owned();

@@ -9,6 +9,7 @@ mod commands;
 mod csv;
 mod json;
 mod place;
+mod prices;
 mod tables;
 
 use std::io::{ErrorKind as Fault, Write};

@@ -404,3 +404,60 @@ fn a_reader_that_goes_away_is_no_error_but_a_full_disk_is() {
     assert_eq!(outlay_cli::run_into(&words, &mut Gone(io::ErrorKind::StorageFull), &mut errors), 1);
     assert!(String::from_utf8(errors).unwrap().starts_with("outlay: the output cannot be written"));
 }
+
+#[test]
+fn a_price_is_shown_by_service_tier_and_context() {
+    let shown = outlay(&["prices", "show", "gpt-5.6-sol-2026-08-22", "--at", "2026-11-01"]);
+    assert_eq!((shown.code, shown.errors.as_str()), (0, ""));
+    let lines = cells(&shown.out);
+    assert!(lines[0].starts_with("gpt-5.6-sol of openai, found as snapshot, prices of 20"), "{}", shown.out);
+    assert_eq!(lines[1], "USD per million tokens, since 2026-10-14T00:00:00Z");
+    assert!(lines[3].starts_with("unit standard standard >272000 batch batch >272000 flex"), "{}", shown.out);
+    assert!(lines[4].starts_with("input 4.00 8.00 2.00 4.00 2.00"), "{}", shown.out);
+    assert_eq!(lines.last().unwrap(), "web search: 0.01 USD");
+
+    let shown = outlay(&["prices", "show", "gpt-5.6-sol", "--at", "2026-08-20", "--json"]);
+    let price: Value = serde_json::from_str(&shown.out).unwrap();
+    assert_eq!((&price["rule"], &price["until"]), (&"listed".into(), &"2026-08-21T00:00:00Z".into()));
+    assert_eq!(price["prices"][1]["above_input_tokens"], 272_000);
+    assert_eq!(price["prices"][1]["usd_per_million"]["output"], "45.00");
+    assert_eq!(price["web_search_usd"], "0.01");
+
+    let unknown = outlay(&["prices", "show", "gpt-4o-foo"]);
+    assert_eq!((unknown.code, unknown.out.as_str()), (1, ""));
+    assert!(unknown.errors.contains("no known price") && unknown.errors.ends_with("(unpriced)\n"));
+    assert_eq!(outlay(&["prices", "show", "gpt-4o", "--at", "yesterday"]).code, 2);
+}
+
+#[test]
+fn a_book_is_compared_before_it_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("book.txt");
+    let name = file.to_str().unwrap();
+    let bundled = include_str!("../../../core/prices/book.txt");
+    std::fs::write(&file, bundled).unwrap();
+    assert_eq!(outlay(&["prices", "diff", name]).out, "no price differs\n");
+    let update = outlay(&["prices", "update", name]);
+    assert_eq!((update.code, update.out.as_str()), (1, ""));
+    assert!(update.errors.contains("the bundled one of"), "{}", update.errors);
+
+    let dearer = bundled.replacen("\ngpt-4-turbo\t", "\ngpt-4-dear\t\ti9 o9\ngpt-4-turbo\t", 1);
+    std::fs::write(&file, dearer).unwrap();
+    let diff = outlay(&["prices", "diff", name]);
+    let lines = [
+        "provider model unit before after",
+        "openai gpt-4-dear input - 9.00",
+        "openai gpt-4-dear output - 9.00",
+    ];
+    assert_eq!((diff.code, cells(&diff.out)), (0, lines.map(str::to_owned).to_vec()));
+    let diff: Value = serde_json::from_str(&outlay(&["prices", "diff", name, "--json"]).out).unwrap();
+    assert_eq!((&diff[0]["before_usd"], &diff[0]["after_usd"]), (&Value::Null, &"9.00".into()));
+
+    std::fs::write(&file, "{}").unwrap();
+    for command in ["diff", "update"] {
+        let refused = outlay(&["prices", command, name]);
+        assert_eq!((refused.code, refused.out.as_str()), (2, ""));
+        assert!(refused.errors.contains("is no price book"), "{}", refused.errors);
+    }
+    assert_eq!(outlay(&["prices", "diff", "/nowhere/book.txt"]).code, 2);
+}

@@ -17,6 +17,7 @@
 mod book;
 mod charge;
 mod custom;
+mod diff;
 mod names;
 mod row;
 mod table;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 pub use book::{Listing, PriceBook};
 pub use charge::{Charge, ChargeLine};
+pub use diff::PriceChange;
 pub use names::Rule;
 pub use units::{ServiceTier, UnitPrices};
 

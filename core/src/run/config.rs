@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::prices;
 use crate::{
     error::{Error, Result},
     ledger::sqlite::Durability,
@@ -121,27 +122,29 @@ pub struct Choices {
 }
 
 impl Config {
-    /// The options of the user's file, or the defaults where there is none.
+    /// The options of the user's file, or the defaults where there is none, over the user's own price
+    /// book ([`prices`]) if there is one.
     ///
     /// # Errors
     ///
-    /// `InvalidInput`: the file cannot be read or says what cannot be.
+    /// `InvalidInput`: a file cannot be read or says what cannot be.
     pub fn load() -> Result<Self> {
         let named = std::env::var_os("OUTLAY_CONFIG").map(PathBuf::from);
+        let own = Self { prices: prices::installed()?, ..Self::default() };
         let path = match &named {
             Some(path) => path.clone(),
             None => match dirs::config_dir() {
                 Some(folder) => folder.join("outlay").join("outlay.toml"),
-                None => return Ok(Self::default()),
+                None => return Ok(own),
             },
         };
         if named.is_none() && !path.exists() {
-            return Ok(Self::default());
+            return Ok(own);
         }
         let wrong = |why: String| Error::invalid(format!("configuration `{}`: {why}", path.display()));
         let text = std::fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
         let choices = Choices::from_toml(&text).map_err(|error| wrong(error.to_string()))?;
-        Self::default().with(&choices).map_err(|error| wrong(error.to_string()))
+        own.with(&choices).map_err(|error| wrong(error.to_string()))
     }
 
     /// The same options but for those chosen.

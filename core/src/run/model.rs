@@ -109,20 +109,9 @@ impl Model {
 /// Unit prices as the dictionary keeps them: pico-USD per token and apiece, with the edition. What is
 /// not written costs what it is part of.
 fn price_text(price: &ModelPrice, tier: ServiceTier, prices: &UnitPrices) -> Arc<str> {
-    let p = prices;
     let served = if tier == ServiceTier::Standard { String::new() } else { format!(" {tier}") };
     let mut words = vec![format!("{} {}{served}:", price.model, price.version)];
-    for (unit, pico) in prices.named() {
-        let plain = match unit {
-            "input_audio" | "input_image" | "input_video" => Some(p.input),
-            "cache_audio_read" | "cache_image_read" => Some(p.cache_read),
-            "reasoning" | "output_audio" | "output_image" | "output_video" => Some(p.output),
-            _ => None,
-        };
-        if plain != Some(pico) {
-            words.push(format!("{unit}={pico}"));
-        }
-    }
+    words.extend(prices.apart().map(|(unit, pico)| format!("{unit}={pico}")));
     let request = Some(price.request_nanos()).filter(|fee| *fee > 0);
     for (unit, fee) in [("request", request), ("web_search", price.web_search_nanos())] {
         words.extend(fee.map(|nanos| format!("{unit}={}", i128::from(nanos) * 1_000)));

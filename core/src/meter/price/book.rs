@@ -55,15 +55,15 @@ pub struct Listing<'b> {
     pub provider: &'b str,
     /// The model's main name.
     pub model: &'b str,
-    /// Its facts and prices, as the book writes them.
-    pub text: (&'b str, &'b str),
 }
 
 impl PriceBook {
     /// The prices this crate came with.
     pub fn bundled() -> &'static Self {
         static BOOK: OnceLock<PriceBook> = OnceLock::new();
-        BOOK.get_or_init(|| Self::unchecked(BUNDLED).expect("the bundled book is read by a test"))
+        BOOK.get_or_init(|| {
+            Self::unchecked(Cow::Borrowed(BUNDLED)).expect("the bundled book is read by a test")
+        })
     }
 
     /// The prices of another book, such as a newer one than this crate came with.
@@ -82,6 +82,7 @@ impl PriceBook {
     /// ```
     pub fn read(text: &str) -> Result<Self> {
         let book = Self::of(Table::new(Cow::Owned(text.to_owned()))?);
+        book.table.check_names()?;
         for section in book.table.sections() {
             for line in book.table.models(section) {
                 row::read(line, section, Rule::Listed, &book.version)
@@ -91,10 +92,13 @@ impl PriceBook {
         Ok(book)
     }
 
-    /// A book that is read where it lies and not looked through before; for measuring.
-    #[doc(hidden)]
-    pub fn unchecked(text: &'static str) -> Result<Self> {
-        Table::new(Cow::Borrowed(text)).map(Self::of)
+    /// A book that was read once before: a line of it that does not read has no price.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`: the text is no price book.
+    pub fn unchecked(text: Cow<'static, str>) -> Result<Self> {
+        Table::new(text).map(Self::of)
     }
 
     fn of(table: Table) -> Self {
@@ -155,15 +159,6 @@ impl PriceBook {
         Ok(Self { table: self.table.clone(), custom, discounts, version, remembered })
     }
 
-    /// The user's own prices and discounts of this book over another book.
-    #[must_use]
-    pub fn over(&self, base: &Self) -> Self {
-        let mut book = self.clone();
-        book.table = base.table.clone();
-        book.remembered = Arc::default();
-        book
-    }
-
     /// Which edition of the prices this is.
     pub fn version(&self) -> &str {
         &self.version
@@ -218,12 +213,12 @@ impl PriceBook {
     /// Every model of the book.
     pub fn listings(&self) -> impl Iterator<Item = Listing<'_>> {
         self.table.sections().iter().flat_map(|section| {
-            self.table.models(section).map(|line| Listing {
-                provider: &section.id,
-                model: line.name,
-                text: (line.facts, line.prices),
-            })
+            self.table.models(section).map(|line| Listing { provider: &section.id, model: line.name })
         })
+    }
+
+    pub(super) fn own_names(&self) -> impl Iterator<Item = &str> {
+        self.custom.keys().map(|name| &**name)
     }
 
     pub(super) fn rows(&self, provider: Option<&str>, model: &str) -> Option<Arc<[Row]>> {

@@ -103,6 +103,26 @@ impl Table {
         Ok(table)
     }
 
+    /// Fails unless every name can be found: in the order of their bytes, and none of another that is
+    /// not there.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`: names the first that cannot.
+    pub(super) fn check_names(&self) -> Result<()> {
+        for section in &self.sections {
+            let mut before = "";
+            for line in self.text[section.from..section.to].lines().map(columns) {
+                if line.name <= before || self.line(section, line.name).is_none() {
+                    let message = format!("`{}` of `{}` cannot be found in this book", line.name, section.id);
+                    return Err(Error::invalid(message));
+                }
+                before = line.name;
+            }
+        }
+        Ok(())
+    }
+
     /// All providers, the makers first.
     pub(super) fn sections(&self) -> &[Section] {
         &self.sections

@@ -161,6 +161,9 @@ fn a_book_that_does_not_read_is_refused() {
         "m\t\ti1 o2 ~2500-0100 i3",
         "m\tq5\ti1 o2",
         "m\tw\ti1 o2",
+        "m\t>n",
+        "m\t\ti1 o2\nl\t\ti1 o2",
+        "m\t\ti1 o2\nm\t\ti1 o2",
     ] {
         assert_eq!(PriceBook::read(&book(line)).unwrap_err().kind(), ErrorKind::InvalidInput, "{line}");
     }

@@ -64,6 +64,21 @@ impl UnitPrices {
         ]
     }
 
+    /// The units that are priced apart, and plain input and output.
+    pub fn apart(&self) -> impl Iterator<Item = (&'static str, i64)> {
+        let p = *self;
+        self.named().into_iter().filter(move |(unit, pico)| {
+            let plain = match *unit {
+                "input" | "output" => return true,
+                "cache_write_1h" => p.cache_write,
+                "cache_audio_read" | "cache_image_read" => p.cache_read,
+                "reasoning" | "output_audio" | "output_image" | "output_video" => p.output,
+                _ => p.input,
+            };
+            *pico != plain
+        })
+    }
+
     /// Each price changed in the same way.
     pub(super) fn map(&self, change: impl Fn(i64) -> i64) -> Self {
         Self {
