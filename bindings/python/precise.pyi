@@ -5,6 +5,7 @@ written as an attribute.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from types import TracebackType
 from typing import Literal, TypeAlias
@@ -14,6 +15,7 @@ from outlay.errors import OutlayError
 _Number: TypeAlias = int | float | str | Decimal | Money
 _Limits: TypeAlias = _Number | Limit | list[Limit]
 _CallState: TypeAlias = Literal["open", "settled", "voided", "in_doubt"]
+_Rule: TypeAlias = Literal["yours", "listed", "snapshot", "fine_tune", "maker", "local"]
 _Standing: TypeAlias = Literal["running", "succeeded", "failed", "stopped", "lost"]
 
 class AttemptLine:
@@ -31,6 +33,9 @@ class Call:
 
 class Count:
     method: Literal["exact", "reconstructed", "calibrated"]
+
+class Charge:
+    rule: _Rule
 
 class Exchange:
     body_patch: dict[str, object] | None
@@ -108,6 +113,7 @@ class Usage:
         cost: _Number | None,
     ): ...
 
+def price(at: date | None): ...
 def run_command(arguments: list[str]): ...
 def unbound_policy() -> Literal["warn", "refuse"]: ...
 def unmetered_policy() -> Literal["refuse", "allow"]: ...

@@ -210,8 +210,10 @@ def _add_variant(model: str, rows: list[Row], variant: Any) -> None:
     for row in rows:
         if (row.since or "") >= (since or ""):
             # What a variant leaves out costs what it costs without it.
-            whole = Set(row.sets[STANDARD].rates | own.rates, own.tiers)
-            row.sets.setdefault(value, whole)
+            standard = row.sets[STANDARD]
+            starts = {*standard.tiers, *own.tiers}
+            tiers = {start: standard.at(start + 1) | own.at(start + 1) for start in starts}
+            row.sets.setdefault(value, Set(standard.rates | own.rates, tiers))
 
 
 def _genai_set(prices: Any) -> tuple[Set, set[str]]:
@@ -298,6 +300,8 @@ def litellm_model(name: str, entry: dict[str, Any]) -> Model:
     searches = entry.get("search_context_cost_per_query") or {}
     if searches:
         row.sets[STANDARD].rates["s"] = max(Decimal(value) for value in searches.values())
+    for own in row.sets.values():
+        _doubt_zeros(own)
     standard = simplified(row.sets[STANDARD])
     for service, own in row.sets.items():
         if service != STANDARD:
@@ -310,6 +314,13 @@ def litellm_model(name: str, entry: dict[str, Any]) -> Model:
         rows=[row],
         source="litellm",
     )
+
+
+def _doubt_zeros(own: Set) -> None:
+    """In a table without words zero may mean unknown, beside input that is not free."""
+    for rates in (own.rates, *own.tiers.values()):
+        for unit in [u for u in rates if u not in "io" and not rates[u] and own.rates.get("i")]:
+            del rates[unit]
 
 
 def _litellm_price(row: Row, key: str, value: Decimal) -> None:
@@ -333,16 +344,26 @@ def _litellm_price(row: Row, key: str, value: Decimal) -> None:
 
 
 def _complete(own: Set, standard: Set) -> None:
-    """What a service tier leaves out costs what it costs without it, or more where input does."""
-    starts = {0, *own.tiers, *standard.tiers}
-    given = {start: own.at(start + 1) for start in starts}
-    for start in starts:
-        usual, mine = standard.at(start + 1), given[start]
-        target = own.tiers.setdefault(start, {}) if start else own.rates
-        for unit, usually in usual.items():
-            if unit in mine:
-                target[unit] = mine[unit]
-                continue
-            side = "o" if unit[0] in "ot" else "i"
-            up = side in mine and usual.get(side) and mine[side] > usual[side] and unit not in "qs"
-            target[unit] = usually * mine[side] / usual[side] if up else usually
+    """Fills in what a service tier leaves out.
+
+    A unit that it prices, but not by context, rises with the context as it does without the tier. A
+    unit that it does not price costs what it does without the tier, or more where input does.
+    """
+    given = {start: dict(own.tiers.get(start, {})) for start in {*own.tiers, *standard.tiers}}
+    plain = dict(own.rates)
+
+    def filled(unit: str, usual: Rates, mine: Rates) -> Decimal:
+        side = "o" if unit[0] in "ot" else "i"
+        if unit in mine:
+            return mine[unit]
+        dearer = side in mine and usual.get(side) and mine[side] > usual[side] and unit not in "qs"
+        return usual[unit] * mine[side] / usual[side] if dearer else usual[unit]
+
+    for start in sorted(given):
+        usual = standard.at(start + 1)
+        mine = given[start]
+        for unit in plain.keys() - mine.keys():
+            base = standard.rates.get(unit)
+            mine[unit] = plain[unit] * usual[unit] / base if base else plain[unit]
+        own.tiers[start] = mine | {unit: filled(unit, usual, mine) for unit in usual}
+    own.rates |= {unit: filled(unit, standard.rates, plain) for unit in standard.rates}

@@ -51,7 +51,8 @@ def prices(rows: list[Row]) -> str:
     before: Set | None = None
     for index, row in enumerate(rows):
         last = rows[index - 1] if index else row
-        if index and (row.sets, row.alternatives) == (last.sets, last.alternatives):
+        same = (row.sets, row.alternatives) == (last.sets, last.alternatives)
+        if index and same and not (row.hours or last.hours):
             continue
         if row.hours:
             words.append(f"~{row.hours}")
@@ -72,7 +73,7 @@ def row_words(row: Row, repeated: bool) -> list[str]:
             words += set_words(own, standard if service != STANDARD else {})
         if service in row.alternatives:
             words += ["?", *set_words(row.alternatives[service], standard)]
-    return words if standard else [f"/{other}" for other in sorted(row.other)]
+    return words if standard else [f"/{other}" for other in sorted(row.other)] or ["/"]
 
 
 def set_words(own: Set, base: Rates) -> list[str]:

@@ -15,6 +15,7 @@ mod count;
 mod error;
 mod exchange;
 mod ledger;
+mod price;
 mod report;
 mod task;
 mod usage;
@@ -39,6 +40,8 @@ mod _native {
         Ledger, after_fork_in_child, after_fork_in_parent, before_fork, close_all, configure, error_codes,
         ledger, reset_options, run_command, unbound_policy, unmetered_policy, version,
     };
+    #[pymodule_export]
+    use super::price::{Charge, price};
     #[pymodule_export]
     use super::report::{AttemptLine, Figures, Loss, Report, ReportRow, Summary};
     #[pymodule_export]

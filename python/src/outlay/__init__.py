@@ -15,7 +15,19 @@ from __future__ import annotations
 
 from . import _process
 from ._call_options import call
-from ._native import Breaker, Call, Count, Limit, Money, Settled, Usage, Verdict, count
+from ._native import (
+    Breaker,
+    Call,
+    Charge,
+    Count,
+    Limit,
+    Money,
+    Settled,
+    Usage,
+    Verdict,
+    count,
+    price,
+)
 from ._process import budget, configure, forget, instrument, ledger, report, resolve, uninstrument
 from ._usage import extract_usage
 from .errors import (
@@ -48,6 +60,7 @@ __all__ = [
     "BreakerTripped",
     "BudgetExceeded",
     "Call",
+    "Charge",
     "Conflict",
     "Corrupt",
     "Count",
@@ -80,6 +93,7 @@ __all__ = [
     "forget",
     "instrument",
     "ledger",
+    "price",
     "report",
     "resolve",
     "task",

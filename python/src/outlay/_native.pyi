@@ -4,6 +4,7 @@ The native part of `outlay`.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from types import TracebackType
 from typing import Literal, SupportsIndex, TypeAlias, final
@@ -14,11 +15,13 @@ from typing_extensions import disjoint_base
 _Number: TypeAlias = int | float | str | Decimal | Money
 _Limits: TypeAlias = _Number | Limit | list[Limit]
 _CallState: TypeAlias = Literal["open", "settled", "voided", "in_doubt"]
+_Rule: TypeAlias = Literal["yours", "listed", "snapshot", "fine_tune", "maker", "local"]
 _Standing: TypeAlias = Literal["running", "succeeded", "failed", "stopped", "lost"]
 __all__ = [
     "AttemptLine",
     "Call",
     "Count",
+    "Charge",
     "Exchange",
     "Figures",
     "Ledger",
@@ -41,6 +44,7 @@ __all__ = [
     "error_codes",
     "extract_usage",
     "ledger",
+    "price",
     "reset_options",
     "run_command",
     "unbound_policy",
@@ -1145,6 +1149,43 @@ def extract_usage(body: str, provider: str, api: str) -> Usage:
 def ledger(store: str | None = None) -> Ledger:
     """
     Opens a ledger, or gives the one that is open already.
+    """
+
+def price(
+    model: str,
+    usage: Usage,
+    provider: str | None = None,
+    at: date | None = None,
+    *,
+    service_tier: str | None = None,
+) -> Charge:
+    """
+    What a usage of a model costs.
+
+    Args:
+        model: its name, with or without its provider ("bedrock/us.anthropic.claude-opus-5").
+        usage: what was used.
+        provider: who bills it, where the name does not say.
+        at: when, as a `datetime` (UTC if it has no zone) or a `date`; now by default.
+        service_tier: the tier that served it, such as "flex" or "batch".
+
+    Raises:
+        Unpriced: no price is known of the model, its tier or its searches.
+        InvalidInput: a usage or a time that cannot be.
+
+    Example:
+        >>> import outlay
+        >>> charge = outlay.price("gpt-4o-2024-08-06", outlay.Usage(1000, 500))
+        >>> print(charge.total, charge.input, charge.output, charge.rule)
+        0.0075 USD 0.0025 USD 0.005 USD listed
+        >>> charge.lines
+        [('input', 1000, Money('2.50')), ('output', 500, Money('10.00'))]
+        >>> print(outlay.price("gpt-5", outlay.Usage(1000, 500), service_tier="flex").total)
+        0.003125 USD
+        >>> outlay.price("gpt-4o-foo", outlay.Usage(1000, 500))  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        outlay.errors.Unpriced: model `gpt-4o-foo` has no known price; ...
     """
 
 def reset_options() -> None:

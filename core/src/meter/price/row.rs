@@ -3,7 +3,8 @@
 //! Prices are words: a unit and its price (`i2.5`: input, in USD per million tokens; `s.01`: a search,
 //! in USD), and marks that begin something: `@DATE` prices from a date on, `~HHMM-HHMM` prices in some
 //! hours (UTC) of the dates before, `>TOKENS` a context tier, `!TIER` a service tier, `?` what another
-//! source says, `/UNIT=USD` a unit that is no token. A date without prices has those of the row before.
+//! source says, `/UNIT=USD` a unit that is no token. A mark of time without anything behind it repeats
+//! the standard prices before it; `/` alone says that there are none.
 
 use std::{str::SplitAsciiWhitespace, sync::Arc};
 
@@ -120,7 +121,7 @@ fn row<'t>(
     let mut raw = raw(words, &Raw::default())?;
     if raw.priced {
         *before = raw.clone();
-    } else if from > Millis::MIN && hours.is_none() {
+    } else if words.peek().is_none_or(|word| !word.starts_with('/')) {
         raw = before.clone();
     }
     let disputed = alternative(words, &raw)?;
