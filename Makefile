@@ -155,6 +155,7 @@ bench: $(VENV)/outlay ## the rows of the performance table, and peers in the sam
 	@cargo bench --locked --quiet --package outlay
 	@$(BIN)/python tests/bench_python.py
 	@$(BIN)/python tests/peers/run.py
+	@$(BIN)/python tests/peers/prices.py
 
 .PHONY: cost
 cost: ## write tests/instructions.json anew

@@ -13,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from sources import STANDARD, Model, Row, Set, price, simplified
+from sources import STANDARD, Model, Row, Set, completed, price, simplified
 
 # tiktoken's own table of prefixes (tiktoken/model.py 0.14), as far as the priced models reach.
 ENCODINGS = [
@@ -145,13 +145,14 @@ def alone(section: Merged, candidates: list[Model], corrections: Corrections) ->
             if disagreements(in_force(known), model.rows[0]):
                 decision = {"take": "litellm", "reason": "it lists what the reseller asks"}
                 compare(section, section.id, known, model, decision, model.id)
-                return model
+                break
             rows = [copy.deepcopy(row) for row in known.rows]
             for row in rows:
                 row.sets = {STANDARD: row.sets[STANDARD]}
             own = dataclasses.replace(model, rows=rows, source="both")
             merge_one(section, own, [model], corrections)
             return own
+    model.rows[0].sets = all_completed(model.rows[0])
     return model
 
 
@@ -228,15 +229,22 @@ def merge_one(section: Merged, model: Model, theirs: list[Model], corrections: C
     if decision and decision["take"] == "litellm":
         since = decision.get("since")
         model.rows = [row for row in model.rows if since]
-        model.rows.append(Row(since, sets=copy.deepcopy(given.sets), other=row.other))
+        model.rows.append(Row(since, sets=all_completed(given), other=row.other))
         return
     fill(row.sets[STANDARD], given.sets[STANDARD])
-    for service, own in given.sets.items():
+    for service, own in all_completed(given).items():
         if service not in row.sets and "i" in row.sets[STANDARD].rates:
-            row.sets[service] = copy.deepcopy(own)
+            row.sets[service] = own
         elif not decision and dearer(row, given, service):
-            row.alternatives[service] = copy.deepcopy(own)
+            row.alternatives[service] = own
     row.other |= given.other
+
+
+def all_completed(row: Row) -> dict[str, Set]:
+    """The prices of every service tier, with what litellm leaves out."""
+    standard = row.sets[STANDARD]
+    tiers = {service: completed(own, standard) for service, own in row.sets.items()}
+    return tiers | {STANDARD: copy.deepcopy(standard)}
 
 
 def in_force(model: Model) -> Row:
@@ -292,6 +300,8 @@ def disagreements(
         return []  # a table without words: zero may mean unknown
     found = []
     starts = {0: 0} | {round(start, -3): start for start in (*ours.tiers, *theirs.tiers)}
+    if service != STANDARD and not theirs.tiers:
+        starts = {0: 0}  # it says nothing of contexts in this tier
     for shown, above in sorted(starts.items()):
         one, two = ours.at(above + 2 if above else 0), theirs.at(above + 2 if above else 0)
         for unit in one.keys() & two.keys():

@@ -302,10 +302,7 @@ def litellm_model(name: str, entry: dict[str, Any]) -> Model:
         row.sets[STANDARD].rates["s"] = max(Decimal(value) for value in searches.values())
     for own in row.sets.values():
         _doubt_zeros(own)
-    standard = simplified(row.sets[STANDARD])
-    for service, own in row.sets.items():
-        if service != STANDARD:
-            _complete(own, standard)
+    simplified(row.sets[STANDARD])
     return Model(
         id=name,
         context_window=entry.get("max_input_tokens"),
@@ -329,11 +326,10 @@ def _litellm_price(row: Row, key: str, value: Decimal) -> None:
         return
     unit, above, service = key, None, STANDARD
     if key not in LITELLM_RATES and (parts := LITELLM_KEY.fullmatch(key)):
-        last = parts["service"]
-        if last in SERVICES:
-            unit, above, service = parts["unit"], parts["above"], SERVICES[last]
-        elif last is None or parts["above"]:
-            unit, above = parts["unit"], parts["above"] if last is None else None
+        word = parts["service"]
+        if word is None or word in SERVICES:
+            unit, above = parts["unit"], parts["above"]
+            service = SERVICES[word] if word else STANDARD
     if unit not in LITELLM_RATES:
         if "cost_per" in key and value and "per_token" not in key:
             row.other.add(f"{UNIT_PREFIX.sub('', key)}={shortest(value)}")
@@ -343,12 +339,13 @@ def _litellm_price(row: Row, key: str, value: Decimal) -> None:
     target[LITELLM_RATES[unit]] = value * MILLION
 
 
-def _complete(own: Set, standard: Set) -> None:
-    """Fills in what a service tier leaves out.
+def completed(given_set: Set, standard: Set) -> Set:
+    """The prices of a service tier, with what the source leaves out.
 
     A unit that it prices, but not by context, rises with the context as it does without the tier. A
     unit that it does not price costs what it does without the tier, or more where input does.
     """
+    own = copy.deepcopy(given_set)
     given = {start: dict(own.tiers.get(start, {})) for start in {*own.tiers, *standard.tiers}}
     plain = dict(own.rates)
 
@@ -367,3 +364,4 @@ def _complete(own: Set, standard: Set) -> None:
             mine[unit] = plain[unit] * usual[unit] / base if base else plain[unit]
         own.tiers[start] = mine | {unit: filled(unit, usual, mine) for unit in usual}
     own.rates |= {unit: filled(unit, standard.rates, plain) for unit in standard.rates}
+    return own
