@@ -11,8 +11,9 @@ use pyo3::{
 };
 
 use crate::{
-    convert::{Money, Usage},
+    convert::Money,
     error::{guard, invalid, waiting},
+    usage::Usage,
 };
 
 const PICO_PER_NANO: i64 = 1_000;
