@@ -283,7 +283,7 @@ fn apply(tx: &mut dyn Tx, under: &[(u32, Millis)], after: &[Balance]) -> Result<
 
 pub(crate) fn end(tx: &mut dyn Tx, id: &Id, ending: &Ending) -> Result<Ended> {
     let missing = || Error::new(ErrorKind::NotFound, format!("call `{id}` is not in the ledger"));
-    let row = tx.call(id)?.ok_or_else(missing)?;
+    let mut row = tx.call(id)?.ok_or_else(missing)?;
     let used = match ending {
         Ending::Settle(settle) => {
             let tokens = i64::try_from(settle.usage.total_tokens()).unwrap_or(i64::MAX);
@@ -307,7 +307,7 @@ pub(crate) fn end(tx: &mut dyn Tx, id: &Id, ending: &Ending) -> Result<Ended> {
     };
     describe(tx, &mut entry, ending, &row, &change)?;
     apply(tx, &row.under, &after)?;
-    let row = CallRow { state, used, correctable: ending.is_correctable(), ..row };
+    (row.state, row.used, row.correctable) = (state, used, ending.is_correctable());
     tx.end_call(&row, entry)?;
     Ok(Ended::of(&row))
 }
@@ -386,7 +386,7 @@ fn describe(
 pub(crate) fn tool_call(tx: &mut dyn Tx, want: &Reserve, tool: &str) -> Result<Verdict> {
     let verdict = reserve(tx, want)?;
     if let Verdict::Held { id, created: true, .. } = &verdict {
-        let row = present(tx.call(id)?, "call", id)?;
+        let mut row = present(tx.call(id)?, "call", id)?;
         let released = Balance { pending: row.held.negated(), settled: row.held, ..Balance::default() };
         let after = prepare(tx, &row.under, &released)?;
         let mut entry = Entry {
@@ -400,8 +400,8 @@ pub(crate) fn tool_call(tx: &mut dyn Tx, want: &Reserve, tool: &str) -> Result<V
         entry.set_amounts(&row.held);
         entry.tool = intern(tx, &mut entry, "tool", tool)?;
         apply(tx, &row.under, &after)?;
-        let used = row.held;
-        tx.end_call(&CallRow { state: State::Settled, used, ..row }, entry)?;
+        (row.state, row.used) = (State::Settled, row.held);
+        tx.end_call(&row, entry)?;
     }
     Ok(verdict)
 }

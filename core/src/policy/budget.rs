@@ -236,8 +236,9 @@ fn passes(views: &[View<'_>], amounts: &Amounts) -> Passes {
     for View { balance, ceiling, .. } in views {
         for unit in 0..Unit::ALL.len() {
             let requested = amounts.0[unit];
-            let used = balance.settled.0[unit].saturating_add(balance.in_doubt.0[unit]);
-            let after = used.saturating_add(balance.pending.0[unit]).saturating_add(requested);
+            let parts = [balance.in_doubt.0[unit], balance.pending.0[unit], requested];
+            let sum = parts.iter().try_fold(balance.settled.0[unit], |sum, part| sum.checked_add(*part));
+            let after = sum.unwrap_or(i64::MAX);
             // A call that asks for none of a unit is not stopped by what others used of it.
             let over = |limit: Option<i64>| requested != 0 && limit.is_some_and(|limit| after > limit);
             passes.hard |= over(ceiling.hard[unit]);
