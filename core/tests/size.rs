@@ -1,9 +1,9 @@
-//! How large does a ledger file grow?
+//! How large does a ledger grow?
 
 mod fixture;
 
-use fixture::{Place, spend};
-use outlay::{Limit, Task, meter::Api, run::exchange::Terms};
+use fixture::{Place, cents, hold, refused, spend};
+use outlay::{ErrorKind, Limit, Task, Usage, meter::Api, run::exchange::Terms};
 
 /// With indexes, rows and the chain.
 const BYTES_PER_CALL: u64 = 400;
@@ -47,4 +47,29 @@ fn a_call_takes_few_bytes() {
     let sent = bytes_per_call(send);
     println!("bytes a call: {given} with given counts, {sent} by a client");
     assert!(given <= BYTES_PER_CALL && sent <= BYTES_PER_CALL, "{given} and {sent} bytes a call");
+}
+
+#[test]
+fn memory_drops_the_oldest_entries_and_keeps_the_balances() {
+    let place = Place::memory();
+    let task = place.task("1000000");
+    let usage = Usage::tokens(0, 1_000);
+    let (first, open, voided) = (hold(&task, 1), hold(&task, 1), hold(&task, 1));
+    let settled = first.settle(&usage).unwrap();
+    voided.void().unwrap();
+    for _ in 0..40_000 {
+        spend(&task, 1).unwrap();
+    }
+    assert_eq!(first.settle(&usage).unwrap(), settled, "its entries are kept");
+    refused(first.void(), ErrorKind::Conflict);
+    for _ in 0..20_000 {
+        spend(&task, 1).unwrap();
+    }
+    refused(first.settle(&usage), ErrorKind::NotFound);
+    refused(voided.void(), ErrorKind::NotFound);
+    refused(place.ledger.check_balances(), ErrorKind::Unsupported);
+    assert_eq!(cents(&task), (60_001, 1, 0));
+    open.settle(&usage).unwrap();
+    assert_eq!(open.settle(&usage).map(|again| again.charge).unwrap_or_default(), settled.charge);
+    assert_eq!(cents(&task), (60_002, 0, 0));
 }

@@ -391,7 +391,7 @@ impl Tx for Memory {
     fn end_call(&mut self, row: &CallRow, mut entry: Entry) -> Result<()> {
         let ended = self.keep(&mut entry);
         let is_final = entry.kind == Kind::Settled && !row.correctable;
-        self.calls.end(row, is_final.then_some(ended))
+        self.calls.end(row, is_final.then_some(ended), self.entries.first())
     }
 
     fn open_calls(&mut self, _owner: u32, most: usize) -> Result<Vec<Id>> {

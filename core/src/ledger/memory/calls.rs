@@ -81,8 +81,9 @@ impl Calls {
         self.live.insert(row.id, Live { row, opened });
     }
 
-    /// Keeps how a call ended; `settled` is the number of the entry that settled it for good.
-    pub fn end(&mut self, row: &CallRow, settled: Option<u64>) -> Result<()> {
+    /// Keeps how a call ended; `settled` is the number of the entry that settled it for good, if
+    /// one did, and `oldest` that of the oldest entry kept.
+    pub fn end(&mut self, row: &CallRow, settled: Option<u64>, oldest: u64) -> Result<()> {
         let id = row.id;
         if let Some(running) = self.running.get_mut(&row.task) {
             running.open.remove(&id);
@@ -91,11 +92,14 @@ impl Calls {
             State::InDoubt => self.doubted.insert(id),
             _ => self.doubted.remove(&id),
         };
-        if let Some(ended) = settled {
-            let live = present(self.live.remove(&id), "call", id)?;
-            self.settled.insert(id, (live.opened, ended));
-        } else {
-            present(self.live.get_mut(&id), "call", id)?.row = row.clone();
+        let live = present(self.live.get_mut(&id), "call", id)?;
+        match settled {
+            // Where the entry that opened it is gone, its row has to stay.
+            Some(ended) if live.opened >= oldest => {
+                self.settled.insert(id, (live.opened, ended));
+                self.live.remove(&id);
+            }
+            _ => live.row = row.clone(),
         }
         Ok(())
     }

@@ -39,6 +39,11 @@ impl Log {
         (self.next - self.first) as usize
     }
 
+    /// The number of the oldest entry that is kept.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
     /// Keeps an entry and returns its number.
     pub fn push(&mut self, entry: &Entry) -> u64 {
         if self.next.is_multiple_of(CHUNK_ENTRIES) {
