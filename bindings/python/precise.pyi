@@ -31,6 +31,12 @@ class Call:
         _trace: TracebackType | None,
     ) -> Literal[False]: ...
 
+class Breaker:
+    def observe(self, step: Mapping[str, object]) -> Verdict: ...
+
+class Verdict:
+    evidence: dict[str, object]
+
 class Count:
     method: Literal["exact", "reconstructed", "calibrated"]
 

@@ -103,6 +103,7 @@ pub(crate) fn usage(spec: &UsageSpec) -> Result<Usage, Error> {
         output_audio_tokens: count(spec.output_audio_tokens, "outputAudioTokens")?,
         output_image_tokens: count(spec.output_image_tokens, "outputImageTokens")?,
         web_searches: count(spec.web_searches, "webSearches")?,
+        ..Usage::default()
     };
     usage.check()?;
     Ok(usage)
