@@ -19,9 +19,10 @@ _Rule: TypeAlias = Literal["yours", "listed", "snapshot", "fine_tune", "maker", 
 _Standing: TypeAlias = Literal["running", "succeeded", "failed", "stopped", "lost"]
 __all__ = [
     "AttemptLine",
+    "Breaker",
     "Call",
-    "Count",
     "Charge",
+    "Count",
     "Exchange",
     "Figures",
     "Ledger",
@@ -35,6 +36,7 @@ __all__ = [
     "Summary",
     "Task",
     "Usage",
+    "Verdict",
     "after_fork_in_child",
     "after_fork_in_parent",
     "before_fork",
@@ -75,6 +77,90 @@ class AttemptLine(Figures):
     def reason(self, /) -> str | None:
         """
         What was said of its end.
+        """
+
+@final
+class Breaker:
+    """
+    Watches one run for loops: repeats, cycles, the same error again and again, chants, futile polls.
+
+    Args:
+        config: thresholds by detector (`{"no_progress": {"nudge": 3, "refuse": 5, "pause": 8,
+            "stop": 12}}`, None for never), `hard_cap`, `volatile` (arguments that never matter) and
+            `tools`: by name, `loop_key` (the arguments that matter, or a function of them), `progress`
+            (the fields of a JSON result that matter, or a function of the result), `ignore`,
+            `mutates`, `poll` and `allow`. Without it, the defaults.
+        state: what `state()` gave: goes on from there, under `config` if that is given too. Functions
+            are not in a state; give them again.
+
+    Raises:
+        InvalidInput: an option that does not exist or has no meaning, or bytes that are no state.
+
+    Example:
+        >>> import outlay
+        >>> breaker = outlay.Breaker()
+        >>> step = {"kind": "tool", "name": "bash", "args": {"command": "ls"}, "result": "a.txt"}
+        >>> [breaker.observe(step).level for _ in range(5)]
+        ['ok', 'ok', 'nudge', 'nudge', 'refuse']
+        >>> outlay.Breaker(state=breaker.state()).observe(step).evidence["count"]
+        6
+    """
+
+    def __new__(
+        cls, /, config: Mapping[str, object] | None = None, *, state: bytes | None = None
+    ) -> Breaker: ...
+    def check(self, /, step: Mapping[str, object]) -> Verdict:
+        """
+        Would this call be refused, if it gave what it gave before? Changes nothing.
+
+        Args:
+            step: a dict as for `observe`, without a result.
+
+        Raises:
+            InvalidInput: as for `observe`.
+
+        Example:
+            >>> import outlay
+            >>> breaker = outlay.Breaker()
+            >>> call = {"kind": "tool", "name": "bash", "args": {"command": "ls"}}
+            >>> for _ in range(4):
+            ...     _ = breaker.observe({**call, "result": "a.txt"})
+            >>> breaker.check(call).level
+            'refuse'
+        """
+
+    def excuse(self, /) -> None:
+        """
+        A person lets the run go on: what repeats now is forgiven. The hard cap keeps counting.
+        """
+
+    def observe(self, /, step: Mapping[str, object]) -> Verdict:
+        """
+        Tells the breaker what happened, and hears what it has to say.
+
+        Args:
+            step: a dict with `kind` ("tool", "llm", "user", "thought", "compaction") and, where they
+                are known, `name`, `args`, `result` and `error`. Besides: `malformed`, `unknown_tool`,
+                `mutates`, `refused` (the call was not made, because the breaker said so), `batch` (the
+                same for all calls of a parallel batch, which counts once) and `at_ms` (when it ended).
+
+        Raises:
+            InvalidInput: it has no kind, or a value of the wrong type.
+        """
+
+    def observe_stream(self, /, text: str) -> Verdict:
+        """
+        Reads a piece of the model's answer as it streams in; how the text is cut does not matter.
+
+        Example:
+            >>> import outlay
+            >>> outlay.Breaker().observe_stream("Let me check that again, to be sure. " * 15).detector
+            'chant'
+        """
+
+    def state(self, /) -> bytes:
+        """
+        Everything it knows, configuration included, as at most 8,192 bytes; digests stand for texts.
         """
 
 @final
@@ -176,6 +262,70 @@ class Call:
     def would_deny(self, /) -> str | None:
         """
         Why it would have been denied, under a task that only observes.
+        """
+
+@final
+class Charge:
+    """
+    What a usage costs, with the unit prices that make it up.
+
+    `input` and `output` are each rounded up to a nano-USD by themselves; `total` is rounded once, and
+    includes fees per request and search.
+    """
+
+    def __repr__(self, /) -> str: ...
+    @property
+    def fees(self, /) -> Money:
+        """
+        Fees per request and search.
+        """
+
+    @property
+    def input(self, /) -> Money:
+        """
+        What the input costs.
+        """
+
+    @property
+    def lines(self, /) -> list[tuple[str, int, Money]]:
+        """
+        Each unit with its quantity and its price: USD per million tokens, or apiece for fees.
+        """
+
+    @property
+    def model(self, /) -> str:
+        """
+        The main name of the model.
+        """
+
+    @property
+    def output(self, /) -> Money:
+        """
+        What the output costs.
+        """
+
+    @property
+    def price_version(self, /) -> str:
+        """
+        The edition of the prices.
+        """
+
+    @property
+    def provider(self, /) -> str:
+        """
+        Who bills it.
+        """
+
+    @property
+    def rule(self, /) -> _Rule:
+        """
+        How the name was found: "listed", "snapshot", "fine_tune", "maker", "local" or "yours".
+        """
+
+    @property
+    def total(self, /) -> Money:
+        """
+        All of it.
         """
 
 @final
@@ -1074,6 +1224,44 @@ class Usage:
     def web_searches(self, /) -> int:
         """
         Searches the provider ran on its side and bills apiece.
+        """
+
+@final
+class Verdict:
+    """
+    What the breaker says about a step.
+
+    `level` is "ok", "nudge", "refuse", "pause" or "stop"; `detector` says who found something, None at
+    "ok"; `message` is for the model. `evidence` is a dict: `count`, `period`, `threshold`,
+    `first_step`, `last_step`, `message` and, where they apply, `tool`, `elapsed_ms`, `wait_ms` and
+    `capped`. Steps are numbered from 1 as they were observed.
+    """
+
+    def __eq__(self, value: object, /) -> bool: ...
+    def __ne__(self, value: object, /) -> bool: ...
+    def __repr__(self, /) -> str: ...
+    @property
+    def detector(self, /) -> str | None:
+        """
+        Who found something.
+        """
+
+    @property
+    def evidence(self, /) -> dict[str, object]:
+        """
+        On what grounds.
+        """
+
+    @property
+    def level(self, /) -> str:
+        """
+        How far up the ladder.
+        """
+
+    @property
+    def message(self, /) -> str:
+        """
+        What to tell the model; empty at "ok".
         """
 
 def after_fork_in_child() -> None:
