@@ -48,8 +48,9 @@ def pieces(family: str) -> bytes:
         assert len(piece) == 1 or not 0x80 <= piece[0] < 0xC0, piece
     out, before = bytearray(), b""
     for piece in sorted(every - {bytes([byte]) for byte in range(256)}):
-        same = next((i for i, (a, b) in enumerate(zip(before, piece, strict=False)) if a != b), None)
-        same = min(len(before), len(piece)) if same is None else same
+        same = 0
+        while before[same : same + 1] == piece[same : same + 1] != b"":
+            same += 1
         out += bytes([same, len(piece) - same]) + piece[same:]
         before = piece
     return bytes(out)
@@ -85,26 +86,40 @@ def texts() -> list[str]:
     """Every class of character beside every other, and real text of many kinds."""
     draw = random.Random(4)
     plain = [
-        "", " ", "\n", "a", " a", "  a", "hello, world", "NASA likes tokenizers", "it's x'S they'll 'tis",
+        "", " ", "\n", "a", " a", "  a", "hello, world", "NASA likes tokenizers",
+        "it's x'S they'll 'tis",
         "I'D DON'T 'First ('quoted') a 'b", "GaN WiFi QQ HTTPServer ABC ABCD İstanbul STRAẞE ΣΑΣ",
         "def f(x):\n    return {'a': [1, 2.5e-3]}\n\n\n", '{"name": "get_weather", "n": 12345678}',
-        "価格は１２３円です。「東京」、々〆〇", "한국어 문장입니다. 가나다", "Привет, мир! ΕΛΛΗΝΙΚΆ κείμενο",
+        "価格は１２３円です。「東京」、々〆〇", "한국어 문장입니다. 가나다",
+        "Привет, мир! ΕΛΛΗΝΙΚΆ κείμενο",
         "مرحبا ١٢٣ بالعالم، نعم", "สวัสดีครับ ํา กำ", "नमस्ते दुनिया १२३।", "שָׁלוֹם עולם",
         "ܫܠܡܐ ܐܰ ܰܐ", "e\u0301 ñ a\u0308\u0323 \u0301x 1\u0301 漢\u0301", "👩‍👩‍👧‍👦 🇩🇪 ❤️ ⚖️ x️",
-        "tabs\t\tand\r\nlines\r\n\r\n\u00a0\u2003\u3000end", "a\x01b\x00c \x02 d\ue000e \ue001 f\u0085g",
+        "tabs\t\tand\r\nlines\r\n\r\n\u00a0\u2003\u3000end",
+        "a\x01b\x00c \x02 d\ue000e \ue001 f\u0085g",
         "“curly” ‘quotes’ „low“ — – … • ½ ² ①② Ⅷ ⅷ Ⓐ ª º", "\ufdd0\ufdd1 x\ufdd3y \ufffe\uffff",
-        "-" * 100, "=" * 65, "." * 130, " " * 70 + "x", "\n" * 30, "x" + "\n" * 27, "x" + "\n" * 40, "\t" * 9,
-        "ヲBUTTヲ းUNDPA ーヶ ひらがなカタカナ漢字", "ʰᵃ ϴ ϓ ℂ ℳ ǅ ǆ Ǆ ᲊ Ᲊ Ɤ ɤ", "1。？ 1 1 ？。1 文？ （a）",
+        "-" * 100, "=" * 65, "." * 130, " " * 70 + "x", "\n" * 30,
+        "x" + "\n" * 27, "x" + "\n" * 40, "\t" * 9,
+        "ヲBUTTヲ းUNDPA ーヶ ひらがなカタカナ漢字",
+        "ʰᵃ ϴ ϓ ℂ ℳ ǅ ǆ Ǆ ᲊ Ᲊ Ɤ ɤ", "1。？ 1 1 ？。1 文？ （a）",
     ]  # fmt: skip
     alphabet = (
-        "abcXYZéßкШλΣ 0129  \n\n\t.,'\"-(){}<>=_/\\’“—…•（），。、々漢字ひカー한글اب١सं्ܐܰ\u0301\u0308\u05b0\u0e33"
+        "abcXYZéßкШλΣ 0129  \n\n\t.,'\"-(){}<>=_/\\"
+        "’“—…•（），。、々漢字ひカー한글اب١सं्ܐܰ\u0301\u0308\u05b0\u0e33"
         "\u0e4d\u0e32½²①Ⅷ१ªǅİẞ€×😀\u200d\ufe0f\u00a0\u3000\x00\x01\ue000\ufdd0\u0378\u1c89\u0711"
     )
-    words = "the quick brown Fox JUMPS over it's 42 lazy-dogs; naïve café 東京 привет don't x86_64 ''' 'n'".split()
+    sentence = (
+        "the quick brown Fox JUMPS over it's 42 lazy-dogs; naïve café 東京 "
+        "привет don't x86_64 ''' 'n'"
+    )
+    words = sentence.split()
     for length in [2, 3, 4, 6, 9, 14, 20] * 45:
         plain.append("".join(draw.choice(alphabet) for _ in range(length)))
     for length in [5, 30, 200] * 15:
-        plain.append("".join(draw.choice(words) + draw.choice([" ", " ", "", "\n", ", "]) for _ in range(length)))
+        plain.append(
+            "".join(
+                draw.choice(words) + draw.choice([" ", " ", "", "\n", ", "]) for _ in range(length)
+            )
+        )
     for low, high in [(0, 0x250), (0, 0x3100), (0x3000, 0x10000), (0, 0x20000)] * 30:
         some = (chr(draw.randrange(low, high)) for _ in range(12))
         plain.append("".join(c for c in some if not 0xD800 <= ord(c) < 0xE000))
@@ -112,8 +127,10 @@ def texts() -> list[str]:
 
 
 def counts(text: str) -> list[int]:
-    frames = [main._model(main._family(version)).message_overhead for version in VERSIONS.values()]
-    return [token_count(text, v) - frame for v, frame in zip(VERSIONS.values(), frames, strict=True)]
+    def frame(version: str) -> int:
+        return main._model(main._family(version)).message_overhead
+
+    return [token_count(text, version) - frame(version) for version in VERSIONS.values()]
 
 
 def probes() -> None:
@@ -128,7 +145,8 @@ def probes() -> None:
 
 def stretches(folders: list[str]) -> None:
     draw = random.Random(5)
-    paths = [path for folder in folders for path in sorted(Path(folder).rglob("*")) if path.is_file()]
+    every = [path for folder in folders for path in sorted(Path(folder).rglob("*"))]
+    paths = [path for path in every if path.is_file()]
     found: dict[str, dict[str, int]] = {name: {} for name in VERSIONS}
     for path in draw.sample(paths, min(len(paths), 3_000)):
         text = path.read_bytes()[:200_000].decode("utf-8", "ignore")

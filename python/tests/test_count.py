@@ -14,11 +14,12 @@ from outlay._tiktoken_offline import encoding
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("OUTLAY_TEST_DATA", ROOT.parent / "shared" / "data"))
 TEXT = "Tokens are what a model reads: 1,024 of them, naïve or not, 漢字 and all. "
+FILE = {"type": "file", "file": {"file_id": "f"}}
 
 
 @pytest.mark.parametrize(
     ("model", "name"),
-    [("gpt-4o", "o200k_base"), ("o3", "o200k_base"), ("gpt-5.6", "o200k_base"), ("gpt-4", "cl100k_base")],
+    [("gpt-4o", "o200k_base"), ("o3", "o200k_base"), ("gpt-4", "cl100k_base")],
 )
 def test_text_of_openai_is_counted_as_tiktoken_does(model: str, name: str) -> None:
     counted = outlay.count(model, text=TEXT * 50)
@@ -28,17 +29,18 @@ def test_text_of_openai_is_counted_as_tiktoken_does(model: str, name: str) -> No
 
 def test_text_of_claude_is_counted_as_the_reconstruction_does() -> None:
     vectors = json.loads((ROOT / "tests" / "vectors" / "claude_tokens.json").read_text())
-    models = dict(claude3="claude-sonnet-4-5", claude47="claude-opus-4-7", claude48="claude-sonnet-5")
+    assert vectors["encodings"] == ["claude3", "claude47", "claude48"]
+    models = ["claude-sonnet-4-5", "claude-opus-4-7", "claude-sonnet-5"]
     for text, truths in vectors["texts"][1:60]:
-        for name, truth in zip(vectors["encodings"], truths, strict=True):
-            counted = outlay.count(models[name], text=text)
-            assert (counted.tokens, counted.method) == (truth, "reconstructed"), (name, text)
+        for model, truth in zip(models, truths, strict=True):
+            counted = outlay.count(model, text=text)
+            assert (counted.tokens, counted.method) == (truth, "reconstructed"), (model, text)
             assert truth <= counted.bound <= truth * 1.03 + 1
 
 
 def test_other_text_is_bounded_by_its_family() -> None:
     o200k = outlay.count("gpt-4o", text=TEXT).tokens
-    for model, ratio in [("gemini-2.5-pro", 1.4), ("mistral-large-latest", 1.15), ("unheard-of", 1.7)]:
+    for model, ratio in [("gemini-2.5-pro", 1.4), ("mistral-large", 1.15), ("unheard-of", 1.7)]:
         counted = outlay.count(model, text=TEXT)
         assert (counted.tokens, counted.method) == (o200k, "calibrated")
         assert o200k * ratio <= counted.bound <= o200k * ratio + 1, model
@@ -75,7 +77,11 @@ def test_recorded_chats_are_counted_as_the_api_billed_them() -> None:
         ({"messages": [{"content": "no role"}]}, outlay.InvalidInput),
         ({"messages": [{"role": "user", "content": object()}]}, outlay.InvalidInput),
         (
-            {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}]},
+            {
+                "messages": [
+                    {"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}
+                ]
+            },
             outlay.Unbounded,
         ),
     ],
