@@ -144,7 +144,7 @@ fn message<'a>(value: &'a Object, pads_system: &mut bool, reading: &mut Reading<
     match json::given(value, "content") {
         None => {}
         Some(Value::String(text)) if is_padded => {
-            message.pieces.push(Piece::Text(format!("{text}\n").into()))
+            message.pieces.push(Piece::Text(format!("{text}\n").into()));
         }
         Some(Value::String(text)) => message.text(text),
         Some(Value::Array(parts)) => {

@@ -168,7 +168,7 @@ mod tests {
     fn every_kind_of_file_tells_its_size() {
         let le = |n: u16| n.to_le_bytes();
         let webp = |kind: &[u8], rest: &[u8]| [b"RIFF\0\0\0\0WEBP", kind, b"\0\0\0\0", rest].concat();
-        let bits = (639_u32 | 479 << 14).to_le_bytes();
+        let bits = (0x027F_u32 | 0x01DF << 14).to_le_bytes();
         let exif = [b"\xff\xd8\xff\xe1\x00\x08Exif\0\0".as_slice(), b"\xff\xc4\0\x02\xff\xff"].concat();
         for file in [
             [b"GIF89a".as_slice(), &le(640), &le(480)].concat(),
@@ -196,9 +196,9 @@ mod tests {
         // A second of 24,000 samples of two bytes.
         let head =
             b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\xc0\x5d\0\0\x80\xbb\0\0\x02\0\x10\0data\x80\xbb\0\0";
-        let wav = general_purpose::STANDARD.encode([head.as_slice(), &[0; 48_000]].concat());
+        let wav = general_purpose::STANDARD.encode([head.as_slice(), &vec![0; 48_000]].concat());
         assert!((20..=22).contains(&sound_tokens(&wav)));
-        let other = general_purpose::STANDARD.encode([1; 48_000]);
+        let other = general_purpose::STANDARD.encode(vec![1; 48_000]);
         assert_eq!(sound_tokens(&other), 490);
     }
 

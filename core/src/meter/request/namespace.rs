@@ -35,7 +35,8 @@ pub(super) fn written<'a>(definitions: impl Iterator<Item = &'a Value>) -> Optio
             return None;
         }
         let name = function.get("name")?.as_str()?;
-        if let Some(description) = text(function, "description")? {
+        let description = text(function, "description")?;
+        if !description.is_empty() {
             let _ = writeln!(out, "// {description}");
         }
         let parameters = match function.get("parameters") {
@@ -57,12 +58,11 @@ pub(super) fn written<'a>(definitions: impl Iterator<Item = &'a Value>) -> Optio
     Some(out)
 }
 
-/// A field of text; the outer `None` if it is something else.
-fn text<'a>(object: &'a Object, key: &str) -> Option<Option<&'a str>> {
+/// A field of text, empty if it is missing; none if it is something else.
+fn text<'a>(object: &'a Object, key: &str) -> Option<&'a str> {
     match object.get(key) {
-        None | Some(Value::Null) => Some(None),
-        Some(Value::String(text)) => Some(Some(text).filter(|text| !text.is_empty()).map(String::as_str)),
-        Some(_) => None,
+        None | Some(Value::Null) => Some(""),
+        Some(value) => value.as_str(),
     }
 }
 
@@ -86,7 +86,8 @@ fn properties(schema: &Object, depth: usize, left: usize, out: &mut String) -> O
             out.push('\n');
         }
         // Only the outermost descriptions are shown.
-        if let Some(description) = text(field, "description")?.filter(|_| depth == 0) {
+        let description = text(field, "description")?;
+        if depth == 0 && !description.is_empty() {
             let _ = writeln!(out, "{indent}// {description}");
         }
         let is_required = required.is_some_and(|names| names.iter().any(|given| given == name));
@@ -111,13 +112,15 @@ fn kind(schema: &Object, depth: usize, left: usize, out: &mut String) -> Option<
         return Some(());
     }
     let kind = schema.get("type")?.as_str()?;
-    let choices = schema.get("enum").map(Value::as_array);
+    let choices = match schema.get("enum") {
+        None => None,
+        Some(choices) => Some(choices.as_array()?),
+    };
     match (kind, choices) {
-        (_, Some(None)) => return None,
-        ("string", Some(Some(choices))) => {
+        ("string", Some(choices)) => {
             joined(choices, |choice| Some(format!("\"{}\"", choice.as_str()?)), out)?;
         }
-        ("number" | "integer", Some(Some(choices))) => {
+        ("number" | "integer", Some(choices)) => {
             joined(choices, |choice| Some(choice.to_string()), out)?;
         }
         ("number" | "integer", None) => out.push_str("number"),

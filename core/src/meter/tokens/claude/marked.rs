@@ -172,8 +172,14 @@ fn keep(chars: impl Iterator<Item = char>, rules: Rules, out: &mut String) {
 fn kept(c: char, rules: Rules) -> Option<char> {
     match c {
         '\t' | '\n' => Some(c),
-        '\0' | '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' => Some(' '),
-        '\u{2028}' | '\u{2029}' | '\u{202f}' | '\u{205f}' => Some(' '),
+        '\0'
+        | '\u{a0}'
+        | '\u{1680}'
+        | '\u{2000}'..='\u{200a}'
+        | '\u{2028}'
+        | '\u{2029}'
+        | '\u{202f}'
+        | '\u{205f}' => Some(' '),
         '\u{1}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{e000}'..='\u{f8ff}' => None,
         '‘' | '’' if rules.folds_quotes => Some('\''),
         '“' | '”' if rules.folds_quotes => Some('"'),

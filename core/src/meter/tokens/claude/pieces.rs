@@ -47,21 +47,19 @@ impl Pieces {
 
     fn grow(&mut self, pieces: &[&[u8]]) {
         // The pieces below each node; nodes are made a level at a time.
-        let mut below = vec![0..pieces.len()];
-        let mut depth_of = vec![0];
+        let mut below = vec![(0, pieces.len(), 0)];
         let mut node = 0;
         while node < self.nodes.len() {
-            let (range, depth) = (below[node].clone(), depth_of[node]);
-            let is_piece = pieces[range.start].len() == depth;
-            let mut at = range.start + usize::from(is_piece);
+            let (start, end, depth) = below[node];
+            let is_piece = pieces[start].len() == depth;
+            let mut at = start + usize::from(is_piece);
             let children = self.nodes.len();
-            while at < range.end {
+            while at < end {
                 let label = pieces[at][depth];
-                let same = pieces[at..range.end].iter().take_while(|piece| piece[depth] == label).count();
+                let same = pieces[at..end].iter().take_while(|piece| piece[depth] == label).count();
                 self.nodes.push(Node::default());
                 self.labels.push(label);
-                below.push(at..at + same);
-                depth_of.push(depth + 1);
+                below.push((at, at + same, depth + 1));
                 at += same;
             }
             let count = (self.nodes.len() - children) as u16;
