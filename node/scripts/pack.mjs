@@ -10,7 +10,9 @@ import { join } from "node:path";
 const root = join(import.meta.dirname, "..");
 const staged = join(root, ".build/staged");
 const packed = join(root, ".build/packed");
-const { devDependencies, platforms, ...manifest } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+const { devDependencies, platforms, ...manifest } = JSON.parse(
+  readFileSync(join(root, "package.json"), "utf8"),
+);
 const { version } = manifest;
 const platform = platforms.find((name) => name === `${process.platform}-${process.arch}${libc()}`);
 const core = `outlay.${platform}.node`;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from types import ModuleType
@@ -10,6 +11,8 @@ import anthropic
 import openai
 import pytest
 from outlay.integrations._billed import ANTHROPIC, GOOGLE, OPENAI, Bill
+
+TABLE = Path(__file__).parents[2] / "tests" / "billed.json"
 
 
 def source(package: ModuleType) -> dict[str, str]:
@@ -126,6 +129,12 @@ def test_anthropic_requests_are_known_for_what_they_cost(path: str, api: str | N
 )  # fmt: skip
 def test_google_requests_are_known_for_what_they_cost(path: str, api: str | None) -> None:
     assert GOOGLE.api("post", path) == api
+
+
+@pytest.mark.parametrize("bill", [OPENAI, ANTHROPIC], ids=["openai", "anthropic"])
+def test_the_table_is_that_of_every_language(bill: Bill) -> None:
+    table = json.loads(TABLE.read_text(encoding="utf-8"))[bill.provider]
+    assert table == {"metered": bill.metered, "free": bill.free}
 
 
 @pytest.mark.parametrize("bill", [OPENAI, ANTHROPIC, GOOGLE], ids=lambda bill: str(bill.provider))

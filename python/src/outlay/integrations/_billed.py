@@ -18,8 +18,9 @@ class Bill:
 
     def __init__(self, provider: str, metered: dict[str, str], free: list[str]) -> None:
         self.provider = provider
-        self._metered = metered
-        self._free = re.compile("|".join(free))
+        self.metered = metered
+        self.free = free
+        self._is_free = re.compile("|".join(free))
 
     def path(self, url: str) -> str:
         """The path of a request's url, without its query."""
@@ -30,10 +31,10 @@ class Bill:
         if method.upper() in ("GET", "HEAD", "OPTIONS", "DELETE"):
             return None
         path = self.path(url)
-        for ending, api in self._metered.items():
+        for ending, api in self.metered.items():
             if path.endswith(ending):
                 return api
-        return None if self._free.fullmatch(path) else ""
+        return None if self._is_free.fullmatch(path) else ""
 
 
 OPENAI = Bill(
