@@ -20,6 +20,7 @@ SCRIPTS := python tests examples bindings core/prices core/vocab
 NEXTEST = $(BIN)/cargo-nextest nextest run --locked --cargo-quiet --status-level fail --final-status-level slow --no-fail-fast
 RUST := $(shell find core/src core/prices bindings -name '*.rs' -o -name '*.json' -o -name '*.sql' -o -name Cargo.toml) \
 	Cargo.toml Cargo.lock core/Cargo.toml
+NODE_PACKAGE := $(shell find node/src node/scripts node/bin -type f) node/package.json node/tsconfig.json tests/billed.json
 PACKAGE := $(shell find python/src -name '*.py' -o -name '*.pyi' -o -name py.typed) python/pyproject.toml README.md
 
 # The tests are of what is built here, whatever the shell they are run from points at.
@@ -37,7 +38,7 @@ help: ## list the targets
 		/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 TEST := check-fmt check-lint check-deny test-rust test-shuttle test-fuzz test-rustdoc wheel check-stubs \
-	check-types test-pydoc test-openai2 test-python examples check-cost
+	check-types test-pydoc test-openai2 test-python check-node test-node check-pack examples check-cost
 
 .PHONY: test
 test: ## every check and test
@@ -52,14 +53,16 @@ demo-llm: $(LLM)/outlay ## the same agent against a real language model on this 
 	@$(LLM)/bin/python examples/python/demo/demo_llm.py
 
 .PHONY: fmt
-fmt: $(VENV)/ready ## format everything
+fmt: $(VENV)/ready node/node_modules/ready ## format everything
 	@cargo fmt --all
 	@$(RUFF_CHECK) --fix $(SCRIPTS)
 	@$(RUFF_FORMAT) $(SCRIPTS)
+	@cd node && npx biome check --write .
 
 .PHONY: stubs
-stubs: $(VENV)/ready ## write python/src/outlay/_native.pyi anew
+stubs: $(VENV)/ready ## write python/src/outlay/_native.pyi and node/src/core.d.ts anew
 	@$(BIN)/python bindings/python/stubs.py
+	@node bindings/node/stubs.mjs
 
 .PHONY: wheel
 wheel: $(VENV)/outlay ## build the wheel into dist, once, and check what is in it
@@ -69,6 +72,7 @@ wheel: $(VENV)/outlay ## build the wheel into dist, once, and check what is in i
 clean: ## remove everything that was built or installed
 	@cargo clean
 	@rm -rf $(VENV) $(OPENAI2) $(LLM) .cache .mypy_cache .ruff_cache .pytest_cache dist tests/aimock/node_modules
+	@rm -rf node/node_modules node/dist node/.build node/*.node examples/node/node_modules
 
 ##@ Stages of make test
 
@@ -144,16 +148,33 @@ test-openai2: $(OPENAI2)/outlay ## the tests of the clients with openai 2.x, the
 test-python: $(VENV)/outlay tests/aimock/node_modules/ready ## the Python package, with the real clients
 	@cd python && $(BIN)/pytest
 
+.PHONY: check-node
+check-node: node/dist/ready ## biome has nothing to say, the tests have types, core.d.ts is what the Rust sources say
+	@cd node && npx biome check --error-on-warnings .
+	@cd node && npx tsc --project tsconfig.test.json --noEmit
+	@node bindings/node/stubs.mjs --check
+
+.PHONY: test-node
+test-node: node/dist/ready $(VENV)/outlay ## the npm package, with the real clients, and with Python on one ledger
+	@cd node && npx tsc --project tsconfig.test.json
+	@cd node && OUTLAY_PYTHON=$(BIN)/python node --test .build/test/*.test.js
+
+.PHONY: check-pack
+check-pack: node/dist/ready ## what npm would publish, checked by publint and attw, installed and used
+	@node node/scripts/pack.mjs
+	@node node/scripts/check-pack.mjs
+
 .PHONY: examples
-examples: $(VENV)/outlay ## the examples run, and say the same in every language
+examples: $(VENV)/outlay node/dist/ready ## the examples run, and say the same in every language
 	@$(BIN)/python tests/examples.py
 
 ##@ Figures
 
 .PHONY: bench
-bench: $(VENV)/outlay ## the rows of the performance table, and peers in the same run
+bench: $(VENV)/outlay node/dist/ready ## the rows of the performance table, and peers in the same run
 	@cargo bench --locked --quiet --package outlay
 	@$(BIN)/python tests/bench_python.py
+	@node node/scripts/bench.mjs
 	@$(BIN)/python tests/peers/run.py
 	@$(BIN)/python tests/peers/prices.py
 
@@ -208,6 +229,16 @@ $(LLM)/ready: python/requirements-dev.txt examples/python/demo/llm_server.py
 tests/aimock/node_modules/ready: tests/aimock/package-lock.json
 	@echo '-- tests/aimock: installing'
 	@cd tests/aimock && npm ci --silent
+	@touch $@
+
+node/node_modules/ready: node/package-lock.json
+	@echo '-- node: installing'
+	@cd node && npm ci --silent
+	@touch $@
+
+node/dist/ready: $(RUST) $(NODE_PACKAGE) | node/node_modules/ready
+	@echo '-- node: building'
+	@node node/scripts/build.mjs
 	@touch $@
 
 # One release build: the wheel, the check of its stub and every environment come from it.

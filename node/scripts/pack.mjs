@@ -7,6 +7,8 @@ import { copyFileSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } 
 import { createRequire } from "node:module";
 import { join } from "node:path";
 
+import { core, platform } from "./platform.mjs";
+
 const root = join(import.meta.dirname, "..");
 const staged = join(root, ".build/staged");
 const packed = join(root, ".build/packed");
@@ -14,14 +16,7 @@ const { devDependencies, platforms, ...manifest } = JSON.parse(
   readFileSync(join(root, "package.json"), "utf8"),
 );
 const { version } = manifest;
-const platform = platforms.find((name) => name === `${process.platform}-${process.arch}${libc()}`);
-const core = `outlay.${platform}.node`;
-
-function libc() {
-  if (process.platform === "win32") return "-msvc";
-  if (process.platform !== "linux") return "";
-  return process.report.getReport().header.glibcVersionRuntime ? "-gnu" : "-musl";
-}
+if (!platforms.includes(platform)) throw new Error(`there is no package for ${platform}`);
 
 function stage(name, json, files) {
   const folder = join(staged, name);
