@@ -2,10 +2,10 @@
 
     OUTLAY_TEST_DATA=FOLDER python tests/breaker_report.py [--half first|second]
 
-Replays the labelled runs under ``FOLDER/trajectories`` (one JSON run a line: ``success``, ``steps``)
-under the default thresholds, and prints the tables of docs/breaker.md. The thresholds were fixed on
-the first half of each file before anything was run on the second. The loops are written into real
-runs by a seeded generator, so that every run of this script prints the same.
+Replays the labelled runs under ``FOLDER/trajectories`` (one JSON run a line: ``success``,
+``steps``) under the default thresholds, and prints the tables of docs/breaker.md. The thresholds
+were fixed on the first half of each file before anything was run on the second. The loops are
+written into real runs by a seeded generator, so that this prints the same each time.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ def highest(steps: Iterable[Step]) -> int:
 def source(run: Run) -> str:
     """What kind of runs these are."""
     name = str(run["file"])
-    return next((kind for kind in ("mini_swe", "tau", "who_and_when") if name.startswith(kind)), name)
+    return next(
+        (kind for kind in ("mini_swe", "tau", "who_and_when") if name.startswith(kind)), name
+    )
 
 
 def on_real_runs(half: str, runs: list[Run]) -> Iterator[str]:
@@ -123,7 +125,8 @@ class Noise:
         if "timestamps" in self.kinds:
             text += f"\n[{self.moment()}] done in {chance.uniform(0, 9):.3f}s"
         if "volatile ids" in self.kinds:
-            text += f" request_id={self.uuid()} pid={chance.randint(2, 99999)} at {chance.getrandbits(48):#x}"
+            pid, address = chance.randint(2, 99_999), chance.getrandbits(48)
+            text += f" request_id={self.uuid()} pid={pid} at {address:#014x}"
         return text
 
     def uuid(self) -> str:
@@ -137,7 +140,12 @@ class Noise:
 def loop(kind: str, before: list[Step], chance: random.Random) -> list[list[Step]]:
     """The turns of a loop, made of what the run really did before."""
     tools = [step for step in before if step["kind"] == "tool" and step["name"] != "format_error"]
-    call = {"kind": "tool", "name": "search", "args": {"q": "price", "page": 1}, "result": "nothing found"}
+    call = {
+        "kind": "tool",
+        "name": "search",
+        "args": {"q": "price", "page": 1},
+        "result": "nothing found",
+    }
     noise = Noise(chance)
     at_least = NUDGE_AT[kind] + 1
     if kind == "repeat":
@@ -148,17 +156,30 @@ def loop(kind: str, before: list[Step], chance: random.Random) -> list[list[Step
         for step in reversed(tools):
             if all((step["args"], step["result"]) != (one["args"], one["result"]) for one in last):
                 last.append(step)
-        last = last[: chance.randint(2, 6)] if len(last) > 1 else [call, {**call, "args": {"q": "cost"}}]
+        last = (
+            last[: chance.randint(2, 6)]
+            if len(last) > 1
+            else [call, {**call, "args": {"q": "cost"}}]
+        )
         rounds = chance.randint(at_least, max(at_least, STEPS_MAX // len(last)))
         return [[said for step in last for said in noise.step(step)] for _ in range(rounds)]
     turns = chance.randint(max(5, at_least), STEPS_MAX)
     if kind == "same error":
         errors = [str(step["result"]) for step in tools if step["error"]]
-        text = chance.choice(errors or ["Error: the service is not available", "Permission denied: '/x'"])
-        steps = [{**call, "args": {"q": f"try {n}"}, "result": text, "error": True} for n in range(turns)]
+        text = chance.choice(
+            errors or ["Error: the service is not available", "Permission denied: '/x'"]
+        )
+        steps = [
+            {**call, "args": {"q": f"try {n}"}, "result": text, "error": True} for n in range(turns)
+        ]
     elif kind == "unknown tool":
         steps = [
-            {**call, "name": f"tool_{n}", "result": f"Error: unknown tool `tool_{n}`", "error": True}
+            {
+                **call,
+                "name": f"tool_{n}",
+                "result": f"Error: unknown tool `tool_{n}`",
+                "error": True,
+            }
             for n in range(turns)
         ]
     else:
@@ -183,12 +204,15 @@ def on_loops(half: str, runs: list[Run]) -> Iterator[str]:
             found[kind].append(any(raised))
             found["all"].append(any(raised))
     for kind in ["all", *NUDGE_AT]:
-        yield f"| {half} | {kind} | {len(found[kind])} | {wilson(sum(found[kind]), len(found[kind]))} |"
+        hits, of = sum(found[kind]), len(found[kind])
+        yield f"| {half} | {kind} | {of} | {wilson(hits, of)} |"
 
 
 def main() -> int:
     """Prints the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--half", choices=["first", "second"])
     asked = parser.parse_args()
     folder = Path(os.environ.get("OUTLAY_TEST_DATA", "")) / "trajectories"

@@ -18,8 +18,27 @@ _CallState: TypeAlias = Literal["open", "settled", "voided", "in_doubt"]
 _Rule: TypeAlias = Literal["yours", "listed", "snapshot", "fine_tune", "maker", "local"]
 _Standing: TypeAlias = Literal["running", "succeeded", "failed", "stopped", "lost"]
 
+_Level: TypeAlias = Literal["ok", "nudge", "refuse", "pause", "stop"]
+_Detector: TypeAlias = Literal[
+    "no_progress",
+    "cycle",
+    "same_error",
+    "unknown_tool",
+    "malformed",
+    "chant",
+    "monologue",
+    "compaction",
+    "poll",
+    "mutation",
+]
+
 class AttemptLine:
     outcome: _Standing
+
+class Breaker:
+    def __new__(cls, config: Mapping[str, object] | None): ...
+    def observe(self, step: Mapping[str, object]): ...
+    def check(self, step: Mapping[str, object]): ...
 
 class Call:
     state: _CallState
@@ -30,14 +49,6 @@ class Call:
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> Literal[False]: ...
-
-class Breaker:
-    def __new__(cls, config: Mapping[str, object] | None): ...
-    def observe(self, step: Mapping[str, object]): ...
-    def check(self, step: Mapping[str, object]): ...
-
-class Verdict:
-    evidence: dict[str, object]
 
 class Count:
     method: Literal["exact", "reconstructed", "calibrated"]
@@ -120,6 +131,11 @@ class Usage:
         web_searches: int | None,
         cost: _Number | None,
     ): ...
+
+class Verdict:
+    level: _Level
+    detector: _Detector | None
+    evidence: dict[str, int | str]
 
 def price(at: date | None): ...
 def run_command(arguments: list[str]): ...

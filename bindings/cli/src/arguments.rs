@@ -1,5 +1,7 @@
 //! What can be asked? The commands, their options and their help.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 use outlay::report::{By, Since};
 
@@ -86,6 +88,8 @@ Examples:
   outlay prices diff book.txt && outlay prices update book.txt"
     )]
     Prices(Prices),
+    /// Ask the loop breaker about recorded steps
+    Breaker(Breaker),
 }
 
 #[derive(Debug, Subcommand)]
@@ -145,6 +149,34 @@ pub(crate) struct PriceDiff {
     pub at: Option<Since>,
     #[command(flatten)]
     pub json: Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Breaker {
+    #[command(subcommand)]
+    pub asked: BreakerCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BreakerCommand {
+    /// Say what it would have said: one verdict a line, as JSON
+    #[command(after_help = "\
+FILE holds JSON, a step a line: {\"kind\": \"tool\", \"name\": \"bash\", \"args\": {…}, \"result\": \"…\"}, or
+a run a line: {\"run_id\": …, \"steps\": […]}. No ledger is opened.
+
+Examples:
+  outlay breaker replay steps.jsonl
+  outlay breaker replay runs.jsonl --config breaker.json")]
+    Replay(Replay),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// The recorded steps
+    pub file: PathBuf,
+    /// Thresholds and tools, as JSON [default: the default thresholds]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -7,10 +7,12 @@ use outlay::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    arguments::{Arguments, Command, Ending, Forget, Json, Report, Resolve, Show, Tasks},
+    arguments::{
+        Arguments, Breaker, BreakerCommand, Command, Ending, Forget, Json, Report, Resolve, Show, Tasks,
+    },
     csv, json,
     place::Opened,
-    prices, tables,
+    prices, replay, tables,
 };
 
 /// The most calls in doubt that are listed.
@@ -36,6 +38,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
             Ok(format!("{} is forgotten\n", shown(&asked.tag)))
         }
         Command::Prices(asked) => prices::run(asked),
+        Command::Breaker(Breaker { asked: BreakerCommand::Replay(asked) }) => {
+            replay::replay(&asked.file, asked.config.as_deref())
+        }
         Command::Check(asked) => {
             open()?.check_balances()?;
             let said = "every balance is the sum of its entries\n".to_owned();

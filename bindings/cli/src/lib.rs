@@ -10,6 +10,7 @@ mod csv;
 mod json;
 mod place;
 mod prices;
+mod replay;
 mod tables;
 
 use std::io::{ErrorKind as Fault, Write};

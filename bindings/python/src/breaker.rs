@@ -94,10 +94,10 @@ struct Hooks {
 ///     >>> import outlay
 ///     >>> breaker = outlay.Breaker()
 ///     >>> step = {"kind": "tool", "name": "bash", "args": {"command": "ls"}, "result": "a.txt"}
-///     >>> [breaker.observe(step).level for _ in range(5)]
-///     ['ok', 'ok', 'nudge', 'nudge', 'refuse']
-///     >>> outlay.Breaker(state=breaker.state()).observe(step).evidence["count"]
-///     6
+///     >>> print(*(breaker.observe(step).level for _ in range(5)))
+///     ok ok nudge nudge refuse
+///     >>> outlay.Breaker(state=breaker.state()).observe(step)
+///     Verdict(level='refuse', detector='no_progress', count=6)
 #[pyclass(frozen, module = "outlay")]
 pub(crate) struct Breaker {
     breaker: Mutex<policy::Breaker>,
@@ -135,7 +135,7 @@ impl Breaker {
     /// Raises:
     ///     InvalidInput: it has no kind, or a value of the wrong type.
     fn observe(&self, step: &Bound<'_, PyAny>) -> PyResult<Verdict> {
-        self.ask(step, |breaker, step| breaker.observe(step))
+        self.ask(step, policy::Breaker::observe)
     }
 
     /// Would this call be refused, if it gave what it gave before? Changes nothing.
@@ -222,7 +222,7 @@ fn configuration(config: &Bound<'_, PyAny>) -> PyResult<(Value, HashMap<String, 
     let mut hooks: HashMap<String, Hooks> = HashMap::new();
     let mut value = json_of(config, 0)?;
     let tools = config.get_item("tools").ok().and_then(|tools| tools.cast_into::<PyDict>().ok());
-    for (name, rule) in tools.iter().flat_map(|tools| tools.iter()) {
+    for (name, rule) in tools.iter().flat_map(PyDictMethods::iter) {
         let name = name.str()?.to_string_lossy().into_owned();
         for option in ["loop_key", "progress"] {
             let Some(hook) = rule.get_item(option).ok().filter(Bound::is_callable) else { continue };
@@ -269,5 +269,7 @@ fn json_of(value: &Bound<'_, PyAny>, depth: u32) -> PyResult<Value> {
             return items.iter().map(|item| json_of(&item, depth + 1)).collect();
         }
     }
-    Ok(Value::String(value.str()?.to_string_lossy().into_owned()))
+    // What cannot be shown, as a list that holds itself, is taken by its type.
+    let shown = value.str().or_else(|_| value.get_type().name())?;
+    Ok(Value::String(shown.to_string_lossy().into_owned()))
 }

@@ -17,6 +17,19 @@ _Limits: TypeAlias = _Number | Limit | list[Limit]
 _CallState: TypeAlias = Literal["open", "settled", "voided", "in_doubt"]
 _Rule: TypeAlias = Literal["yours", "listed", "snapshot", "fine_tune", "maker", "local"]
 _Standing: TypeAlias = Literal["running", "succeeded", "failed", "stopped", "lost"]
+_Level: TypeAlias = Literal["ok", "nudge", "refuse", "pause", "stop"]
+_Detector: TypeAlias = Literal[
+    "no_progress",
+    "cycle",
+    "same_error",
+    "unknown_tool",
+    "malformed",
+    "chant",
+    "monologue",
+    "compaction",
+    "poll",
+    "mutation",
+]
 __all__ = [
     "AttemptLine",
     "Breaker",
@@ -100,10 +113,10 @@ class Breaker:
         >>> import outlay
         >>> breaker = outlay.Breaker()
         >>> step = {"kind": "tool", "name": "bash", "args": {"command": "ls"}, "result": "a.txt"}
-        >>> [breaker.observe(step).level for _ in range(5)]
-        ['ok', 'ok', 'nudge', 'nudge', 'refuse']
-        >>> outlay.Breaker(state=breaker.state()).observe(step).evidence["count"]
-        6
+        >>> print(*(breaker.observe(step).level for _ in range(5)))
+        ok ok nudge nudge refuse
+        >>> outlay.Breaker(state=breaker.state()).observe(step)
+        Verdict(level='refuse', detector='no_progress', count=6)
     """
 
     def __new__(
@@ -1241,19 +1254,19 @@ class Verdict:
     def __ne__(self, value: object, /) -> bool: ...
     def __repr__(self, /) -> str: ...
     @property
-    def detector(self, /) -> str | None:
+    def detector(self, /) -> _Detector | None:
         """
         Who found something.
         """
 
     @property
-    def evidence(self, /) -> dict[str, object]:
+    def evidence(self, /) -> dict[str, int | str]:
         """
         On what grounds.
         """
 
     @property
-    def level(self, /) -> str:
+    def level(self, /) -> _Level:
         """
         How far up the ladder.
         """

@@ -44,8 +44,9 @@ pub(super) fn is_unknown_tool(step: &Step<'_>) -> bool {
 }
 
 fn says(text: &str, words: &[&str]) -> bool {
-    let head = text.as_bytes()[..text.len().min(LOOKED_AT)].to_ascii_lowercase();
-    words.iter().any(|word| head.windows(word.len()).any(|part| part == word.as_bytes()))
+    let head = text[..text.floor_char_boundary(LOOKED_AT)].to_ascii_lowercase();
+    // All of them speak of one or the other, and few errors do.
+    (head.contains("tool") || head.contains("function")) && words.iter().any(|word| head.contains(word))
 }
 
 /// Does the name say that the tool only looks whether something is ready?
