@@ -65,7 +65,10 @@ class BudgetExceeded(Stopped):
 
 
 class BreakerTripped(Stopped):
-    """The loop breaker stopped the run."""
+    """The loop breaker stopped the run.
+
+    Attributes: ``detector``, ``evidence`` (as of a ``Verdict``).
+    """
 
     code = "breaker_tripped"
 
@@ -77,7 +80,10 @@ class Halted(Stopped):
 
 
 class ApprovalRequired(Stopped):
-    """A person has to approve before the run may go on."""
+    """A person has to approve before the run may go on.
+
+    Attributes, where the loop breaker asks: ``detector``, ``evidence`` (as of a ``Verdict``).
+    """
 
     code = "approval_required"
 

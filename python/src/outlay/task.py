@@ -19,6 +19,7 @@ from typing import Any, TypeVar, cast
 
 from . import _native
 from ._context import current_task as _current_task
+from ._watch import Watch
 from .errors import Conflict, InvalidInput, OutlayError, Stopped
 
 Amount = int | float | str | Decimal | _native.Money | _native.Limit
@@ -38,8 +39,14 @@ _PASSED_THROUGH = frozenset({"outlay", "openai", "anthropic"})
 class Task:
     """One attempt at a task, as ``with outlay.task(...) as task`` gives it."""
 
-    def __init__(self, native: _native.Task, inherited: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        native: _native.Task,
+        inherited: Mapping[str, Any] | None = None,
+        watch: Watch | None = None,
+    ) -> None:
         self._native = native
+        self._watch = watch
         self._outcome: tuple[str, str | None] | None = None
         self._inherited = dict(inherited or {})
         self._agents: dict[str, Task | None] = {}
@@ -91,6 +98,8 @@ class Task:
     @property
     def stopped(self) -> OutlayError | None:
         """The latest verdict against it, whoever swallowed the exception; None if there is none."""
+        if self._watch is not None and self._watch.tripped is not None:
+            return self._watch.tripped
         inside = (agent.stopped for agent in list(self._agents.values()) if agent is not None)
         return self._native.stopped or next((verdict for verdict in inside if verdict), None)
 
@@ -102,6 +111,19 @@ class Task:
         """
         if (error := self.stopped) is not None:
             raise error
+
+    @property
+    def breaker(self) -> _native.Breaker | None:
+        """What watches it for loops; None without ``breaker=``."""
+        return self._watch.breaker if self._watch is not None else None
+
+    def excuse(self) -> None:
+        """A person lets it go on after a pause or a stop by its breaker.
+
+        What repeats now is forgiven, and the ladder begins again; the hard cap keeps counting.
+        """
+        if self._watch is not None:
+            self._watch.excuse()
 
     def succeed(self) -> None:
         """Notes that the attempt did what was wanted, whatever happens until its end."""
@@ -144,7 +166,7 @@ class Task:
     def _open_agent(self, name: str) -> Task | None:
         options: Any = {"under": self._native, "tags": {"agent": name}, **self._inherited}
         try:
-            return Task(self._native.ledger().task(name, **options), self._inherited)
+            return Task(self._native.ledger().task(name, **options), self._inherited, self._watch)
         except (Conflict, InvalidInput):
             # Too deep, or a budget holds for another agent's name: then it is this task's doing.
             return None
@@ -161,9 +183,16 @@ class Task:
 class TaskBlock:
     """What ``outlay.task(...)`` gives: a ``with`` block, an ``async with`` block, a decorator."""
 
-    def __init__(self, name: str, store: str | None, options: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        name: str,
+        store: str | None,
+        options: dict[str, Any],
+        breaker: Mapping[str, Any] | bool = False,
+    ) -> None:
         self._name = name
         self._store = store
+        self._breaker = breaker
         self._options = options
         self._entered: list[tuple[Task, Token[Task | None]]] = []
 
@@ -177,7 +206,11 @@ class TaskBlock:
             same = parent is not None and parent._native.ledger().store == ledger.store
             under = parent._native if parent is not None and same else None
         inherited = {name: self._options[name] for name in _INHERITED}
-        task = Task(ledger.task(self._name, under=under, **self._options), inherited)
+        # Before the task opens: a configuration without meaning must not leave an attempt behind.
+        watch = parent._watch if parent is not None else None
+        if self._breaker not in (False, None):
+            watch = Watch(self._breaker, self._options["enforce"])
+        task = Task(ledger.task(self._name, under=under, **self._options), inherited, watch)
         self._entered.append((task, _current_task.set(task)))
         return task
 
@@ -213,7 +246,7 @@ class TaskBlock:
         """Decorates a function: each call of it is a task of its own."""
 
         def block() -> TaskBlock:
-            return TaskBlock(self._name, self._store, self._options)
+            return TaskBlock(self._name, self._store, self._options, self._breaker)
 
         if inspect.iscoroutinefunction(function):
 
@@ -249,6 +282,7 @@ def task(
     clamp: bool = False,
     wait_ms: int | None = None,
     by: str | None = None,
+    breaker: Mapping[str, Any] | bool = False,
 ) -> TaskBlock:
     """Opens a task round what runs inside: it cannot use more than its limits.
 
@@ -267,6 +301,8 @@ def task(
         clamp: lower a request's own maximum of output tokens where only that makes it fit.
         wait_ms: wait so long for money that other calls hold, before denying.
         by: who opens it, for the ledger entry when a limit is raised.
+        breaker: watch the steps an integration sees for loops: True for the default thresholds, or
+            a configuration as for ``Breaker``. Tasks inside are watched with it.
 
     Raises:
         InvalidInput: a name, tag or limit that cannot be.
@@ -298,7 +334,7 @@ def task(
         "wait_ms": wait_ms,
         "by": by,
     }
-    return TaskBlock(name, store, options)
+    return TaskBlock(name, store, options, breaker)
 
 
 def read_tags(tags: Mapping[str, str] | None) -> dict[str, str]:

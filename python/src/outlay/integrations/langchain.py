@@ -26,6 +26,7 @@ from ..errors import InvalidInput
 from ..task import current_or_default
 from . import anthropic, openai
 from ._frame import Frame
+from ._langchain_watch import model_call, tool_call
 from ._stainless import Ask
 
 _Request: TypeAlias = Any
@@ -47,7 +48,8 @@ class OutlayMiddleware(AgentMiddleware[Any, Any, Any]):
 
     Calls of models are reserved before they are made, calls of tools are counted; what does not
     fit raises `BudgetExceeded` out of the agent. Inside a task, what an agent with a name does is
-    a task of its own with the tag `agent`.
+    a task of its own with the tag `agent`. Under `breaker=`, the model is told when it goes in
+    circles, then refused the call, and then `ApprovalRequired` or `BreakerTripped` is raised.
 
     Example:
         >>> import outlay.testing
@@ -66,7 +68,7 @@ class OutlayMiddleware(AgentMiddleware[Any, Any, Any]):
 
     def wrap_model_call(self, request: _Request, handler: _Handler) -> Any:
         """Lets the model be asked if that fits; for LangChain."""
-        with _agent(), _framed(request) as (frame, ask):
+        with _agent(), _framed(request) as (frame, ask), model_call(request) as answered:
             if ask is not None:
                 frame.hold(ask.reserve())
             try:
@@ -75,11 +77,12 @@ class OutlayMiddleware(AgentMiddleware[Any, Any, Any]):
                 frame.failed(error)
                 raise
             frame.settle(_usage(response))
+            answered(response)
             return response
 
     async def awrap_model_call(self, request: _Request, handler: _Handler) -> Any:
         """The same on an event loop."""
-        with _agent(), _framed(request) as (frame, ask):
+        with _agent(), _framed(request) as (frame, ask), model_call(request) as answered:
             if ask is not None:
                 frame.hold(await ask.reserve_async())
             try:
@@ -88,17 +91,24 @@ class OutlayMiddleware(AgentMiddleware[Any, Any, Any]):
                 frame.failed(error)
                 raise
             frame.settle(_usage(response))
+            answered(response)
             return response
 
     def wrap_tool_call(self, request: _Request, handler: _Handler) -> Any:
         """Counts the call of a tool, and lets it happen if that fits; for LangChain."""
-        with _agent(), _counting(request):
-            return handler(request)
+        with _agent(), tool_call(request) as watched:
+            if watched.refusal:
+                return watched.refusal
+            with _counting(request):
+                return watched.answered(handler(request))
 
     async def awrap_tool_call(self, request: _Request, handler: _Handler) -> Any:
         """The same on an event loop."""
-        with _agent(), _counting(request):
-            return await handler(request)
+        with _agent(), tool_call(request) as watched:
+            if watched.refusal:
+                return watched.refusal
+            with _counting(request):
+                return watched.answered(await handler(request))
 
 
 @contextmanager

@@ -1,0 +1,105 @@
+"""What does the breaker of a task see of a LangChain agent, and what does the agent hear?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from langchain_core.messages import ToolMessage
+
+from .._context import current_task
+from .._watch import Watch
+from ..errors import OutlayError
+
+# Two of these hooks may be stacked: the outer one watches.
+_asked: ContextVar[Any] = ContextVar("outlay_watched_request", default=None)
+_called: ContextVar[Any] = ContextVar("outlay_watched_tool_call", default=None)
+
+
+def _watch() -> Watch | None:
+    task = current_task.get()
+    return task._watch if task is not None else None
+
+
+@contextmanager
+def model_call(request: Any) -> Generator[Callable[[Any], None], None, None]:
+    """Lets the breaker see what a model is asked; gives what to call with its answer."""
+    messages = request.messages
+    watch = _watch() if _asked.get() is None or _asked.get() is not messages else None
+    if watch is not None:
+        watch.go_on()
+        if messages and messages[-1].type == "human":
+            watch.tell({"kind": "user", "result": messages[-1].text})
+
+    def answered(response: Any) -> None:
+        response = getattr(response, "model_response", response)
+        for message in getattr(response, "result", [response]) if watch is not None else []:
+            if watch is not None and getattr(message, "type", None) == "ai":
+                malformed = bool(message.invalid_tool_calls)
+                watch.tell({"kind": "llm", "result": message.text, "malformed": malformed})
+
+    token = _asked.set(messages)
+    try:
+        yield answered
+    finally:
+        _asked.reset(token)
+
+
+class Watched:
+    """One call of a tool, as the breaker sees it."""
+
+    def __init__(self, request: Any, watch: Watch | None) -> None:
+        called = request.tool_call
+        self._watch = watch
+        self._step: dict[str, Any] = {
+            "kind": "tool",
+            "name": called["name"],
+            "args": called["args"],
+        }
+        state: Any = request.state
+        messages: Any = state.get("messages") if hasattr(state, "get") else None
+        together: Any = getattr(messages[-1], "tool_calls", None) if messages else None
+        if together and len(together) > 1:
+            # The calls of one answer run side by side: they count as one.
+            self._step["batch"] = str(together[0]["id"])
+        said = watch.ask(self._step) if watch is not None else None
+        self.refusal = said and ToolMessage(
+            said, tool_call_id=called["id"], name=called["name"], status="error"
+        )
+
+    def answered(self, answer: Any) -> Any:
+        """The answer of the tool, with what the breaker says to it."""
+        if self._watch is None or not isinstance(answer, ToolMessage):
+            return answer
+        failed = answer.status == "error"
+        said = self._watch.tell({**self._step, "result": answer.text, "error": failed})
+        if said is None:
+            return answer
+        content = answer.content
+        added = f"{content}\n\n{said}" if isinstance(content, str) else [*content, said]
+        return answer.model_copy(update={"content": added})
+
+    def failed(self, error: Exception) -> None:
+        """The tool raised."""
+        if self._watch is not None:
+            said = f"{type(error).__name__}: {error}"
+            self._watch.tell({**self._step, "result": said, "error": True})
+
+
+@contextmanager
+def tool_call(request: Any) -> Generator[Watched, None, None]:
+    """Lets the breaker see the call of a tool."""
+    called = request.tool_call["id"]
+    watched = Watched(request, None if called and called == _called.get() else _watch())
+    token = _called.set(called)
+    try:
+        yield watched
+    except OutlayError:
+        raise
+    except Exception as error:
+        watched.failed(error)
+        raise
+    finally:
+        _called.reset(token)
