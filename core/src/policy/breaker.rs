@@ -165,11 +165,11 @@ impl Breaker {
     pub fn check(&self, step: &Step<'_>) -> Verdict {
         let call = self.call_of(step);
         let allowed = self.config.rule(step.name).is_some_and(|rule| rule.allow);
-        let verdict = match (self.poll_of(step), self.trail.last_of(call)) {
-            (Some(poll), _) => match self.polls.foresee(call, step.at_ms) {
-                Some(seen) => self.weigh([self.judge_poll(poll, seen, allowed)], step.name),
-                None => Verdict::ok(),
-            },
+        let verdict = match (self.polls.foresee(call, step.at_ms), self.trail.last_of(call)) {
+            (Some(seen), _) => {
+                let poll = self.poll_of(step).unwrap_or_default();
+                self.weigh([self.judge_poll(poll, seen, allowed)], step.name)
+            }
             (None, Some(last)) => {
                 let mut trail = self.trail.clone();
                 trail.push(Passed { step: self.steps + 1, ..last }, step.batch);
@@ -228,7 +228,7 @@ impl Breaker {
     fn poll_of(&self, step: &Step<'_>) -> Option<config::Poll> {
         match self.config.rule(step.name) {
             Some(rule) => rule.poll,
-            None => signs::is_poll(step.name).then(config::Poll::default),
+            None => (signs::is_poll(step.name) || signs::is_waiting(step)).then(config::Poll::default),
         }
     }
 
@@ -261,6 +261,7 @@ impl Breaker {
             let seen = self.polls.see(call, key, self.steps, step.at_ms);
             return self.weigh([failing, self.judge_poll(poll, seen, allowed)], step.name);
         }
+        self.polls.forget(call);
         if key != self.witness {
             self.mutation.clear();
             self.witness = key;

@@ -90,7 +90,7 @@ fn is_noise(key: &String, terms: Terms<'_>) -> bool {
 /// thought, and an `id` that looks drawn at random; any other id says which thing.
 fn is_aside(key: &str, member: &Value) -> bool {
     let thought = matches!(key, "thought" | "thoughts" | "reasoning" | "rationale");
-    thought || (key == "id" && is_random_id(member))
+    thought || (matches!(key, "id" | "uuid" | "guid") && is_random_id(member))
 }
 
 fn value(value_: &Value, terms: Terms<'_>, depth: u32) -> u64 {

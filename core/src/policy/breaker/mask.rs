@@ -72,13 +72,13 @@ fn volatile(text: &[u8], start: usize, end: usize) -> Option<(usize, usize)> {
     if let Some(from) = uuid_round(text, start, end) {
         return Some((from, from + 36));
     }
-    let moment = moment(text, start).or_else(|| clock(text, start));
+    let moment = moment(text, start).or_else(|| compact(text, start)).or_else(|| clock(text, start));
     let counted = || duration(text, start, end).or_else(|| epoch(text, start, end));
     if let Some(to) = moment.or_else(counted) {
         return Some((start, to));
     }
     let word = &text[start..end];
-    let joined = text[..start].last().is_some_and(|byte| matches!(byte, b'_' | b'-'));
+    let joined = text[..start].last().is_some_and(|byte| matches!(byte, b'_' | b'-' | b'='));
     if is_address(word) || (is_random(word, joined) && !text[..start].ends_with("…".as_bytes())) {
         // A digest between ellipses stands for what was cut out there: it is content.
         return Some((start, end));
@@ -135,6 +135,12 @@ fn moment(text: &[u8], start: usize) -> Option<usize> {
     Some(zone(text, fraction(text, second)))
 }
 
+/// The same without separators: 20261122T040833Z.
+fn compact(text: &[u8], start: usize) -> Option<usize> {
+    let time = one_of(text, digits(text, start, 8)?, b"T")?;
+    Some(zone(text, fraction(text, digits(text, time, 6)?)))
+}
+
 /// A time of day with seconds.
 fn clock(text: &[u8], start: usize) -> Option<usize> {
     let minute = one_of(text, digits(text, start, 2)?, b":")?;
@@ -186,7 +192,7 @@ fn is_address(word: &[u8]) -> bool {
     hex.is_some_and(|hex| hex.len() >= 6 && hex.iter().all(u8::is_ascii_hexdigit))
 }
 
-/// A digest or a random id by the look of it; behind a prefix (`call_3fa9c1`) shorter ones are.
+/// A digest or a random id by the look of it; behind a name (`call_3fa9c1`) shorter ones are.
 fn is_random(word: &[u8], joined: bool) -> bool {
     if word.len() < if joined { 6 } else { 8 } {
         return false;
@@ -286,6 +292,7 @@ mod tests {
             ("ms 1763784513250 x", "ms * x"),
             ("chatcmpl-9aBcD3fGh1JkLmN0pQ", "chatcmpl-*"),
             ("call_3fa9c1 done", "call_* done"),
+            ("run=8f3a2b at 20261122T040833Z", "run=* at *"),
             ("server_time: 1763784513", "server_time: *"),
         ] {
             assert_eq!(shown(text), wanted);

@@ -49,6 +49,26 @@ fn says(text: &str, words: &[&str]) -> bool {
     (head.contains("tool") || head.contains("function")) && words.iter().any(|word| head.contains(word))
 }
 
+/// Does it say, and nothing else, that something is not ready yet?
+pub(super) fn is_waiting(step: &Step<'_>) -> bool {
+    const SHORT: usize = 120;
+    const SAID: [&str; 8] = [
+        "pending",
+        "queued",
+        "in progress",
+        "in_progress",
+        "not ready",
+        "still running",
+        "not finished",
+        "processing",
+    ];
+    if step.result.len() > SHORT || is_error(step) {
+        return false;
+    }
+    let said = step.result.to_ascii_lowercase();
+    SAID.iter().any(|word| said.contains(word))
+}
+
 /// Does the name say that the tool only looks whether something is ready?
 pub(super) fn is_poll(name: &str) -> bool {
     const WORDS: [&str; 4] = ["poll", "wait", "sleep", "status"];

@@ -195,10 +195,21 @@ fn a_poll_has_time_and_not_a_count() {
 
 #[test]
 fn polls_without_times_are_counted_generously() {
-    let poll = json!({"kind": "tool", "name": "get_status", "result": "pending"});
-    let seen = levels(&mut Breaker::default(), vec![poll; 100]);
-    let at = |level| seen.iter().position(|one| *one == level).map(|place| place + 1);
-    assert_eq!([Level::Nudge, Level::Refuse, Level::Pause, Level::Stop].map(at), [20, 40, 60, 80].map(Some));
+    for (name, result) in [("get_status", "no news"), ("fetch_job", r#"{"state": "IN_PROGRESS"}"#)] {
+        let poll = json!({"kind": "tool", "name": name, "result": result});
+        let mut breaker = Breaker::default();
+        let seen = levels(&mut breaker, vec![poll.clone(); 100]);
+        let at = |level| seen.iter().position(|one| *one == level).map(|place| place + 1);
+        let wanted = [20, 40, 60, 80].map(Some);
+        assert_eq!([Level::Nudge, Level::Refuse, Level::Pause, Level::Stop].map(at), wanted, "{name}");
+        assert_eq!(breaker.check(&Step::from_json(&poll).expect("a step")).level, Level::Stop);
+    }
+    let done = json!({"kind": "tool", "name": "fetch_job", "result": "done"});
+    let poll = json!({"kind": "tool", "name": "fetch_job", "result": "pending"});
+    let mut breaker = Breaker::default();
+    levels(&mut breaker, vec![poll; 60]);
+    assert_eq!(verdict(&mut breaker, &done).level, Level::Ok);
+    assert_eq!(breaker.check(&Step::from_json(&done).expect("a step")).level, Level::Ok);
 }
 
 #[test]

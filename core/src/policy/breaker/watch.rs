@@ -114,6 +114,11 @@ impl Polls {
         (found, open, waiting.polled(at_ms, before_ms))
     }
 
+    /// The call is no poll any more: it has given what was waited for.
+    pub(super) fn forget(&mut self, call: u64) {
+        self.0.iter_mut().filter(|waiting| waiting.call == call).for_each(|gone| *gone = Waiting::default());
+    }
+
     /// How it would stand if the call were made at `at_ms` and gave nothing new.
     pub(super) fn foresee(&self, call: u64, at_ms: Option<i64>) -> Option<(Repeats, u32, Polled)> {
         let mut next = *self;
