@@ -5,6 +5,7 @@
  * the program has loaded them yet or not.
  */
 
+import { realpathSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 
@@ -59,9 +60,10 @@ function ownerOf(client: Client | undefined, name: string): Client {
 
 function copies(name: string): Record<string, unknown>[] {
   const found: Record<string, unknown>[] = [];
-  // Beside this package, or else where the program was started.
-  for (const from of [__filename, join(process.cwd(), "package.json")]) {
-    const load = createRequire(from);
+  // Beside this package, and beside the program; never in the working directory, where an agent may write.
+  for (const from of [__filename, process.argv[1]]) {
+    if (from === undefined) continue;
+    const load = createRequire(realpathSync(from));
     let entry: string;
     try {
       entry = load.resolve(`${name}/client.js`);

@@ -306,3 +306,14 @@ test("a response nobody reads is charged at its worst case when its task ends", 
   });
   assert.ok((await t.inDoubt()).nanos >= BigInt((await provider.bill()).cost_nanos));
 });
+
+test("what never left is given back, whatever the client threw", () =>
+  within({}, async (t) => {
+    const { openai } = endpoints(provider);
+    const client = openai.withOptions({});
+    Object.assign(client, { prepareRequest: () => Promise.reject(new Error("no signature")) });
+    const body = { model: "gpt-4o", max_tokens: 50, messages: [{ role: "user" as const, content: "hi" }] };
+    await assert.rejects(client.chat.completions.create(body), { message: "no signature" });
+    const { totals } = await t.summary();
+    assert.deepEqual([totals.calls, totals.voidedCalls], [0, 1]);
+  }));

@@ -110,7 +110,7 @@ test("guarded clients leave nothing behind, streams left or read", async () => {
   const clients = endpoints(provider).all;
   let turn = 0;
   const mb = await grown(CALLS / 3, () =>
-    within({}, async () => {
+    within({ store: "memory:leaks" }, async () => {
       const client = clients[turn++ % clients.length];
       await client?.ask();
       for await (const piece of (await client?.stream()) ?? []) if (piece && turn % 2) break;

@@ -75,6 +75,8 @@ export class Attempt {
   readonly #handle: number;
   /** The top-level fields to set in the body. */
   readonly patch: Readonly<Record<string, unknown>>;
+  /** May a byte of it have left? */
+  isSent = false;
 
   constructor(handle: number, patch: string | null) {
     this.#handle = handle;
@@ -85,16 +87,17 @@ export class Attempt {
   /** Notes that the request is about to be sent. */
   sent(): void {
     unwrap(native.attemptSent(this.#handle));
+    this.isSent = true;
   }
 
   /** Ends it by the response. */
   answered(status: number, body: string): Promise<void> {
-    return record(this, native.attemptAnswered(this.#handle, status, body));
+    return record(native.attemptAnswered(this.#handle, status, body));
   }
 
   /** Ends it without a response. */
   failed(kind: Failure): Promise<void> {
-    return record(this, native.attemptFailed(this.#handle, kind));
+    return record(native.attemptFailed(this.#handle, kind));
   }
 
   /**
@@ -113,18 +116,18 @@ export class Attempt {
       rest = unwrap(answer);
       return 0;
     });
-    await record(this, finishing);
+    await record(finishing);
     return rest;
   }
 
   /** Ends the stream, read to its end or not; only the first end counts. */
   end(): Promise<void> {
-    return record(this, native.streamEnd(this.#handle));
+    return record(native.streamEnd(this.#handle));
   }
 }
 
 /** Ends an attempt; where the ledger cannot, its worst case stays held and is in doubt later. */
-async function record(_attempt: Attempt, ending: Promise<unknown>): Promise<void> {
+async function record(ending: Promise<unknown>): Promise<void> {
   try {
     unwrap(await ending);
   } catch (error) {

@@ -18,8 +18,8 @@ const patches = new Patches();
 
 /** Attempts by what the client passes on from `buildRequest` to `fetchWithTimeout`. */
 const built = new WeakMap<object, Attempt | "aborted">();
-/** Attempts not sent yet, by the options of their requests. */
-const unsent = new WeakMap<object, Set<Attempt>>();
+/** The latest attempt of a request, by its options. */
+const latest = new WeakMap<object, Attempt>();
 /** Requests by their options, read once for all their attempts. */
 const asks = new WeakMap<object, Ask>();
 
@@ -39,8 +39,7 @@ function buildRequest(original: Method): Method {
       built.set(request.req, "aborted");
       return request;
     }
-    const waiting = unsent.get(options) ?? new Set();
-    unsent.set(options, waiting.add(attempt));
+    latest.set(options, attempt);
     const body = typeof options.body === "string" ? JSON.parse(options.body) : options.body;
     const patched = { ...options, body: { ...body, ...attempt.patch } };
     const request = await original.call(this, patched, ...more);
@@ -57,8 +56,8 @@ function makeRequest(original: Method): Method {
     try {
       return await original.call(this, options, retriesRemaining, ...more);
     } catch (error) {
-      for (const attempt of unsent.get(options) ?? []) await attempt.failed("not_sent");
-      unsent.delete(options);
+      const attempt = latest.get(options);
+      if (attempt !== undefined && !attempt.isSent) await attempt.failed("not_sent");
       throw error;
     }
   };
