@@ -28,7 +28,10 @@ mkdirSync(join(dist, "integrations"), { recursive: true });
 copyFileSync(join(root, "../tests/billed.json"), join(dist, "integrations/billed.json"));
 copyFileSync(join(root, "src/core.d.ts"), join(dist, "core.d.ts"));
 
-const types = readFileSync(join(dist, "index.d.ts"), "utf8");
-writeFileSync(join(dist, "index.d.mts"), types);
-const names = Object.keys(createRequire(import.meta.url)(join(dist, "index.js"))).sort();
-writeFileSync(join(dist, "index.mjs"), `export {\n  ${names.join(",\n  ")},\n} from "./index.js";\n`);
+for (const entry of ["index", "integrations/ai"]) {
+  const types = readFileSync(join(dist, `${entry}.d.ts`), "utf8");
+  writeFileSync(join(dist, `${entry}.d.mts`), types);
+  const names = Object.keys(createRequire(import.meta.url)(join(dist, `${entry}.js`))).sort();
+  const module = `./${entry.split("/").pop()}.js`;
+  writeFileSync(join(dist, `${entry}.mjs`), `export {\n  ${names.join(",\n  ")},\n} from "${module}";\n`);
+}

@@ -27,12 +27,16 @@ import { current, task } from "outlay";
 const other = createRequire(import.meta.url)("outlay");
 await task("t", { store: "memory:" }, (t) => console.log(other.current() === t && current() === t));`,
   "typed.mts": `import { BudgetExceeded, type Money, openTask, task } from "outlay";
+import { outlayMiddleware } from "outlay/ai";
+export const middleware = outlayMiddleware();
 export const spent: Promise<Money> = task("t", { usd: 0.5, tags: { tenant: "acme" } }, (t) => t.spent());
 await using t = await openTask("t", { usd: "1.00" });
 await using call = await t.reserve({ model: "gpt-4o", inputTokens: 1 });
 export const limit = (error: unknown) => (BudgetExceeded.isInstance(error) ? error.limit : call.reserved);
 // @ts-expect-error a name that is none
 void task("t", { dollars: 1 }, () => 1);`,
+  "ai.mjs": `import { outlayMiddleware } from "outlay/ai";
+console.log(outlayMiddleware({ version: "v3" }).specificationVersion);`,
   "typed.cts": `import outlay = require("outlay");
 export const told: string = outlay.version;`,
 };
@@ -42,7 +46,7 @@ function run(command, args, options) {
 }
 
 console.log(run(join(bin, "publint"), ["run", main, "--strict"]).trim().split("\n").pop());
-run(join(bin, "attw"), [main, "--format", "ascii"], { stdio: ["ignore", "ignore", "inherit"] });
+run(join(bin, "attw"), [main, "--format", "ascii", "--profile", "node16"], { stdio: ["ignore", "inherit", "inherit"] });
 
 const project = mkdtempSync(join(tmpdir(), "outlay-pack-"));
 try {
@@ -52,7 +56,12 @@ try {
   run("npm", ["install", ...quiet, ...tarballs], { cwd: project });
   for (const [name, text] of Object.entries(FILES)) writeFileSync(join(project, name), text);
   const env = { ...process.env, OUTLAY_CONFIG: "/dev/null" };
-  const wanted = { "import.mjs": "0.0075 USD\n", "require.cjs": "0.0075 USD\n", "both.mjs": "true\n" };
+  const wanted = {
+    "import.mjs": "0.0075 USD\n",
+    "require.cjs": "0.0075 USD\n",
+    "both.mjs": "true\n",
+    "ai.mjs": "v3\n",
+  };
   for (const [name, text] of Object.entries(wanted)) {
     const said = run(process.execPath, [name], { cwd: project, env });
     if (said !== text) throw new Error(`${name} printed ${said}`);

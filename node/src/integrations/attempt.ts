@@ -6,8 +6,9 @@
  * a warning says so. What a request costs and a response used is read in the core, not here.
  */
 
+import { type Usage, usageSpec } from "../call.js";
 import { held } from "../context.js";
-import type { OutlayError } from "../errors.js";
+import { InvalidInput, type OutlayError } from "../errors.js";
 import { native, unwrap, unwrapped } from "../native.js";
 import { patiently } from "../patience.js";
 import { currentOrDefault } from "../task.js";
@@ -40,13 +41,12 @@ export class Ask {
   static async read(bill: Bill, method: string, url: string, body: unknown): Promise<Ask | null> {
     const api = bill.api(method, url);
     if (api === null) return null;
-    const task = await currentOrDefault();
     const json = api === "" ? undefined : jsonOf(body);
     if (json === undefined) {
-      const what = `${bill.provider} ${method.toUpperCase()} ${bill.path(url)}`;
-      unwrap(await native.unmetered(task.handle, what));
+      await refuseUnmetered(`${bill.provider} ${method.toUpperCase()} ${bill.path(url)}`);
       return null;
     }
+    const task = await currentOrDefault();
     const { maxUsd, maxInputTokens } = held();
     const terms = {
       ...(maxUsd !== undefined && { maxUsd }),
@@ -68,6 +68,16 @@ export class Ask {
     };
     return patiently(this.#waitMs, tryOnce, signal);
   }
+}
+
+/**
+ * Refuses a billed request that cannot be metered, if there is a hard limit on money over it.
+ *
+ * @throws {Unsupported} what cannot be metered, by name.
+ */
+export async function refuseUnmetered(what: string): Promise<void> {
+  const task = await currentOrDefault();
+  unwrap(await native.unmetered(task.handle, what));
 }
 
 /** One HTTP attempt under a reservation. */
@@ -93,6 +103,19 @@ export class Attempt {
   /** Ends it by the response. */
   answered(status: number, body: string): Promise<void> {
     return record(native.attemptAnswered(this.#handle, status, body));
+  }
+
+  /** Ends it with what it used, as a framework reports it; at its worst case if that cannot be. */
+  async settle(usage: Usage): Promise<void> {
+    try {
+      unwrap(await native.attemptSettle(this.#handle, usageSpec(usage)));
+    } catch (error) {
+      await record(
+        InvalidInput.isInstance(error)
+          ? native.attemptAnswered(this.#handle, 200, "{}")
+          : Promise.reject(error as Error),
+      );
+    }
   }
 
   /** Ends it without a response. */

@@ -1,0 +1,150 @@
+/** The `ai` package, 7 and 6, with its real models against the loopback provider. */
+
+import assert from "node:assert/strict";
+import { after, before, beforeEach, describe, test } from "node:test";
+
+import * as openai7 from "@ai-sdk/openai";
+import * as ai7 from "ai";
+import * as ai6 from "ai6";
+import * as openai6 from "openai6";
+import { BudgetExceeded, call, Unsupported } from "outlay";
+import { outlayMiddleware } from "outlay/ai";
+
+import { agrees, recorded, within } from "./clients.js";
+import { Provider } from "./provider.js";
+
+// Each generation has types of its own; what is tested here is the same in both.
+// biome-ignore lint/suspicious/noExplicitAny: as above.
+type Any = any;
+
+let provider: Provider;
+before(async () => {
+  provider = await Provider.start();
+});
+beforeEach(() => provider.reset());
+after(() => provider.stop());
+
+const GENERATIONS: [string, Any, Any, "v3" | "v4"][] = [
+  ["ai 7", ai7, openai7, "v4"],
+  ["ai 6", ai6, openai6, "v3"],
+];
+
+for (const [name, ai, sdk, version] of GENERATIONS) {
+  for (const api of ["chat", "responses"] as const) {
+    describe(`${name}, ${api}`, () => {
+      const model = () =>
+        ai.wrapLanguageModel({
+          model: sdk.createOpenAI({ baseURL: provider.openaiUrl, apiKey: "any" })[api]("gpt-4o"),
+          middleware: outlayMiddleware({ version }),
+        });
+      const ask = (more: object = {}) =>
+        ai.generateText({
+          model: model(),
+          prompt: "hello world",
+          maxOutputTokens: 100,
+          maxRetries: 0,
+          ...more,
+        });
+      const stream = (more: object = {}) =>
+        ai.streamText({
+          model: model(),
+          prompt: "hello world",
+          maxOutputTokens: 100,
+          maxRetries: 0,
+          onError: () => undefined,
+          ...more,
+        });
+      /** The text of a stream; throws what stands in it as an error. */
+      const read = async (result: Any, most = Number.POSITIVE_INFINITY) => {
+        let text = "";
+        for await (const part of result.fullStream) {
+          if (part.type === "error") throw part.error;
+          if (part.type === "text-delta") text += part.text ?? part.delta ?? "";
+          if (text.length > most) break;
+        }
+        return text;
+      };
+
+      test("is charged what the provider bills", () =>
+        within({}, async (t) => {
+          assert.notEqual((await ask()).text, "");
+          assert.notEqual(await read(stream()), "");
+          assert.equal((await agrees(t, provider)).served, 2);
+        }));
+
+      test("does not send what does not fit, and throws ours, once", () =>
+        within({ usd: 0.0001 }, async (t) => {
+          await assert.rejects(ask({ maxOutputTokens: 4000, maxRetries: 2 }), BudgetExceeded);
+          await assert.rejects(read(stream({ maxOutputTokens: 4000 })), BudgetExceeded);
+          assert.equal((await recorded(t, provider)).count, 0);
+        }));
+
+      test("gets a maximum where none was set", () =>
+        within({ usd: 0.02 }, async (t) => {
+          await ask({ maxOutputTokens: undefined });
+          const [entry] = (await agrees(t, provider)).entries;
+          assert.ok(entry?.max_tokens && entry.max_tokens <= 2000, String(entry?.max_tokens));
+        }));
+
+      test("reserves anew where it asks again", () =>
+        within({}, async (t) => {
+          await provider.reset({ tokens: 20 }, [{ status: 429, retry_after_s: 0.001 }]);
+          await ask({ maxRetries: 2 });
+          const { count, refused } = await agrees(t, provider);
+          assert.deepEqual([count, refused], [2, 1]);
+          assert.equal((await t.summary()).totals.voidedCalls, 1);
+        }));
+
+      test("runs tools, each step a call", () =>
+        within({ toolCalls: 5 }, async (t) => {
+          const tool = { name: "search", arguments: '{"query":"x"}' };
+          await provider.reset({ tokens: 20 }, [{ tool_calls: [tool] }]);
+          const tools = {
+            search: ai.tool({
+              description: "Searches.",
+              inputSchema: ai.jsonSchema({ type: "object", properties: { query: { type: "string" } } }),
+              execute: async () => {
+                await t.toolCall("search");
+                return "nothing";
+              },
+            }),
+          };
+          await ask({ tools, stopWhen: ai.stepCountIs(3) });
+          assert.equal((await t.used()).toolCalls, 1);
+          const bill = await provider.bill();
+          assert.equal(bill.count, 2);
+          assert.equal((await t.spent()).nanos, BigInt(bill.cost_nanos));
+        }));
+
+      test("refuses tools a provider runs, unless told what they can cost", () =>
+        within({}, async (t) => {
+          if (api === "chat") return;
+          const tools = { web_search: sdk.openai.tools.webSearch({}) };
+          await assert.rejects(ask({ tools }), Unsupported);
+          await call({ maxUsd: 0.01 }, () => ask({ tools }).catch(() => undefined));
+          assert.equal((await recorded(t, provider)).count, 1);
+        }));
+
+      test("cuts a stream that goes on beyond its reservation", () =>
+        within({}, async (t) => {
+          await provider.reset({ fill: true, chunk_tokens: 5, chunk_ms: 2 });
+          await call({ maxUsd: 0.002 }, () =>
+            assert.rejects(read(stream({ maxOutputTokens: 8000 })), BudgetExceeded),
+          );
+          const { partial, served } = await recorded(t, provider);
+          assert.deepEqual([partial, served], [1, 0]);
+          assert.equal((await t.spent()).usd, "0.002");
+        }));
+
+      test("settles a stream that was aborted at what it can have cost", () =>
+        within({}, async (t) => {
+          await provider.reset({ tokens: 90, chunk_tokens: 1, chunk_ms: 5 });
+          const controller = new AbortController();
+          setTimeout(() => controller.abort(), 150);
+          await read(stream({ abortSignal: controller.signal })).catch(() => undefined);
+          const bill = await recorded(t, provider);
+          assert.ok((await t.spent()).nanos >= BigInt(bill.cost_nanos));
+        }));
+    });
+  }
+}
