@@ -46,7 +46,9 @@ function run(command, args, options) {
 }
 
 console.log(run(join(bin, "publint"), ["run", main, "--strict"]).trim().split("\n").pop());
-run(join(bin, "attw"), [main, "--format", "ascii", "--profile", "node16"], { stdio: ["ignore", "inherit", "inherit"] });
+run(join(bin, "attw"), [main, "--format", "ascii", "--profile", "node16"], {
+  stdio: ["ignore", "inherit", "inherit"],
+});
 
 const project = mkdtempSync(join(tmpdir(), "outlay-pack-"));
 try {

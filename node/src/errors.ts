@@ -10,6 +10,8 @@ import { Money } from "./money.js";
 import type { Failure } from "./native.js";
 
 const MARK = Symbol.for("outlay.error");
+// LangChain asks errors whether to try again; the same request gets the same answer from us.
+const NOT_RETRYABLE = Symbol.for("langchain.errors.retryable");
 
 /** What an error knows beside its message, by name. */
 export type Fields = Readonly<Record<string, Money | string | number | boolean | null>>;
@@ -36,6 +38,7 @@ export class OutlayError extends Error {
     }
     Object.defineProperty(this, "name", { value: new.target.name, configurable: true });
     Object.defineProperty(this, MARK, { value: codes });
+    if (!codes.includes("fault")) Object.defineProperty(this, NOT_RETRYABLE, { value: false });
     for (const [name, value] of Object.entries(fields)) {
       Object.defineProperty(this, name, { value, enumerable: true });
     }

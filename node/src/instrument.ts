@@ -19,9 +19,12 @@ const PACKAGES = [
   { name: "openai", client: "OpenAI", guard: guardOpenAI },
   { name: "@anthropic-ai/sdk", client: "BaseAnthropic", guard: guardAnthropic },
 ] as const;
+/** Packages that may bring a copy of a client of their own. */
+const FRAMEWORKS = ["@langchain/openai", "@langchain/anthropic", "@openai/agents-openai"];
 
 /**
- * Puts the guard into the clients it finds beside this package: openai and @anthropic-ai/sdk.
+ * Puts the guard into the clients it finds beside this package and the program: openai and
+ * @anthropic-ai/sdk, and the copies that LangChain and the OpenAI Agents SDK bring along.
  *
  * Every billed request of a guarded client is reserved before it is sent; one that does not fit throws
  * `BudgetExceeded` and is not sent. Clients made earlier are included; calling it again changes nothing.
@@ -60,17 +63,25 @@ function ownerOf(client: Client | undefined, name: string): Client {
 
 function copies(name: string): Record<string, unknown>[] {
   const found: Record<string, unknown>[] = [];
-  // Beside this package, and beside the program; never in the working directory, where an agent may write.
-  for (const from of [__filename, process.argv[1]]) {
-    if (from === undefined) continue;
-    const load = createRequire(realpathSync(from));
-    let entry: string;
-    try {
-      entry = load.resolve(`${name}/client.js`);
-    } catch {
-      continue;
-    }
-    found.push(load(entry), load(join(dirname(entry), "client.mjs")));
+  for (const load of places()) {
+    const entry = resolved(load, `${name}/client.js`);
+    if (entry !== undefined) found.push(load(entry), load(join(dirname(entry), "client.mjs")));
   }
   return found;
+}
+
+/** Where clients are looked for; never in the working directory, where an agent may write. */
+function places(): NodeJS.Require[] {
+  const program = process.argv[1] === undefined ? [] : [realpathSync(process.argv[1])];
+  const beside = [__filename, ...program].map((file) => createRequire(file));
+  const within = beside.flatMap((load) => FRAMEWORKS.map((name) => resolved(load, name)));
+  return [...beside, ...within.filter((entry) => entry !== undefined).map((entry) => createRequire(entry))];
+}
+
+function resolved(load: NodeJS.Require, name: string): string | undefined {
+  try {
+    return load.resolve(name);
+  } catch {
+    return undefined;
+  }
 }
