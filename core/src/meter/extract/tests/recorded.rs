@@ -5,7 +5,7 @@
 //! of no meaning, for example Anthropic's caches read as if they were OpenAI's.
 
 use super::*;
-use crate::value::{Millis, money::decimal};
+use crate::value::money::decimal;
 
 /// Response bodies with what they mean and cost, from a public data set; not part of the repository.
 fn recorded() -> Vec<Value> {
