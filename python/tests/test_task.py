@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import os
 import pickle
+import signal
+import threading
 from decimal import Decimal
 from pathlib import Path
 
@@ -511,3 +514,15 @@ def test_calls_under_no_task_are_told_once_or_refused() -> None:
     outlay.configure(unbound="refuse")
     with pytest.raises(outlay.Unsupported, match="no task"):
         current_or_default()
+
+
+@pytest.mark.parametrize("store", ["memory:", "sqlite"])
+def test_ctrl_c_ends_the_wait_for_money(store: str, tmp_path: Path) -> None:
+    where = store if store == "memory:" else f"sqlite:{tmp_path / 'ledger.db'}"
+    with outlay.task("t", usd="0.05", store=where) as t:
+        held = t.reserve(model="gpt-4o", input_tokens=0, max_output_tokens=4_000)
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            t.reserve(model="gpt-4o", input_tokens=0, max_output_tokens=4_000, wait_ms=600_000)
+        held.void()
+        assert t.reserve(model="gpt-4o", input_tokens=0, max_output_tokens=4_000).created

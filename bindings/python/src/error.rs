@@ -1,11 +1,17 @@
 //! Errors of the core as the exceptions of `outlay.errors`.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    thread::sleep,
+    time::{Duration, Instant},
+};
 
 use outlay::{Error, ErrorKind, Field};
 use pyo3::{prelude::*, sync::PyOnceLock, types::PyDict};
 
 use crate::convert::Money;
+
+const PAUSE_MAX: Duration = Duration::from_millis(50);
 
 /// The exception of an error, with its fields as attributes.
 pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
@@ -57,6 +63,27 @@ pub(crate) fn waiting<T: Send>(
         Ok(result) => result,
         Err(_) => Err(Error::new(ErrorKind::Corrupt, "the core of outlay panicked; please report it")),
     })
+}
+
+/// Holds money, and where other calls hold it waits until they end, `wait_ms` are over or somebody
+/// presses Ctrl-C. `poll` and `reserve` do not wait themselves.
+pub(crate) fn patiently<T: Send>(
+    py: Python<'_>,
+    wait_ms: u64,
+    poll: impl Fn() -> Result<Option<T>, Error> + Sync,
+    reserve: impl FnOnce() -> Result<T, Error> + Send,
+) -> PyResult<T> {
+    let until = Instant::now().checked_add(Duration::from_millis(wait_ms));
+    let mut pause = Duration::from_millis(1);
+    while until.is_none_or(|until| Instant::now() < until) {
+        if let Some(held) = waiting(py, true, &poll)? {
+            return Ok(held);
+        }
+        py.detach(|| sleep(pause));
+        py.check_signals()?;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+    waiting(py, true, reserve)
 }
 
 /// The exception of an argument that has no meaning.

@@ -14,7 +14,7 @@ use pyo3::{
 
 use crate::{
     convert::Money,
-    error::{invalid, waiting},
+    error::{invalid, patiently, waiting},
     usage::Usage,
 };
 
@@ -69,8 +69,11 @@ impl Outgoing {
     /// Reserves for one attempt, waiting for money that other calls hold.
     #[pyo3(signature = (wait_ms=None))]
     fn reserve(&self, py: Python<'_>, wait_ms: Option<u64>) -> PyResult<Exchange> {
-        let waits = self.blocking || wait_ms.unwrap_or(self.outgoing.wait_ms()) > 0;
-        let exchange = waiting(py, waits, || self.outgoing.reserve(wait_ms))?;
+        let reserve = || self.outgoing.reserve(Some(0));
+        let exchange = match wait_ms.unwrap_or(self.outgoing.wait_ms()) {
+            0 => waiting(py, self.blocking, reserve)?,
+            wait_ms => patiently(py, wait_ms, || self.outgoing.poll(), reserve)?,
+        };
         Ok(Exchange { exchange, blocking: self.blocking })
     }
 

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use crate::{
     call::Call,
     convert::{Money, count, decimal_text},
-    error::{guard, invalid, raise, waiting},
+    error::{guard, invalid, patiently, raise, waiting},
     exchange::{LARGE_BYTES, Outgoing},
     report::Summary,
 };
@@ -124,12 +124,13 @@ impl Task {
             let text = decimal_text(most, "max_usd")?;
             request = request.max_usd(guard(py, || outlay::Money::parse(&text))?);
         }
-        let mut blocking = self.blocking;
-        if let Some(wait) = wait_ms {
-            request = request.wait_ms(count(wait, "wait_ms")?);
-            blocking = true;
-        }
-        let call = waiting(py, blocking || self.task.waits(), || self.task.reserve(&request))?;
+        let wait_ms = wait_ms.map(|wait| count(wait, "wait_ms")).transpose()?;
+        let request = request.wait_ms(0);
+        let reserve = || self.task.reserve(&request);
+        let call = match wait_ms.or(self.task.wait_ms()).unwrap_or(0) {
+            0 => waiting(py, self.blocking, reserve)?,
+            wait_ms => patiently(py, wait_ms, || self.task.poll(&request), reserve)?,
+        };
         Ok(Call { call, blocking: self.blocking })
     }
 

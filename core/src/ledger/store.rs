@@ -73,7 +73,10 @@ pub(crate) struct Budget {
 impl Budget {
     /// The budget as messages name it.
     pub fn label(&self, value: Option<&str>) -> String {
-        format!("budget `{}`", self.name(value))
+        match self.name(value).as_str() {
+            "" => "the budget over all tasks".to_owned(),
+            name => format!("budget `{name}`"),
+        }
     }
 
     /// The tags it covers.
