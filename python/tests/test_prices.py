@@ -34,7 +34,8 @@ def test_the_examples_in_the_docs_print_what_they_say() -> None:
 
 
 def test_a_charge_keeps_quantity_unit_price_and_version() -> None:
-    usage = Usage(120_000, 1000, cache_read_input_tokens=100_000, cache_creation_input_tokens=10_000)
+    cached = {"cache_read_input_tokens": 100_000, "cache_creation_input_tokens": 10_000}
+    usage = Usage(120_000, 1000, **cached)
     charge = outlay.price("claude-sonnet-4-6-20260218", usage)
     assert (charge.rule, charge.provider, charge.model) == (
         "snapshot",
