@@ -9,6 +9,7 @@ pub(crate) mod commit;
 pub mod entry;
 pub(crate) mod held;
 pub(crate) mod journal;
+pub(crate) mod lesson;
 pub(crate) mod memory;
 pub(crate) mod open;
 pub(crate) mod sqlite;

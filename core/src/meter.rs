@@ -9,6 +9,7 @@ mod count;
 mod extract;
 mod json;
 mod price;
+pub mod ratios;
 mod request;
 mod stream;
 pub mod tokens;
@@ -20,5 +21,6 @@ pub use price::{
     CacheWrite, Charge, ChargeLine, Exposure, Listing, Media, ModelPrice, PriceBook, PriceChange, Rule,
     ServiceTier, UnitPrices, Worst,
 };
+pub use ratios::{Learned, Ratios};
 pub use request::{Facts, InputBound, Message, Method, Piece, Request};
 pub use stream::{Delta, Lane, StreamReader, usage_of_events, usage_of_text};

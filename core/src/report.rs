@@ -19,6 +19,7 @@
 //! ```
 
 pub mod attribution;
+pub mod meter;
 mod names;
 pub mod rows;
 pub mod since;
@@ -27,6 +28,7 @@ pub mod summary;
 pub mod text;
 
 pub use attribution::{Figures, Tokens};
+pub use meter::{MeterReport, MeterRow};
 pub use rows::{By, Report, ReportOptions, Row};
 pub use since::Since;
 pub use standing::{BudgetState, DoubtedCall, LimitState, Standing, TaskState};

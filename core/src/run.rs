@@ -1,5 +1,6 @@
 //! Doing it: ledgers, tasks and calls as a program holds them.
 
+mod calibration;
 pub mod call;
 pub mod config;
 pub mod exchange;

@@ -50,6 +50,15 @@ Examples:
   outlay report --by model --since 24h
   outlay report --by tag:tenant --since 2026-11-01 --csv > november.csv")]
     Report(Report),
+    /// Show how far the bounds of input were from what providers counted
+    #[command(after_help = "\
+truth/count is what providers counted over what was counted here; bound/truth is what was reserved
+for over what providers counted. Calls whose token counts were given are not in it.
+
+Examples:
+  outlay meter
+  outlay meter --since 7d --csv > meter.csv")]
+    Meter(Meter),
     /// End calls whose outcome nobody knows; without ID, list them
     #[command(after_help = "\
 Until it is resolved, such a call counts as spent at its worst case. The provider's dashboard says
@@ -214,6 +223,18 @@ pub(crate) struct Report {
     #[command(flatten)]
     pub json: Json,
     /// Print CSV, without the totals
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Meter {
+    /// Only calls from then on: 7d, 24h, 30m, a date or a time
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Since>,
+    #[command(flatten)]
+    pub json: Json,
+    /// Print CSV
     #[arg(long, conflicts_with = "json")]
     pub csv: bool,
 }

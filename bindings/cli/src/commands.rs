@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     arguments::{
-        Arguments, Breaker, BreakerCommand, Command, Ending, Forget, Json, Report, Resolve, Show, Tasks,
+        Arguments, Breaker, BreakerCommand, Command, Ending, Forget, Json, Meter, Report, Resolve, Show,
+        Tasks,
     },
     csv, json,
     place::Opened,
@@ -24,6 +25,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
         Command::Tasks(asked) => tasks(&open()?, asked),
         Command::Show(asked) => show(&open()?, asked),
         Command::Report(asked) => report(&open()?, asked),
+        Command::Meter(asked) => meter(&open()?, asked),
         Command::Resolve(asked) => match &asked.id {
             None => in_doubt(&open()?, &asked.json),
             Some(id) => {
@@ -96,6 +98,21 @@ fn report(ledger: &Opened, asked: &Report) -> Result<String> {
     if asked.csv {
         let rows: Vec<_> = report.rows.iter().map(json::row).collect();
         return Ok(csv::sheet(&rows, &json::ROW));
+    }
+    Ok(format!("{report}\n"))
+}
+
+fn meter(ledger: &Opened, asked: &Meter) -> Result<String> {
+    let report = ledger.meter(asked.since)?;
+    if asked.json.json {
+        return Ok(json::printed(&json::meter(&report)));
+    }
+    if asked.csv {
+        let rows: Vec<_> = report.rows.iter().map(json::meter_row).collect();
+        return Ok(csv::sheet(&rows, &json::METER_ROW));
+    }
+    if report.rows.is_empty() {
+        return Ok("no call was counted here and settled\n".to_owned());
     }
     Ok(format!("{report}\n"))
 }

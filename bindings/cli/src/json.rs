@@ -3,7 +3,9 @@
 use outlay::{
     Balance, Id, Millis, Money, Unit, Window,
     policy::limit::show_time,
-    report::{BudgetState, DoubtedCall, Figures, LimitState, Report, Row, Summary, TaskState},
+    report::{
+        BudgetState, DoubtedCall, Figures, LimitState, MeterReport, MeterRow, Report, Row, Summary, TaskState,
+    },
 };
 use serde_json::{Map, Value, json};
 
@@ -32,6 +34,23 @@ pub(crate) const ROW: [&str; 21] = [
     "unpriced_calls",
     "voided_calls",
     "share_per_mille",
+];
+
+/// The keys of a row of `outlay meter`, in their order; ratios are in per mille.
+pub(crate) const METER_ROW: [&str; 13] = [
+    "provider",
+    "model",
+    "has_tools",
+    "method",
+    "calls",
+    "overruns",
+    "truth_over_count_p50",
+    "truth_over_count_p95",
+    "truth_over_count_p995",
+    "truth_over_count_max",
+    "bound_over_truth_p50",
+    "bound_over_truth_p95",
+    "bound_over_truth_max",
 ];
 
 /// A value as indented JSON with a newline at its end.
@@ -94,6 +113,34 @@ pub(crate) fn report(report: &Report) -> Value {
         "since": time(report.since),
         "rows": report.rows.iter().map(row).collect::<Vec<_>>(),
         "totals": figures(&report.totals),
+        "dropped_entries": report.dropped_entries,
+    })
+}
+
+/// One row of `outlay meter`, under the keys of [`METER_ROW`].
+pub(crate) fn meter_row(row: &MeterRow) -> Object {
+    let (truth, bound) = (&row.truth_over_count, &row.bound_over_truth);
+    object(json!({
+        "provider": row.provider,
+        "model": row.model,
+        "has_tools": row.has_tools,
+        "method": row.method.name(),
+        "calls": row.calls,
+        "overruns": row.overruns,
+        "truth_over_count_p50": truth.quantile(500),
+        "truth_over_count_p95": truth.quantile(950),
+        "truth_over_count_p995": truth.quantile(995),
+        "truth_over_count_max": truth.largest(),
+        "bound_over_truth_p50": bound.quantile(500),
+        "bound_over_truth_p95": bound.quantile(950),
+        "bound_over_truth_max": bound.largest(),
+    }))
+}
+
+pub(crate) fn meter(report: &MeterReport) -> Value {
+    json!({
+        "since": time(report.since),
+        "rows": report.rows.iter().map(meter_row).collect::<Vec<_>>(),
         "dropped_entries": report.dropped_entries,
     })
 }

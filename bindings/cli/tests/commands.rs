@@ -4,7 +4,7 @@ use std::{io, sync::Arc};
 
 use outlay::{
     Attempt, BudgetOptions, Clock, Config, Ledger, Limit, ManualClock, Request, TaskOptions, Unit, Usage,
-    Window,
+    Window, meter::Api, run::Terms,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -160,6 +160,27 @@ fn a_task_is_found_by_the_beginning_of_its_id_only_if_no_other_begins_so() {
     sample.refused(&["show", &id[..8]], 1, "means several tasks: `");
     sample.refused(&["show", &id[..5]], 1, "(not_found)");
     sample.refused(&["show", "nothing"], 1, "task `nothing` is not in the ledger (not_found)");
+}
+
+#[test]
+fn bounds_are_compared_with_what_providers_counted() {
+    let sample = sample();
+    assert_eq!(sample.printed(&["meter"]), "no call was counted here and settled\n");
+    let task = sample.ledger.task("chat", []).unwrap();
+    let body = br#"{"model": "gpt-4o", "messages": [{"role": "user", "content": "hello world"}]}"#;
+    let answer = r#"{"model": "gpt-4o", "usage": {"prompt_tokens": 9, "completion_tokens": 1}}"#;
+    let exchange = task.exchange(Api::OpenAiChat, body, &Terms::default()).unwrap();
+    exchange.answered(200, answer).unwrap();
+    let expected = [
+        "provider model tools method calls overruns truth/count p95 p99.5 bound/truth p95 largest",
+        "openai gpt-4o no exact 1 0 1.000 1.000 1.000 1.000 1.000 1.000",
+    ];
+    assert_eq!(cells(&sample.printed(&["meter"])), expected);
+    let row = &sample.json(&["meter", "--since", "7d"])["rows"][0];
+    assert_eq!((&row["model"], &row["bound_over_truth_max"]), (&"gpt-4o".into(), &1_000.into()));
+    let sheet = sample.printed(&["meter", "--csv"]);
+    assert!(sheet.starts_with("provider,model,has_tools,method,calls,overruns,"), "{sheet}");
+    assert!(sheet.contains("\r\nopenai,gpt-4o,false,exact,1,0,1000,"), "{sheet}");
 }
 
 #[test]

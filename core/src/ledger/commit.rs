@@ -38,6 +38,8 @@ pub(crate) struct Facts {
     /// `flag` bits.
     pub flags: u32,
     pub input_bound: u64,
+    /// 0 where the bound was given.
+    pub counted_tokens: u64,
     pub request_hash: i64,
     pub message_count: u32,
     pub tool_definition_tokens: u64,
@@ -82,6 +84,7 @@ impl Reserve {
             call: Some(self.id),
             flags: facts.flags,
             input_bound: facts.input_bound,
+            counted_tokens: facts.counted_tokens,
             max_output_tokens: grant.max_output_tokens,
             request_hash: facts.request_hash,
             message_count: facts.message_count,

@@ -103,12 +103,16 @@ pub mod flag {
     pub const STREAMED: u32 = 1 << 6;
     /// The stream was cut at its reservation.
     pub const CUT: u32 = 1 << 7;
-    /// The bound of the input is calibrated, not exact.
+    /// The bound of the input is a count enlarged by a prior or by what was learned.
     pub const CALIBRATED: u32 = 1 << 8;
     /// A person ended it.
     pub const RESOLVED: u32 = 1 << 9;
     /// The task was opened to observe, not to enforce.
     pub const OBSERVES: u32 = 1 << 10;
+    /// The bound of the input is a reconstructed count and a margin.
+    pub const RECONSTRUCTED: u32 = 1 << 11;
+    /// Some of the input was bounded without being counted: it teaches nothing about counts.
+    pub const CEILING: u32 = 1 << 12;
 }
 
 /// Where a call is held: accounts, each with the slot it belongs to.
@@ -223,6 +227,8 @@ entry! {
     tool: u32,
     /// The upper bound of the input, in tokens.
     input_bound: u64,
+    /// What was counted of the input before any prior or margin; 0 where the caller gave the bound.
+    counted_tokens: u64,
     /// The most tokens an answer could have.
     max_output_tokens: u64,
     /// All input tokens.

@@ -175,7 +175,8 @@ impl Tx for Memory {
     }
 
     fn entries(&mut self, filter: Filter, visit: &mut dyn FnMut(Entry) -> bool) -> Result<()> {
-        for entry in self.entries.iter() {
+        let newest = filter.newest.map_or(usize::MAX, |newest| newest as usize);
+        for entry in self.entries.iter().skip(self.entries.len().saturating_sub(newest)) {
             let wanted = filter.task.is_none_or(|task| entry.task == task)
                 && filter.since.is_none_or(|since| entry.at_ms >= since);
             if wanted && !visit(entry) {

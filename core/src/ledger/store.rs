@@ -137,6 +137,8 @@ pub(crate) struct Filter {
     pub task: Option<u32>,
     /// Only from this time on.
     pub since: Option<Millis>,
+    /// Only of the newest so many.
+    pub newest: Option<u64>,
 }
 
 /// Which tasks a reader wants.
@@ -190,6 +192,11 @@ pub(crate) trait Tx {
     /// The same, entries about calls only, and of them what a report adds up: where a call was
     /// reserved and for what model, amounts, tokens and flags. All else may be zero.
     fn movements(&mut self, filter: Filter, visit: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
+        self.entries(filter, &mut |entry| visit(&entry))
+    }
+    /// The same, and of them what tells how good a count was: of a reservation provider, model, tools,
+    /// flags, bound and count, of its end flags and input.
+    fn counts(&mut self, filter: Filter, visit: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
         self.entries(filter, &mut |entry| visit(&entry))
     }
     /// Is every entry and every slot still kept?

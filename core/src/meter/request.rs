@@ -57,15 +57,63 @@ pub enum Method {
     Ceiling,
 }
 
+impl Method {
+    /// Its name as reports say it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Reconstructed => "reconstructed",
+            Self::Calibrated => "calibrated",
+            Self::Ceiling => "ceiling",
+        }
+    }
+}
+
 /// An upper bound of a request's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InputBound {
     /// The bound, in the provider's tokens.
     pub tokens: u64,
-    /// What was counted here, before the prior and any margin: what a learned ratio is relative to.
+    /// What was counted here, before the prior and any margin.
     pub counted_tokens: u64,
+    /// Of them such as could only be bounded: media, sealed text. No ratio belongs on these.
+    pub fixed_tokens: u64,
     /// How good it is.
     pub method: Method,
+}
+
+impl InputBound {
+    /// Does what the provider counts for it tell how good our count was?
+    pub const fn teaches(&self) -> bool {
+        self.fixed_tokens == 0 && matches!(self.method, Method::Calibrated | Method::Reconstructed)
+    }
+
+    /// The bound by what such counts have turned out to be, in per mille.
+    ///
+    /// It takes the place of a prior. A margin over a reconstruction is only ever raised by it. What
+    /// is exact stays, and so does a ceiling.
+    ///
+    /// ```
+    /// use outlay::meter::{InputBound, Method};
+    ///
+    /// let method = Method::Calibrated;
+    /// let prior = InputBound { tokens: 170, counted_tokens: 100, fixed_tokens: 0, method };
+    /// assert_eq!(prior.learned(1_110).tokens, 111);
+    /// let exact = InputBound { tokens: 100, method: Method::Exact, ..prior };
+    /// assert_eq!(exact.learned(1_110), exact);
+    /// ```
+    #[must_use]
+    pub fn learned(self, per_mille: u64) -> Self {
+        let text = u128::from(self.counted_tokens - self.fixed_tokens) * u128::from(per_mille);
+        let learned =
+            u64::try_from(text.div_ceil(1_000)).unwrap_or(u64::MAX).saturating_add(self.fixed_tokens);
+        let tokens = match self.method {
+            Method::Calibrated => learned,
+            Method::Reconstructed => learned.max(self.tokens),
+            Method::Exact | Method::Ceiling => self.tokens,
+        };
+        Self { tokens, ..self }
+    }
 }
 
 /// What a request says about its cost.

@@ -169,7 +169,7 @@ impl Ledger {
             let now = tx.now()?;
             let since = since.map(|since| since.at(now));
             let mut fold = Attribution::default();
-            fold.read(tx, Filter { task: None, since })?;
+            fold.read(tx, Filter { since, ..Filter::default() })?;
             let (rows, totals) = grouped(tx, &fold.places, &by)?;
             Ok(Report { by, since, rows, totals, dropped_entries: tx.dropped() })
         })

@@ -264,7 +264,7 @@ fn models_of(tx: &mut dyn Tx, rows: &[CallRow]) -> Result<FxHashMap<Id, u32>> {
     }
     let mut models: FxHashMap<Id, u32> = rows.iter().map(|row| (row.id, 0)).collect();
     for (task, mut missing) in wanted {
-        tx.entries(Filter { task: Some(task), since: None }, &mut |entry| {
+        tx.entries(Filter { task: Some(task), ..Filter::default() }, &mut |entry| {
             if entry.model_asked != 0
                 && let Some(model) = entry.call.and_then(|id| models.get_mut(&id))
             {

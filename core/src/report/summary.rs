@@ -169,7 +169,7 @@ impl Family {
         while let Some(row) = waiting.pop_front() {
             waiting.extend(tx.tasks(Which::Under(row.no), usize::MAX)?);
             let mut failure = None;
-            tx.entries(Filter { task: Some(row.no), since: None }, &mut |entry| {
+            tx.entries(Filter { task: Some(row.no), ..Filter::default() }, &mut |entry| {
                 let told = family.attempts.entry((entry.task, entry.attempt));
                 match entry.kind {
                     Kind::AttemptStarted => told.or_default().above = entry.subject,

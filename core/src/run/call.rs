@@ -4,6 +4,7 @@
 //! open ends it too: void if it is known not to have been sent, in doubt otherwise.
 
 use super::{
+    calibration::Lesson,
     ledger::Ledger,
     model::{Asked, Model},
     task::Task,
@@ -281,6 +282,8 @@ struct Standing {
     /// Known to be sent or not; unknown in the explicit form.
     sent: Option<bool>,
     outcome: Option<Outcome>,
+    /// What its usage will teach, once.
+    lesson: Option<Lesson>,
 }
 
 impl Call {
@@ -301,7 +304,7 @@ impl Call {
         });
         // A second handle on a call leaves its end to the first.
         let outcome = if created { outcome } else { outcome.or(Some(Outcome::InDoubt)) };
-        let state = Mutex::new(Standing { sent: None, outcome });
+        let state = Mutex::new(Standing { outcome, ..Standing::default() });
         Self { task, model, id, created, recorded: true, grant, denied, state }
     }
 
@@ -361,6 +364,11 @@ impl Call {
 
     pub(crate) fn price(&self) -> Result<&Arc<crate::meter::ModelPrice>> {
         self.model.price()
+    }
+
+    /// Says what its usage will teach.
+    pub(super) fn set_lesson(&self, lesson: Option<Lesson>) {
+        lock(&self.state).lesson = lesson;
     }
 
     /// Says whether the request has gone out.
@@ -439,7 +447,13 @@ impl Call {
         let settle = Settle { usage: *usage, usd: charge.nanos(), flags, model_used, price, by: None };
         let ended = self.end(Ending::Settle(settle))?;
         let settled = settled_of(&ended);
-        lock(&self.state).outcome = Some(Outcome::Settled(settled));
+        let mut state = lock(&self.state);
+        state.outcome = Some(Outcome::Settled(settled));
+        if !settled.estimated
+            && let Some(lesson) = state.lesson.take()
+        {
+            lesson.teach(usage.input_tokens);
+        }
         Ok(settled)
     }
 

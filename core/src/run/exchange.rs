@@ -6,6 +6,7 @@
 use serde_json::Value;
 
 use super::{
+    calibration::{Lesson, Shared},
     call::{Call, Request, Settled},
     config::Bound,
     ledger::Ledger,
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Field, Result},
-    ledger::{commit, flag},
+    ledger::{commit, flag, lesson::flags_of},
     meter::{self, Api, Exposure, Method},
     sync::{Arc, Mutex, lock},
     value::{Money, Usage},
@@ -58,6 +59,8 @@ pub struct Outgoing {
     hashes: Hashes,
     facts: meter::Facts,
     exposure: Exposure,
+    /// What is learned about such requests; nothing where this one can teach nothing.
+    learned: Option<Shared>,
 }
 
 /// One HTTP attempt under a reservation.
@@ -110,8 +113,10 @@ impl Task {
         let model = ledger.model(Asked::plain(named), ledger.now())?;
         let price = model.price().ok();
         let mut count = |encoding, text: &str| ledger.memo().count(encoding, text);
-        let read = meter::Request::read_with(api, &body, price.map(Arc::as_ref), &mut count)?;
+        let mut read = meter::Request::read_with(api, &body, price.map(Arc::as_ref), &mut count)?;
         self.check_terms(&read.facts, terms)?;
+        let learned =
+            calibrated(&ledger, price.map_or("", |price| &*price.provider), &mut read.facts, terms)?;
 
         let facts = &read.facts;
         let mut exposure = facts.exposure();
@@ -126,10 +131,10 @@ impl Task {
         request.max_usd = terms.max_usd;
         request.wait_ms = terms.wait_ms.or(self.wait_ms()).or(Some(WAIT_MS));
         request.turn.clone_from(&terms.turn);
-        request.facts = facts_of(&ledger, &read);
+        request.facts = facts_of(&ledger, &read, terms);
         request.tools = (!facts.tools.is_empty()).then(|| facts.tools.join(",").into());
         let hashes = self.latest().hashes(&read.messages);
-        Ok(Outgoing { task: self.clone(), api, request, hashes, facts: read.facts, exposure })
+        Ok(Outgoing { task: self.clone(), api, request, hashes, facts: read.facts, exposure, learned })
     }
 
     /// Refuses, under a hard limit on money, what nobody can bound, price or meter.
@@ -155,7 +160,29 @@ impl Task {
     }
 }
 
-fn facts_of(ledger: &Ledger, read: &meter::Request<'_>) -> commit::Facts {
+/// Is the bound of its input our count of all of it?
+fn is_counted(facts: &meter::Facts, terms: &Terms) -> bool {
+    terms.max_input_tokens.is_none() && facts.unbounded.is_none()
+}
+
+/// Bounds the input by what is learned about such requests.
+fn calibrated(
+    ledger: &Ledger,
+    provider: &str,
+    facts: &mut meter::Facts,
+    terms: &Terms,
+) -> Result<Option<Shared>> {
+    if matches!(facts.input.method, Method::Exact | Method::Ceiling) || !is_counted(facts, terms) {
+        return Ok(None);
+    }
+    let learned = ledger.learned(provider, &facts.model, !facts.tools.is_empty())?;
+    if let Some(per_mille) = learned.as_ref().and_then(|learned| lock(learned).per_mille()) {
+        facts.input = facts.input.learned(per_mille);
+    }
+    Ok(learned.filter(|_| facts.input.teaches()))
+}
+
+fn facts_of(ledger: &Ledger, read: &meter::Request<'_>, terms: &Terms) -> commit::Facts {
     let facts = &read.facts;
     let texts: Vec<&[u8]> = read
         .messages
@@ -166,9 +193,11 @@ fn facts_of(ledger: &Ledger, read: &meter::Request<'_>) -> commit::Facts {
         })
         .collect();
     let mut flags = if facts.stream { flag::STREAMED } else { 0 };
-    flags |= if facts.input.method == Method::Exact { 0 } else { flag::CALIBRATED };
+    let counted = is_counted(facts, terms);
+    flags |= if counted { flags_of(&facts.input) } else { 0 };
     commit::Facts {
         flags,
+        counted_tokens: if counted { facts.input.counted_tokens } else { 0 },
         request_hash: ledger.keyed_hash(&texts),
         message_count: facts.message_count,
         tool_definition_tokens: facts.tool_definition_tokens,
@@ -227,6 +256,8 @@ impl Outgoing {
         self.task.latest().replace(&self.hashes);
         call.set_sent(false);
         let Self { api, facts, exposure, .. } = self;
+        let counted_tokens = facts.input.counted_tokens;
+        call.set_lesson(self.learned.clone().map(|learned| Lesson { learned, counted_tokens }));
         let chosen = call.max_output_tokens();
         let unchanged = facts.max_output_tokens == Some(chosen);
         let patch = facts.patch((!unchanged && !self.request.no_output).then_some(chosen));

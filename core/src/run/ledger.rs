@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{
+    calibration::Calibration,
     config::Config,
     memo::Memo,
     model::{Asked, Model, Models},
@@ -22,7 +23,7 @@ use crate::{
         memory::Memory,
         open,
         sqlite::{self, Settings, Sqlite},
-        store::{Budget, State, Tx},
+        store::{Budget, Filter, State, Tx},
     },
     meter::ServiceTier,
     policy::Limit,
@@ -42,6 +43,7 @@ struct Inner {
     ids: IdSource,
     models: Models,
     memo: Memo,
+    calibration: Calibration,
     config: Mutex<Arc<Config>>,
     default_task: Mutex<Option<Task>>,
     /// Calls that went through while the store could not answer.
@@ -170,12 +172,23 @@ impl Ledger {
             (Store::Sqlite(Box::new(sqlite)), key)
         };
         let (config, default_task) = (Mutex::new(config), Mutex::new(None));
-        let (models, memo) = (Models::default(), Memo::default());
+        let (models, memo, calibration) = (Models::default(), Memo::default(), Calibration::default());
         let born = generation();
         let unrecorded = AtomicU64::new(0);
-        let inner =
-            Inner { name, store, key, clock, ids, models, memo, config, default_task, unrecorded, born };
-        Ok(Self(Arc::new(inner)))
+        Ok(Self(Arc::new(Inner {
+            name,
+            store,
+            key,
+            clock,
+            ids,
+            models,
+            memo,
+            calibration,
+            config,
+            default_task,
+            unrecorded,
+            born,
+        })))
     }
 
     /// The one name a store has, however it is written.
@@ -335,7 +348,7 @@ impl Ledger {
 
     fn model_of(&self, tx: &mut dyn Tx, id: &Id, task: u32) -> Result<String> {
         let mut model = 0;
-        let filter = crate::ledger::store::Filter { task: Some(task), since: None };
+        let filter = Filter { task: Some(task), ..Filter::default() };
         tx.entries(filter, &mut |entry| {
             let found = entry.call == Some(*id) && entry.model_asked != 0;
             if found {
@@ -454,6 +467,10 @@ impl Ledger {
 
     pub(crate) fn memo(&self) -> &Memo {
         &self.0.memo
+    }
+
+    pub(crate) fn calibration(&self) -> &Calibration {
+        &self.0.calibration
     }
 
     pub(crate) fn model(&self, asked: Asked<'_>, now: Millis) -> Result<Arc<Model>> {

@@ -177,18 +177,38 @@ pub(super) fn movement_of(row: &Row<'_>) -> rusqlite::Result<Entry> {
     if !matches!(kind, Kind::Settled | Kind::Corrected) {
         return Ok(entry);
     }
-    let count = |column| {
-        let count: i64 = row.get(column)?;
-        u64::try_from(count).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, count))
-    };
-    entry.input_tokens = count(10)?;
-    entry.cache_read_tokens = count(11)?;
-    entry.cache_write_tokens = count(12)?;
-    entry.cache_write_1h_tokens = count(13)?;
-    entry.output_tokens = count(14)?;
-    entry.reasoning_tokens = count(15)?;
+    entry.input_tokens = tokens_of(row, 10)?;
+    entry.cache_read_tokens = tokens_of(row, 11)?;
+    entry.cache_write_tokens = tokens_of(row, 12)?;
+    entry.cache_write_1h_tokens = tokens_of(row, 13)?;
+    entry.output_tokens = tokens_of(row, 14)?;
+    entry.reasoning_tokens = tokens_of(row, 15)?;
     entry.set_amounts(&amounts_of(row, 3)?);
     Ok(entry)
+}
+
+/// What tells how good a count was.
+pub(super) const COUNT: &str =
+    "kind, flags, call, provider, model_asked, tool_set, input_bound, counted_tokens, input_tokens";
+
+/// Reads the columns of [`COUNT`].
+pub(super) fn count_of(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    let kind: i64 = row.get(0)?;
+    let kind = Kind::of(kind).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, kind))?;
+    let (flags, call) = (row.get(1)?, Some(id_of(row, 2)?));
+    let mut entry = Entry { kind, flags, call, ..Entry::default() };
+    if kind == Kind::Reserved {
+        (entry.provider, entry.model_asked, entry.tool_set) = (row.get(3)?, row.get(4)?, row.get(5)?);
+        (entry.input_bound, entry.counted_tokens) = (tokens_of(row, 6)?, tokens_of(row, 7)?);
+    } else {
+        entry.input_tokens = tokens_of(row, 8)?;
+    }
+    Ok(entry)
+}
+
+fn tokens_of(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let tokens: i64 = row.get(column)?;
+    u64::try_from(tokens).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, tokens))
 }
 
 pub(super) fn tags_bytes(tags: &[u32]) -> Vec<u8> {

@@ -1,5 +1,7 @@
 //! The rows of a ledger file, one statement each.
 
+mod scan;
+
 use std::sync::OnceLock;
 
 use rusqlite::{
@@ -9,8 +11,8 @@ use rusqlite::{
 use super::{
     Session,
     rows::{
-        ACCOUNT, CALL, MOVEMENT, SLOT, SUMS, TASK, account_of, balance_of, call_of, entry_of, failed, id_of,
-        movement_of, pair, scope_of, tags_bytes, task_of, window_of,
+        ACCOUNT, CALL, SLOT, SUMS, TASK, account_of, balance_of, call_of, failed, id_of, pair, scope_of,
+        tags_bytes, task_of, window_of,
     },
 };
 use crate::{
@@ -84,20 +86,6 @@ impl Session {
         u32::try_from(no).map_err(|_| Error::store("the ledger is full"))
     }
 
-    /// The first entry of this time or later. Times never go back, so it is found by halving.
-    fn first_since(&self, since: Option<Millis>) -> Result<i64> {
-        let Some(since) = since else { return Ok(0) };
-        let last: Option<Option<i64>> = self.first("SELECT max(seq) FROM entries", [], |row| row.get(0))?;
-        let (mut from, mut to) = (0, last.flatten().unwrap_or(0) + 1);
-        while from < to {
-            let middle = from + (to - from) / 2;
-            let sql = "SELECT at_ms FROM entries WHERE seq >= ? ORDER BY seq LIMIT 1";
-            let at: Option<Millis> = self.first(sql, [middle], |row| row.get(0))?;
-            if at.is_some_and(|at| at < since) { from = middle + 1 } else { to = middle }
-        }
-        Ok(from)
-    }
-
     fn accounts(&mut self, filter: &str, params: impl Params) -> Result<Vec<Account>> {
         let sql = format!("SELECT {ACCOUNT} FROM accounts WHERE {filter} ORDER BY no");
         let rows = self.every(&sql, params, account_of)?;
@@ -120,13 +108,6 @@ impl Session {
         let budget = self.budgets()?.into_iter().find(|budget| budget.no == account.budget);
         Ok(budget.map(|budget| budget.label(value.as_deref())).unwrap_or_default())
     }
-}
-
-/// The condition of a filter; its parameters are the first entry and the task.
-fn wanted(filter: Filter) -> String {
-    // Only with its own condition said again is the index on tasks used.
-    let task = if filter.task.is_some() { "task = ?2 AND task <> 0" } else { "?2 = ?2" };
-    format!("{task} AND seq >= ?1 ORDER BY seq")
 }
 
 fn readable(row: Option<CallRow>) -> Result<CallRow> {
@@ -160,33 +141,15 @@ impl Tx for Session {
     }
 
     fn entries(&mut self, filter: Filter, visit: &mut dyn FnMut(Entry) -> bool) -> Result<()> {
-        let columns = Entry::COLUMNS.join(", ");
-        let sql = format!("SELECT {columns}, call, under, proofs FROM entries WHERE {}", wanted(filter));
-        let mut statement = self.db()?.prepare_cached(&sql).map_err(failed)?;
-        let params = params![self.first_since(filter.since)?, filter.task.unwrap_or(0)];
-        let mut rows = statement.query(params).map_err(failed)?;
-        while let Some(row) = rows.next().map_err(failed)? {
-            let entry = entry_of(row).map_err(failed)?;
-            let entry = entry.ok_or_else(|| Error::corrupt("an entry of the ledger cannot be read"))?;
-            if !visit(entry) {
-                break;
-            }
-        }
-        Ok(())
+        self.scan_entries(filter, visit)
     }
 
     fn movements(&mut self, filter: Filter, visit: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
-        let wanted = wanted(filter);
-        let sql = format!("SELECT {MOVEMENT} FROM entries WHERE call IS NOT NULL AND {wanted}");
-        let mut statement = self.db()?.prepare_cached(&sql).map_err(failed)?;
-        let params = params![self.first_since(filter.since)?, filter.task.unwrap_or(0)];
-        let mut rows = statement.query(params).map_err(failed)?;
-        while let Some(row) = rows.next().map_err(failed)? {
-            if !visit(&movement_of(row).map_err(failed)?) {
-                break;
-            }
-        }
-        Ok(())
+        self.scan_movements(filter, visit)
+    }
+
+    fn counts(&mut self, filter: Filter, visit: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
+        self.scan_counts(filter, visit)
     }
 
     fn intern(&mut self, key: &str, value: &str) -> Result<(u32, Option<Proof>)> {

@@ -275,7 +275,8 @@ impl<'a, 'p> Reading<'a, 'p> {
             self.no_better_than(Method::Ceiling);
         }
         self.strict_tokens = self.with_windows(tokens.max(counted_tokens + left_bytes + margin));
-        InputBound { tokens: self.with_windows(tokens), counted_tokens, method: self.method }
+        let tokens = self.with_windows(tokens);
+        InputBound { tokens, counted_tokens, fixed_tokens: fixed, method: self.method }
     }
 
     /// Adds what is only bounded by the model's window.

@@ -73,7 +73,8 @@ fn no_recorded_call_was_billed_more_than_its_bound() {
 fn plain_messages_are_counted_exactly() {
     let exact = |model: &str, messages: Value, tokens| {
         let input = facts(Api::OpenAiChat, &json!({"model": model, "messages": messages})).input;
-        assert_eq!(input, InputBound { tokens, counted_tokens: tokens, method: Method::Exact });
+        let method = Method::Exact;
+        assert_eq!(input, InputBound { tokens, counted_tokens: tokens, fixed_tokens: 0, method });
     };
     // Three round the message, one for the role, two for the text, three for the reply.
     exact("gpt-4o", json!([{"role": "user", "content": "hello world"}]), 9);
@@ -304,7 +305,7 @@ fn embeddings_and_images_are_bounded() {
     assert_eq!(embed("hello world".into()).input.tokens, 2);
     assert_eq!(
         embed(json!(["hello world", "hello"])).input,
-        InputBound { tokens: 3, counted_tokens: 3, method: Method::Exact }
+        InputBound { tokens: 3, counted_tokens: 3, fixed_tokens: 0, method: Method::Exact }
     );
     assert_eq!(embed(json!([1, 2, 3])).input.tokens, 3);
     assert_eq!(embed(json!([[1, 2], [3]])).input.tokens, 3);

@@ -1,0 +1,91 @@
+//! What has this ledger learned about our counts?
+//!
+//! For each provider and model, with tools and without, what settled calls have taught. It is a fold
+//! over the newest entries, read when it is first asked for, so that a new process begins with what
+//! earlier ones learned; from then on each call that settles here adds to it. What other processes
+//! learn meanwhile is theirs until the next start.
+
+use rustc_hash::FxHashMap;
+
+use super::ledger::Ledger;
+use crate::{
+    error::{Error, ErrorKind, Result},
+    ledger::{
+        lesson::lessons,
+        store::{Filter, Tx},
+    },
+    meter::Learned,
+    sync::{Arc, Mutex, lock},
+};
+
+/// So many entries are read, about half as many calls.
+const ENTRIES_MAX: u64 = 32_768;
+/// Beyond so many kinds of calls the priors stay.
+const KINDS_MAX: usize = 1_000;
+
+pub(crate) type Shared = Arc<Mutex<Learned>>;
+type Kinds = FxHashMap<Box<str>, Shared>;
+
+/// What is learned; nothing before it is asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Calibration(Mutex<Option<Kinds>>);
+
+fn key(provider: &str, model: &str, has_tools: bool) -> Box<str> {
+    format!("{provider}\0{model}\0{has_tools}").into()
+}
+
+impl Ledger {
+    /// What is learned about such calls; nothing while the store cannot answer.
+    pub(super) fn learned(&self, provider: &str, model: &str, has_tools: bool) -> Result<Option<Shared>> {
+        let mut kinds = lock(&self.calibration().0);
+        if kinds.is_none() {
+            match self.read(read) {
+                Ok(read) => *kinds = Some(read),
+                // The reserve that follows says so, or goes through unrecorded if that is allowed.
+                Err(error) if error.kind() == ErrorKind::StoreUnavailable => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+        let Some(kinds) = kinds.as_mut() else { return Ok(None) };
+        let key = key(provider, model, has_tools);
+        if let Some(known) = kinds.get(&key) {
+            return Ok(Some(Arc::clone(known)));
+        }
+        if kinds.len() >= KINDS_MAX {
+            return Ok(None);
+        }
+        Ok(Some(Arc::clone(kinds.entry(key).or_default())))
+    }
+}
+
+fn read(tx: &mut dyn Tx) -> Result<Kinds> {
+    let mut by_number: FxHashMap<(u32, u32, bool), Learned> = FxHashMap::default();
+    let newest = Filter { newest: Some(ENTRIES_MAX), ..Filter::default() };
+    lessons(tx, newest, &mut |lesson| {
+        let kind = (lesson.provider, lesson.model, lesson.has_tools);
+        if lesson.teaches() && (by_number.len() < KINDS_MAX || by_number.contains_key(&kind)) {
+            by_number.entry(kind).or_default().teach(lesson.counted, lesson.truth);
+        }
+    })?;
+    let mut kinds = Kinds::default();
+    for ((provider, model, has_tools), learned) in by_number {
+        let mut text = |no| Ok::<_, Error>(tx.name(no)?.and_then(|(_, value)| value).unwrap_or_default());
+        kinds.insert(key(&text(provider)?, &text(model)?, has_tools), Arc::new(Mutex::new(learned)));
+    }
+    Ok(kinds)
+}
+
+/// What a call will teach when the provider has said what its input was.
+#[derive(Debug)]
+pub(super) struct Lesson {
+    pub learned: Shared,
+    pub counted_tokens: u64,
+}
+
+impl Lesson {
+    pub fn teach(&self, input_tokens: u64) {
+        if input_tokens != 0 {
+            lock(&self.learned).teach(self.counted_tokens, input_tokens);
+        }
+    }
+}
