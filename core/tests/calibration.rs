@@ -93,6 +93,50 @@ fn a_new_process_begins_with_what_was_learned() {
     ledger.check_balances().unwrap();
 }
 
+/// A conversation of 35 calls, each adding a message: what the last ones were bounded by, above what
+/// the provider had counted before, in per mille of what they added.
+fn converse(task: &Task) -> u64 {
+    let mut messages = vec![json!({"role": "user", "content": "hello world ".repeat(2_000)})];
+    let (mut bound, mut before, mut added) = (0, 0, 0);
+    for no in 0..35_u64 {
+        let body = json!({"model": "house", "max_tokens": 1, "messages": messages});
+        let now = counted(&body) * 1_200 / 1_000;
+        bound = send_at(task, &body, 1_200);
+        added = (bound - before) * 1_000 / (now - before);
+        before = now;
+        messages.push(json!({"role": "user", "content": format!("{no} {}", "and again ".repeat(300))}));
+    }
+    assert!(bound > 0);
+    added
+}
+
+#[test]
+fn only_what_a_conversation_adds_is_bounded() {
+    let folder = TempDir::new().unwrap();
+    let store = url(&folder.path().join("ledger.db"));
+    {
+        let ledger = Ledger::open(&store, config()).unwrap();
+        let added = converse(&task(&ledger));
+        // Two per cent above what was always added, and the room for frames.
+        assert!((1_020..1_080).contains(&added), "{added}");
+        ledger.close().unwrap();
+    }
+    // The next process knows it from the second call on.
+    let ledger = Ledger::open(&store, config()).unwrap();
+    let task = task(&ledger);
+    let first = json!({"role": "user", "content": "hello world ".repeat(2_000)});
+    let second = json!({"role": "user", "content": "and again ".repeat(300)});
+    let mut bounds = Vec::new();
+    for messages in [json!([first]), json!([first, second]), json!([second])] {
+        let body = json!({"model": "house", "max_tokens": 1, "messages": messages});
+        bounds.push(send_at(&task, &body, 1_200) * 1_000 / counted(&body));
+    }
+    assert!((1_700..1_702).contains(&bounds[0]), "{bounds:?}");
+    assert!((1_200..1_230).contains(&bounds[1]), "{bounds:?}");
+    // Another conversation begins anew.
+    assert!((1_700..1_704).contains(&bounds[2]), "{bounds:?}");
+}
+
 #[test]
 fn what_is_no_count_of_the_whole_teaches_nothing() {
     let ledger = Ledger::open("memory:", config()).unwrap();

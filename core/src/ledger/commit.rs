@@ -44,6 +44,8 @@ pub(crate) struct Facts {
     pub message_count: u32,
     pub tool_definition_tokens: u64,
     pub prefix: Prefix,
+    /// What the provider counted for the prefix; 0 where it did not.
+    pub known_tokens: u64,
 }
 
 /// The part a request shares with the one before it in its attempt.
@@ -92,6 +94,7 @@ impl Reserve {
             prefix_messages: facts.prefix.messages,
             prefix_bytes: facts.prefix.bytes,
             prefix_tokens: facts.prefix.tokens,
+            known_tokens: facts.known_tokens,
             under: Some(under.clone()),
             ..Entry::default()
         };

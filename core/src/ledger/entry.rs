@@ -271,6 +271,8 @@ entry! {
     prefix_bytes: u64,
     /// Tokens before it.
     prefix_tokens: u64,
+    /// What the provider had counted for these, where they are all of the previous call.
+    known_tokens: u64,
     /// The budget, account or dictionary id it is about; for the start of an attempt, the number
     /// of the attempt at the task above it is part of; 0 for none.
     subject: u32,

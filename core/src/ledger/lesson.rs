@@ -27,6 +27,10 @@ pub(crate) struct Lesson {
     pub counted: u64,
     pub bound: u64,
     pub truth: u64,
+    /// What the provider had counted of it in the call before, 0 where nothing is known, and how much
+    /// of our count that is.
+    pub known: u64,
+    pub prefix: u64,
 }
 
 impl Lesson {
@@ -74,6 +78,8 @@ pub(crate) fn lessons(tx: &mut dyn Tx, filter: Filter, visit: &mut dyn FnMut(&Le
                     counted: entry.counted_tokens,
                     bound: entry.input_bound,
                     truth: 0,
+                    known: entry.known_tokens,
+                    prefix: entry.prefix_tokens,
                 };
                 awaited.insert(id, lesson);
             }

@@ -195,7 +195,7 @@ pub(crate) trait Tx {
         self.entries(filter, &mut |entry| visit(&entry))
     }
     /// The same, and of them what tells how good a count was: of a reservation provider, model, tools,
-    /// flags, bound and count, of its end flags and input.
+    /// flags, bound, count and what of it was known, of its end flags and input.
     fn counts(&mut self, filter: Filter, visit: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
         self.entries(filter, &mut |entry| visit(&entry))
     }

@@ -7,23 +7,66 @@
 
 use rustc_hash::FxHashMap;
 
-use super::ledger::Ledger;
+use super::{
+    ledger::Ledger,
+    prefix::{Hashes, Known, Latest},
+};
 use crate::{
     error::{Error, ErrorKind, Result},
     ledger::{
-        lesson::lessons,
+        lesson::{self, lessons},
         store::{Filter, Tx},
     },
-    meter::Learned,
+    meter::{InputBound, Learned, Method},
     sync::{Arc, Mutex, lock},
 };
 
 /// So many entries are read, about half as many calls.
 const ENTRIES_MAX: u64 = 32_768;
+/// Room for what stands round new messages.
+const FRAMES_TOKENS: u64 = 32;
 /// Beyond so many kinds of calls the priors stay.
 const KINDS_MAX: usize = 1_000;
 
-pub(crate) type Shared = Arc<Mutex<Learned>>;
+/// What is learned about one kind of calls.
+#[derive(Debug, Default)]
+pub(crate) struct Kind {
+    /// Of requests that begin anew.
+    whole: Learned,
+    /// Of what requests add to the one before them.
+    added: Learned,
+}
+
+impl Kind {
+    /// The bound of a request by what is learned. An agent resends its conversation: what the
+    /// provider has counted of it is known, and only what was added is not.
+    pub fn bound(&self, input: InputBound, known: Option<Known>) -> InputBound {
+        let whole = self.whole.per_mille().map_or(input, |per_mille| input.learned(per_mille));
+        let (Some(known), Some(per_mille)) = (known, self.added.cautious_per_mille()) else { return whole };
+        if input.method != Method::Calibrated || !input.teaches() {
+            return whole;
+        }
+        let counted_tokens = added_tokens(input.counted_tokens, known);
+        let added = InputBound { counted_tokens, ..input }.learned(per_mille);
+        InputBound { tokens: known.tokens.saturating_add(added.tokens), ..input }
+    }
+
+    fn teach(&mut self, counted_tokens: u64, known: Option<Known>, tokens: u64) {
+        match known {
+            None => self.whole.teach(counted_tokens, tokens),
+            Some(known) => {
+                self.added.teach(added_tokens(counted_tokens, known), tokens.saturating_sub(known.tokens));
+            }
+        }
+    }
+}
+
+/// What is new, as counted here. The frames nobody knows would make a ratio of little text wild.
+fn added_tokens(counted_tokens: u64, known: Known) -> u64 {
+    counted_tokens.saturating_sub(known.counted_tokens).saturating_add(FRAMES_TOKENS)
+}
+
+pub(crate) type Shared = Arc<Mutex<Kind>>;
 type Kinds = FxHashMap<Box<str>, Shared>;
 
 /// What is learned; nothing before it is asked for.
@@ -59,12 +102,12 @@ impl Ledger {
 }
 
 fn read(tx: &mut dyn Tx) -> Result<Kinds> {
-    let mut by_number: FxHashMap<(u32, u32, bool), Learned> = FxHashMap::default();
+    let mut by_number: FxHashMap<(u32, u32, bool), Kind> = FxHashMap::default();
     let newest = Filter { newest: Some(ENTRIES_MAX), ..Filter::default() };
     lessons(tx, newest, &mut |lesson| {
         let kind = (lesson.provider, lesson.model, lesson.has_tools);
         if lesson.teaches() && (by_number.len() < KINDS_MAX || by_number.contains_key(&kind)) {
-            by_number.entry(kind).or_default().teach(lesson.counted, lesson.truth);
+            by_number.entry(kind).or_default().teach(lesson.counted, known_of(lesson), lesson.truth);
         }
     })?;
     let mut kinds = Kinds::default();
@@ -75,17 +118,24 @@ fn read(tx: &mut dyn Tx) -> Result<Kinds> {
     Ok(kinds)
 }
 
+fn known_of(lesson: &lesson::Lesson) -> Option<Known> {
+    (lesson.known != 0).then_some(Known { counted_tokens: lesson.prefix, tokens: lesson.known })
+}
+
 /// What a call will teach when the provider has said what its input was.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Lesson {
-    pub learned: Shared,
+    pub kind: Shared,
     pub counted_tokens: u64,
+    pub known: Option<Known>,
+    pub hashes: Hashes,
 }
 
 impl Lesson {
-    pub fn teach(&self, input_tokens: u64) {
+    pub fn teach(&self, latest: &Latest, input_tokens: u64) {
         if input_tokens != 0 {
-            lock(&self.learned).teach(self.counted_tokens, input_tokens);
+            lock(&self.kind).teach(self.counted_tokens, self.known, input_tokens);
+            latest.tell(&self.hashes, &self.kind, input_tokens);
         }
     }
 }

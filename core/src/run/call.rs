@@ -452,7 +452,7 @@ impl Call {
         if !settled.estimated
             && let Some(lesson) = state.lesson.take()
         {
-            lesson.teach(usage.input_tokens);
+            lesson.teach(self.task.latest(), usage.input_tokens);
         }
         Ok(settled)
     }

@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::{
-    calibration::{Lesson, Shared},
+    calibration::Lesson,
     call::{Call, Request, Settled},
     config::Bound,
     ledger::Ledger,
@@ -59,8 +59,8 @@ pub struct Outgoing {
     hashes: Hashes,
     facts: meter::Facts,
     exposure: Exposure,
-    /// What is learned about such requests; nothing where this one can teach nothing.
-    learned: Option<Shared>,
+    /// What it will teach; nothing where it can teach nothing.
+    lesson: Option<Lesson>,
 }
 
 /// One HTTP attempt under a reservation.
@@ -115,8 +115,13 @@ impl Task {
         let mut count = |encoding, text: &str| ledger.memo().count(encoding, text);
         let mut read = meter::Request::read_with(api, &body, price.map(Arc::as_ref), &mut count)?;
         self.check_terms(&read.facts, terms)?;
-        let learned =
-            calibrated(&ledger, price.map_or("", |price| &*price.provider), &mut read.facts, terms)?;
+        let hashes = self.latest().hashes(&read.messages);
+        let provider = price.map_or("", |price| &*price.provider);
+        let lesson = if is_counted(&read.facts, terms) {
+            calibrated(self, &ledger, provider, &mut read.facts, &hashes)?
+        } else {
+            None
+        };
 
         let facts = &read.facts;
         let mut exposure = facts.exposure();
@@ -133,8 +138,7 @@ impl Task {
         request.turn.clone_from(&terms.turn);
         request.facts = facts_of(&ledger, &read, terms);
         request.tools = (!facts.tools.is_empty()).then(|| facts.tools.join(",").into());
-        let hashes = self.latest().hashes(&read.messages);
-        Ok(Outgoing { task: self.clone(), api, request, hashes, facts: read.facts, exposure, learned })
+        Ok(Outgoing { task: self.clone(), api, request, hashes, facts: read.facts, exposure, lesson })
     }
 
     /// Refuses, under a hard limit on money, what nobody can bound, price or meter.
@@ -165,21 +169,24 @@ fn is_counted(facts: &meter::Facts, terms: &Terms) -> bool {
     terms.max_input_tokens.is_none() && facts.unbounded.is_none()
 }
 
-/// Bounds the input by what is learned about such requests.
+/// Bounds the input by what is learned about such requests; gives what this one will teach.
 fn calibrated(
+    task: &Task,
     ledger: &Ledger,
     provider: &str,
     facts: &mut meter::Facts,
-    terms: &Terms,
-) -> Result<Option<Shared>> {
-    if matches!(facts.input.method, Method::Exact | Method::Ceiling) || !is_counted(facts, terms) {
+    hashes: &Hashes,
+) -> Result<Option<Lesson>> {
+    if matches!(facts.input.method, Method::Exact | Method::Ceiling) {
         return Ok(None);
     }
-    let learned = ledger.learned(provider, &facts.model, !facts.tools.is_empty())?;
-    if let Some(per_mille) = learned.as_ref().and_then(|learned| lock(learned).per_mille()) {
-        facts.input = facts.input.learned(per_mille);
-    }
-    Ok(learned.filter(|_| facts.input.teaches()))
+    let Some(kind) = ledger.learned(provider, &facts.model, !facts.tools.is_empty())? else {
+        return Ok(None);
+    };
+    let known = task.latest().known(hashes, &kind);
+    facts.input = lock(&kind).bound(facts.input, known);
+    let (hashes, counted_tokens) = (Arc::clone(hashes), facts.input.counted_tokens);
+    Ok(facts.input.teaches().then_some(Lesson { kind, counted_tokens, known, hashes }))
 }
 
 fn facts_of(ledger: &Ledger, read: &meter::Request<'_>, terms: &Terms) -> commit::Facts {
@@ -248,7 +255,11 @@ impl Outgoing {
 
     fn request_now(&self) -> Request {
         let mut request = self.request.clone();
-        request.facts.prefix = self.task.latest().compare(&self.hashes);
+        let prefix = self.task.latest().compare(&self.hashes);
+        let known = self.lesson.as_ref().and_then(|lesson| lesson.known);
+        let known = known.filter(|known| known.counted_tokens == prefix.tokens);
+        request.facts.known_tokens = known.map_or(0, |known| known.tokens);
+        request.facts.prefix = prefix;
         request
     }
 
@@ -256,8 +267,7 @@ impl Outgoing {
         self.task.latest().replace(&self.hashes);
         call.set_sent(false);
         let Self { api, facts, exposure, .. } = self;
-        let counted_tokens = facts.input.counted_tokens;
-        call.set_lesson(self.learned.clone().map(|learned| Lesson { learned, counted_tokens }));
+        call.set_lesson(self.lesson.clone());
         let chosen = call.max_output_tokens();
         let unchanged = facts.max_output_tokens == Some(chosen);
         let patch = facts.patch((!unchanged && !self.request.no_output).then_some(chosen));

@@ -6,6 +6,7 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 
+use super::calibration::Shared;
 use crate::{
     ledger::commit::Prefix,
     meter::Message,
@@ -30,7 +31,23 @@ pub(crate) struct Hashed {
 #[derive(Debug, Default)]
 pub(crate) struct Latest {
     key: RandomState,
-    sent: Mutex<Option<Hashes>>,
+    sent: Mutex<Option<Sent>>,
+}
+
+#[derive(Debug)]
+struct Sent {
+    hashes: Hashes,
+    /// What kind of request it was, and what the provider counted for its input.
+    told: Option<(Shared, u64)>,
+}
+
+/// The part of a request of which the provider has said how many tokens it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// As counted here.
+    pub counted_tokens: u64,
+    /// As the provider counted it, with all round it.
+    pub tokens: u64,
 }
 
 impl Latest {
@@ -59,7 +76,7 @@ impl Latest {
 
     /// What a request about to be sent shares with the latest.
     pub fn compare(&self, next: &[Hashed]) -> Prefix {
-        let latest = lock(&self.sent).clone();
+        let latest = lock(&self.sent).as_ref().map(|sent| Arc::clone(&sent.hashes));
         let pairs = latest.iter().flat_map(|latest| latest.iter()).zip(next);
         let same = pairs.clone().take_while(|(a, b)| a.whole == b.whole).count();
         let blocks = pairs.skip(same).map(|(a, b)| {
@@ -75,7 +92,31 @@ impl Latest {
 
     /// A request that may be sent now is the latest.
     pub fn replace(&self, next: &Hashes) {
-        *lock(&self.sent) = Some(Arc::clone(next));
+        *lock(&self.sent) = Some(Sent { hashes: Arc::clone(next), told: None });
+    }
+
+    /// The provider has counted the input of a request, if it is still the latest.
+    pub fn tell(&self, hashes: &Hashes, kind: &Shared, tokens: u64) {
+        if let Some(sent) = lock(&self.sent).as_mut()
+            && Arc::ptr_eq(&sent.hashes, hashes)
+        {
+            sent.told = Some((Arc::clone(kind), tokens));
+        }
+    }
+
+    /// All of the latest request, if this one of the same kind goes on from it and the provider has
+    /// counted it.
+    pub fn known(&self, next: &[Hashed], kind: &Shared) -> Option<Known> {
+        let sent = lock(&self.sent);
+        let Sent { hashes, told } = sent.as_ref()?;
+        let (_, tokens) = told.as_ref().filter(|(told, _)| Arc::ptr_eq(told, kind))?;
+        // What is not all hashed may go on otherwise.
+        let hashed: usize = hashes.iter().map(|message| 1 + message.blocks.len()).sum();
+        let begins = hashes.len() < next.len() && hashes.iter().zip(next).all(|(a, b)| a.whole == b.whole);
+        (begins && hashed < HASHES_MAX).then(|| Known {
+            counted_tokens: next.iter().take(hashes.len()).map(|message| message.tokens).sum(),
+            tokens: *tokens,
+        })
     }
 }
 
@@ -101,5 +142,34 @@ mod tests {
         let shared = latest.compare(&hashes[1]);
         assert_eq!((shared.messages, shared.tokens), (1, first[0].counted_tokens));
         assert_eq!(latest.compare(&hashes[0]).messages, 1);
+    }
+
+    #[test]
+    fn what_the_provider_counted_is_known_of_the_latest_and_its_kind_only() {
+        let body = |texts: &[&str]| {
+            let messages: Vec<_> =
+                texts.iter().map(|text| serde_json::json!({"role": "user", "content": text})).collect();
+            serde_json::json!({"model": "gpt-4o", "messages": messages})
+        };
+        let bodies = [body(&["hello world"]), body(&["hello world", "again"]), body(&["again"])];
+        let latest = Latest::default();
+        let [first, longer, other] = bodies
+            .each_ref()
+            .map(|body| latest.hashes(&Request::read(Api::OpenAiChat, body, None).unwrap().messages));
+        let (kind, another) = (Shared::default(), Shared::default());
+        latest.replace(&first);
+        assert_eq!(latest.known(&longer, &kind), None);
+        latest.tell(&first, &kind, 70);
+        let known = Known { counted_tokens: first[0].tokens, tokens: 70 };
+        assert_eq!(latest.known(&longer, &kind), Some(known));
+        let others =
+            [latest.known(&longer, &another), latest.known(&other, &kind), latest.known(&first, &kind)];
+        assert_eq!(others, [None; 3]);
+        latest.replace(&longer);
+        // It comes too late: another request is the latest.
+        latest.tell(&first, &kind, 70);
+        assert_eq!(latest.known(&longer, &kind), None);
+        latest.tell(&longer, &kind, 90);
+        assert_eq!(latest.known(&first, &kind), None);
     }
 }

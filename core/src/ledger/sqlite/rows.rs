@@ -188,8 +188,8 @@ pub(super) fn movement_of(row: &Row<'_>) -> rusqlite::Result<Entry> {
 }
 
 /// What tells how good a count was.
-pub(super) const COUNT: &str =
-    "kind, flags, call, provider, model_asked, tool_set, input_bound, counted_tokens, input_tokens";
+pub(super) const COUNT: &str = "kind, flags, call, provider, model_asked, tool_set, \
+    input_bound, counted_tokens, input_tokens, prefix_tokens, known_tokens";
 
 /// Reads the columns of [`COUNT`].
 pub(super) fn count_of(row: &Row<'_>) -> rusqlite::Result<Entry> {
@@ -200,6 +200,7 @@ pub(super) fn count_of(row: &Row<'_>) -> rusqlite::Result<Entry> {
     if kind == Kind::Reserved {
         (entry.provider, entry.model_asked, entry.tool_set) = (row.get(3)?, row.get(4)?, row.get(5)?);
         (entry.input_bound, entry.counted_tokens) = (tokens_of(row, 6)?, tokens_of(row, 7)?);
+        (entry.prefix_tokens, entry.known_tokens) = (tokens_of(row, 9)?, tokens_of(row, 10)?);
     } else {
         entry.input_tokens = tokens_of(row, 8)?;
     }
