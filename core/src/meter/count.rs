@@ -1,7 +1,7 @@
 //! How many tokens is this to a model?
 //!
 //! For people who ask; a reservation reads the body it guards itself. The invariant: the answer says
-//! how it came about, and `bound` is what a reservation of the same would hold.
+//! how it came about, and `bound` is what a reservation of the same holds before a ledger has learned.
 
 use serde_json::{Map, Value, json};
 
