@@ -229,8 +229,6 @@ fn facts<'t>(
         match mark {
             "w" => model.context_window = Some(count()?),
             "m" => model.max_output_tokens = Some(count()?),
-            // A reconstructed vocabulary is nearer than any prior over another's.
-            "p" if model.encoding.is_reconstructed() => {}
             "p" => model.prior_per_mille = rest.parse().map_err(|_| word)?,
             "g" => {
                 let (low, most) = rest.split_once(',').ok_or(word)?;
