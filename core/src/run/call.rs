@@ -434,13 +434,15 @@ impl Call {
         flags: u32,
     ) -> Result<Settled> {
         usage.check()?;
-        let (charge, price, flags) = match (told.cost, self.model.charge(usage, tier)) {
-            (Some(cost), _) => (cost, Some(Arc::from(TOLD_PRICE)), flags),
-            (None, Ok((charge, price))) => (charge.amount, price, flags),
-            (None, Err(_)) if self.task.observes() => (Money::ZERO, None, flags | flag::UNPRICED),
-            // Priced by the caller's own `max_usd` only: that word is the charge.
-            (None, Err(_)) if self.model.price().is_err() => (self.reserved(), None, flags | flag::ESTIMATED),
-            (None, Err(error)) => return Err(error),
+        let (charge, price, flags) = match told.cost {
+            Some(cost) => (cost, Some(Arc::from(TOLD_PRICE)), flags),
+            None => match self.model.charge(usage, tier) {
+                Ok((charge, price)) => (charge.amount, price, flags),
+                Err(_) if self.task.observes() => (Money::ZERO, None, flags | flag::UNPRICED),
+                // Priced by the caller's own `max_usd` only: that word is the charge.
+                Err(_) if self.model.price().is_err() => (self.reserved(), None, flags | flag::ESTIMATED),
+                Err(error) => return Err(error),
+            },
         };
         let model = told.model.as_deref();
         let model_used = model.filter(|model| *model != self.model()).map(Arc::from);
