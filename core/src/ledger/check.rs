@@ -67,11 +67,7 @@ impl Sums {
         }
         let call = self.calls.get_mut(&id);
         let call = call.ok_or_else(|| Error::corrupt(format!("call `{id}` ends without a beginning")))?;
-        let freed = match call.state {
-            State::Open => Balance { pending: call.held.negated(), ..Balance::default() },
-            State::InDoubt => Balance { in_doubt: call.held.negated(), ..Balance::default() },
-            State::Settled | State::Voided => Balance::default(),
-        };
+        let freed = call.state.freed(&call.held);
         let (state, change) = match entry.kind {
             Kind::Reserved => (State::Open, Balance { pending: call.held, ..Balance::default() }),
             Kind::Settled | Kind::Corrected => {

@@ -320,12 +320,7 @@ pub(crate) fn end(tx: &mut dyn Tx, id: &Id, ending: &Ending) -> Result<Ended> {
 
 /// What an ending changes; nothing when it says what was said before.
 fn transition(row: &CallRow, ending: &Ending, used: &Amounts) -> Result<Option<(Kind, State, Balance)>> {
-    let released = row.held.negated();
-    let freed = match row.state {
-        State::Open => Balance { pending: released, ..Balance::default() },
-        State::InDoubt => Balance { in_doubt: released, ..Balance::default() },
-        State::Settled | State::Voided => Balance::default(),
-    };
+    let freed = row.state.freed(&row.held);
     let change = match (row.state, ending) {
         (State::Open | State::InDoubt, Ending::Settle(_)) => {
             (Kind::Settled, State::Settled, Balance { settled: *used, ..freed })

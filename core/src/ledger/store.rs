@@ -102,6 +102,15 @@ pub(crate) enum State {
 
 impl State {
     pub const ALL: [Self; 4] = [Self::Open, Self::InDoubt, Self::Settled, Self::Voided];
+
+    /// What leaves the balances when a call that held so much is no longer in this state.
+    pub fn freed(self, held: &Amounts) -> Balance {
+        match self {
+            Self::Open => Balance { pending: held.negated(), ..Balance::default() },
+            Self::InDoubt => Balance { in_doubt: held.negated(), ..Balance::default() },
+            Self::Settled | Self::Voided => Balance::default(),
+        }
+    }
 }
 
 /// A call.
