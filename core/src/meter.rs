@@ -11,6 +11,9 @@ mod json;
 mod price;
 pub mod ratios;
 mod request;
+#[cfg(test)]
+#[path = "../tests/fixture/samples.rs"]
+mod samples;
 mod stream;
 pub mod tokens;
 

@@ -4,6 +4,9 @@
 //! August 2026, provider by provider. Expected usages come from the recording, so this is about prices
 //! alone. Where we differ, [`DIFFERENT`] says why, and a reason that explains nothing fails.
 
+#[path = "fixture/samples.rs"]
+mod samples;
+
 use std::collections::BTreeMap;
 
 use outlay::{
@@ -28,12 +31,7 @@ const DIFFERENT: [(&str, &str, &str); 8] = [
 ];
 
 fn recorded() -> Vec<Value> {
-    let folder = std::env::var("OUTLAY_TEST_DATA")
-        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data").to_owned());
-    let Ok(packed) = std::fs::File::open(format!("{folder}/usage_bodies.dev.json.gz")) else {
-        eprintln!("SKIPPED: no usage_bodies.dev.json.gz; say where by OUTLAY_TEST_DATA");
-        return Vec::new();
-    };
+    let Some(packed) = samples::open("usage_bodies.dev.json.gz") else { return Vec::new() };
     serde_json::from_reader(flate2::read::GzDecoder::new(packed)).unwrap()
 }
 

@@ -40,13 +40,8 @@ fn merge(body: &mut Value, fields: Value) {
 
 /// Calls whose billed input is known, from public test suites; not part of the repository.
 fn recorded() -> Vec<Value> {
-    let folder = std::env::var("OUTLAY_TEST_DATA")
-        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data").to_owned());
-    let Ok(text) = std::fs::read_to_string(format!("{folder}/chat_token_counts.dev.json")) else {
-        eprintln!("SKIPPED: no chat_token_counts.dev.json; say where by OUTLAY_TEST_DATA");
-        return Vec::new();
-    };
-    serde_json::from_str(&text).unwrap()
+    let Some(file) = crate::meter::samples::open("chat_token_counts.dev.json") else { return Vec::new() };
+    serde_json::from_reader(file).unwrap()
 }
 
 #[test]
