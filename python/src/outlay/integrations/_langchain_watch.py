@@ -23,6 +23,13 @@ def _watch() -> Watch | None:
     return task._watch if task is not None else None
 
 
+def messages_of(response: Any) -> list[Any]:
+    """The messages of a response, in whichever form a hook gets it."""
+    response = getattr(response, "model_response", response)
+    messages: list[Any] = getattr(response, "result", [response])
+    return messages
+
+
 @contextmanager
 def model_call(request: Any) -> Generator[Callable[[Any], None], None, None]:
     """Lets the breaker see what a model is asked; gives what to call with its answer."""
@@ -34,9 +41,10 @@ def model_call(request: Any) -> Generator[Callable[[Any], None], None, None]:
             watch.tell({"kind": "user", "result": messages[-1].text})
 
     def answered(response: Any) -> None:
-        response = getattr(response, "model_response", response)
-        for message in getattr(response, "result", [response]) if watch is not None else []:
-            if watch is not None and getattr(message, "type", None) == "ai":
+        if watch is None:
+            return
+        for message in messages_of(response):
+            if getattr(message, "type", None) == "ai":
                 malformed = bool(message.invalid_tool_calls)
                 watch.tell({"kind": "llm", "result": message.text, "malformed": malformed})
 

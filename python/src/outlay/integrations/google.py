@@ -28,6 +28,7 @@ from . import _response
 from . import _threads as threads
 from ._billed import GOOGLE
 from ._response import record
+from ._sockets import refused
 from ._stainless import Ask, current_native
 
 _RESOURCES = "google.genai._gaos.basesdk"
@@ -218,16 +219,6 @@ def _resource(original: Callable[..., Any]) -> Callable[..., Any]:
     return do_request
 
 
-def _connect(original: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(original)
-    def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if _patches.on:
-            current_native().unmetered(f"google websocket {type(self).__name__}.connect")
-        return original(self, *args, **kwargs)
-
-    return connect
-
-
 def instrument() -> None:
     """Puts every client of the installed google-genai package under the current task's budgets.
 
@@ -258,11 +249,12 @@ def instrument() -> None:
     once_async: Any = getattr(BaseApiClient, "_async_request_once", None)
     if once_async and "implicit_retry" not in inspect.signature(once_async).parameters:
         raise Unsupported("this version of `google.genai` repeats requests by itself, unseen")
+    connect = partial(refused, _patches, "google")
     places: list[Place] = [
         (BaseApiClient, "_request_once", _once),
         (BaseApiClient, "_async_request_once", _once_async),
-        (AsyncLive, "connect", _connect),
-        (AsyncLiveMusic, "connect", _connect),
+        (AsyncLive, "connect", connect),
+        (AsyncLiveMusic, "connect", connect),
     ]
     if _RESOURCES in sys.modules:
         from google.genai._gaos.basesdk import AsyncBaseSDK, BaseSDK

@@ -26,7 +26,7 @@ from ..errors import InvalidInput
 from ..task import current_or_default
 from . import anthropic, openai
 from ._frame import Frame
-from ._langchain_watch import model_call, tool_call
+from ._langchain_watch import messages_of, model_call, tool_call
 from ._stainless import Ask
 
 _Request: TypeAlias = Any
@@ -183,8 +183,7 @@ def _ask(request: _Request) -> Ask:
 
 def _usage(response: Any) -> Usage | None:
     """What LangChain says was used; None if it does not say, or what cannot be."""
-    response = getattr(response, "model_response", response)
-    messages = getattr(response, "result", [response])
+    messages = messages_of(response)
     told = [each.usage_metadata for each in messages if getattr(each, "usage_metadata", None)]
     if len(told) != 1:
         return None
