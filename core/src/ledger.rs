@@ -7,6 +7,7 @@ pub mod chain;
 pub(crate) mod check;
 pub(crate) mod commit;
 pub mod entry;
+pub mod halt;
 pub(crate) mod held;
 pub(crate) mod journal;
 pub(crate) mod lesson;
@@ -16,3 +17,4 @@ pub(crate) mod sqlite;
 pub(crate) mod store;
 
 pub use entry::{Entry, Kind, flag};
+pub use halt::Halt;

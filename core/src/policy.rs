@@ -3,7 +3,9 @@
 pub mod breaker;
 pub mod budget;
 pub mod limit;
+pub mod scope;
 
 pub use breaker::{Breaker, Detector, Evidence, Level, Step, StepKind, Verdict};
 pub use budget::{Ask, Balance, Denial, Grant, Output, View, decide};
 pub use limit::{Amounts, Ceiling, Limit, Slot, Unit, Window};
+pub use scope::Scope;

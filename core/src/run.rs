@@ -4,6 +4,7 @@ mod calibration;
 pub mod call;
 pub mod config;
 pub mod exchange;
+mod halt;
 pub mod ledger;
 mod memo;
 pub(crate) mod model;

@@ -82,6 +82,19 @@ Examples:
   outlay forget user=maria@example.com --yes
   outlay forget task=refund-4711 --yes")]
     Forget(Forget),
+    /// Let no call in a scope start, in any process on the ledger; without SCOPE, list halts
+    #[command(after_help = "\
+SCOPE is `all`, a tag as KEY=VALUE, or the name or id of a task, with all that lies below it. Calls
+are refused at once, streams cut within a second. It holds until `outlay unhalt`.
+
+Examples:
+  outlay halt
+  outlay halt tenant=acme --by maria --reason \"wrong prompt rolled out\"
+  outlay halt all --reason \"provider bills twice\"")]
+    Halt(Halt),
+    /// Undo a halt
+    #[command(after_help = "Example:\n  outlay unhalt tenant=acme --by maria")]
+    Unhalt(Unhalt),
     /// Recompute every balance from the entries and compare
     #[command(after_help = "Example:\n  outlay check && echo sound")]
     Check(Json),
@@ -265,6 +278,30 @@ pub(crate) struct Ending {
     /// It was not billed
     #[arg(long)]
     pub void: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Halt {
+    /// What is halted
+    #[arg(requires = "reason")]
+    pub scope: Option<String>,
+    /// Why, for those whose runs are refused
+    #[arg(long, value_name = "TEXT", requires = "scope")]
+    pub reason: Option<String>,
+    /// Who says so [default: the user's name]
+    #[arg(long, value_name = "NAME", requires = "scope")]
+    pub by: Option<String>,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Unhalt {
+    /// What is halted
+    pub scope: String,
+    /// Who says so [default: the user's name]
+    #[arg(long, value_name = "NAME")]
+    pub by: Option<String>,
 }
 
 #[derive(Debug, Args)]

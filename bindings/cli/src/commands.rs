@@ -11,7 +11,7 @@ use crate::{
         Arguments, Breaker, BreakerCommand, Command, Ending, Forget, Json, Meter, Report, Resolve, Show,
         Tasks,
     },
-    csv, json,
+    csv, json, orders,
     place::Opened,
     prices, replay, tables,
 };
@@ -43,6 +43,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
         Command::Breaker(Breaker { asked: BreakerCommand::Replay(asked) }) => {
             replay::replay(&asked.file, asked.config.as_deref())
         }
+        Command::Halt(asked) => match (&asked.scope, &asked.reason) {
+            (Some(scope), Some(reason)) => orders::halt(&open()?, scope, reason, asked),
+            _ => orders::halts(&open()?, &asked.json),
+        },
+        Command::Unhalt(asked) => orders::unhalt(&open()?, asked),
         Command::Check(asked) => {
             open()?.check_balances()?;
             let said = "every balance is the sum of its entries\n".to_owned();
@@ -140,9 +145,7 @@ fn in_doubt(ledger: &Opened, asked: &Json) -> Result<String> {
 }
 
 fn resolve(ledger: &Opened, id: &str, usage: Option<Usage>, asked: &Resolve) -> Result<String> {
-    let own = || ["USER", "USERNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    let by = asked.by.clone().or_else(own).filter(|name| !name.is_empty());
-    let spent = ledger.resolve(id.parse()?, usage, by.as_deref().unwrap_or("command line"))?;
+    let spent = ledger.resolve(id.parse()?, usage, &orders::by(asked.by.as_deref()))?;
     let state = if usage.is_some() { "settled" } else { "voided" };
     if asked.json.json {
         let said = json!({ "id": id, "state": state, "spent_usd": spent.decimal() });

@@ -8,6 +8,7 @@ mod arguments;
 mod commands;
 mod csv;
 mod json;
+mod orders;
 mod place;
 mod prices;
 mod replay;

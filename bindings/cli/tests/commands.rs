@@ -482,3 +482,24 @@ fn a_book_is_compared_before_it_is_used() {
     }
     assert_eq!(outlay(&["prices", "diff", "/nowhere/book.txt"]).code, 2);
 }
+
+#[test]
+fn a_scope_is_halted_listed_and_halted_no_longer() {
+    let sample = sample();
+    let task = sample.ledger.task("refund", []).unwrap();
+    let request = Request::model("gpt-4o").input_tokens(10).max_output_tokens(10);
+    assert_eq!(sample.printed(&["halt"]), "nothing is halted\n");
+    let said = sample.printed(&["halt", "refund", "--by", "maria", "--reason", "wrong prompt"]);
+    assert_eq!(said, "refund is halted: 1 open attempts lie in it\n");
+    let error = task.reserve(&request).unwrap_err();
+    assert_eq!(error.to_string(), "`refund` was halted by `maria`: wrong prompt");
+    let expected = ["scope since by reason", "refund 2100-01-01T12:00:00Z maria wrong prompt"];
+    assert_eq!(cells(&sample.printed(&["halt"])), expected);
+    assert_eq!(sample.json(&["halt"])[0]["reason"], "wrong prompt");
+    assert_eq!(sample.printed(&["unhalt", "refund"]), "refund is halted no longer\n");
+    task.reserve(&request).unwrap();
+    sample.refused(&["unhalt", "refund"], 1, "`refund` is not halted (not_found)");
+    sample.refused(&["halt", "refund"], 2, "--reason");
+    sample.refused(&["halt", "=x", "--reason", "y"], 2, "tag key");
+    assert_eq!(sample.json(&["halt", "tenant=none", "--reason", "y"])["open_attempts"], 0);
+}

@@ -1,6 +1,6 @@
 //! Ledgers, options of the process, forks, and the command line.
 
-use outlay::{BudgetOptions, TaskOptions, Unit, run::process};
+use outlay::{BudgetOptions, TaskOptions, Unit, policy::Scope, run::process};
 use pyo3::{prelude::*, types::PyDict};
 
 use crate::{
@@ -131,6 +131,24 @@ impl Ledger {
     fn resolve(&self, py: Python<'_>, id: &str, usage: Option<Usage>, by: &str) -> PyResult<Money> {
         let run = || self.0.resolve(id.parse()?, usage.map(|usage| usage.0), by);
         waiting(py, true, run).map(Money)
+    }
+
+    /// Lets no call in a scope start; returns how many open attempts lie in it.
+    #[pyo3(signature = (scope, *, by, reason))]
+    fn halt(&self, py: Python<'_>, scope: &str, by: &str, reason: &str) -> PyResult<usize> {
+        waiting(py, true, || self.0.halt(&Scope::parse(scope)?, by, reason))
+    }
+
+    /// Undoes a halt.
+    #[pyo3(signature = (scope, *, by))]
+    fn unhalt(&self, py: Python<'_>, scope: &str, by: &str) -> PyResult<()> {
+        waiting(py, true, || self.0.unhalt(&Scope::parse(scope)?, by))
+    }
+
+    /// The halts in force, oldest first: scope, by whom, why.
+    fn halts(&self, py: Python<'_>) -> PyResult<Vec<(String, String, String)>> {
+        let halts = waiting(py, true, || self.0.halts())?;
+        Ok(halts.into_iter().map(|halt| (halt.scope, halt.by, halt.reason)).collect())
     }
 
     /// The ids of calls in doubt, oldest first, each with what it holds.

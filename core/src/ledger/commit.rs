@@ -172,6 +172,9 @@ pub(crate) fn reserve(tx: &mut dyn Tx, want: &Reserve) -> Result<Verdict> {
     }
     check_attempt(tx, want.task, want.attempt)?;
     let held = held_under(tx, want.task)?;
+    if let Some(halt) = &held.halt {
+        return Err(halt.error());
+    }
     reserve_under(tx, want, &held)
 }
 

@@ -278,6 +278,8 @@ entry! {
     subject: u32,
     /// Dictionary id of a remark: an outcome, a reason, who did it.
     note: u32,
+    /// Dictionary id of why: the reason of a halt.
+    evidence: u32,
 }
 
 impl Entry {

@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 
 use super::{
     entry::Under,
+    halt::{Halt, halt_of},
     open::DEPTH_MAX,
     store::{Account, Budget, Tx, present},
 };
@@ -27,6 +28,8 @@ pub(crate) struct Held {
     pub accounts: Vec<(Arc<Account>, Slot)>,
     /// The same as a call keeps it, made once for all calls of these slots.
     pub under: Under,
+    /// The halt the task lies under.
+    pub halt: Option<Arc<Halt>>,
 }
 
 impl Held {
@@ -38,7 +41,7 @@ impl Held {
         };
         let accounts: Vec<_> = accounts.map(slot).collect();
         let under = accounts.iter().map(|(account, slot)| (account.no, slot.start)).collect();
-        Self { accounts, under }
+        Self { accounts, under, halt: None }
     }
 
     /// Does `now` lie in its slots?
@@ -64,8 +67,14 @@ pub(super) fn held_under(tx: &mut dyn Tx, task: u32) -> Result<Arc<Held>> {
     let now = tx.now()?;
     let held = match tx.cache().under.get(&task) {
         Some(held) if held.is_of(now) => return Ok(Arc::clone(held)),
-        Some(held) => Held::at(now, held.accounts.iter().map(|(account, _)| Arc::clone(account))),
-        None => Held::at(now, find_accounts(tx, task)?.into_iter()),
+        Some(held) => {
+            let halt = held.halt.clone();
+            Held { halt, ..Held::at(now, held.accounts.iter().map(|(account, _)| Arc::clone(account))) }
+        }
+        None => {
+            let accounts = find_accounts(tx, task)?.into_iter();
+            Held { halt: halt_of(tx, task)?, ..Held::at(now, accounts) }
+        }
     };
     let held = Arc::new(held);
     tx.cache().under.insert(task, Arc::clone(&held));

@@ -3,6 +3,7 @@
 
 mod calls;
 mod log;
+mod orders;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use log::Log;
 use super::{
     chain::Proof,
     entry::{Entry, Kind},
+    halt::HaltRow,
     store::{Account, Budget, Cache, CallRow, Filter, OwnerRow, State, TaskRow, Tx, Which},
 };
 use crate::{
@@ -51,6 +53,7 @@ pub(crate) struct Memory {
     last_account: u32,
     balances: FxHashMap<u32, Vec<(Millis, Balance)>>,
     calls: Calls,
+    halts: Vec<HaltRow>,
 }
 
 impl Memory {
@@ -78,6 +81,7 @@ impl Memory {
             last_account: 0,
             balances: FxHashMap::default(),
             calls: Calls::default(),
+            halts: Vec::new(),
         })
     }
 

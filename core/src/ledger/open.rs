@@ -347,6 +347,9 @@ pub(crate) fn forget(tx: &mut dyn Tx, key: &str, value: &str) -> Result<()> {
             "`{key}={value}` has a budget of its own and cannot be forgotten"
         )));
     }
+    if tx.halts()?.iter().any(|halt| halt.scope == no) {
+        return Err(Error::conflict(format!("`{key}={value}` is halted and cannot be forgotten")));
+    }
     let at_ms = tx.now()?;
     tx.erase_name(no)?;
     tx.append(Entry { kind: Kind::Forgotten, at_ms, subject: no, ..Entry::default() })?;

@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use super::{
     chain::Proof,
     entry::{Entry, Under},
+    halt::Orders,
     held::Held,
 };
 use crate::{
@@ -186,7 +187,7 @@ impl Cache {
 
 /// One transaction over the rows of a store. Nothing is kept if the act that uses it fails with
 /// an error of the family `Fault`; after any other error an act has written nothing.
-pub(crate) trait Tx {
+pub(crate) trait Tx: Orders {
     /// The ledger's time: never earlier than the latest entry.
     fn now(&mut self) -> Result<Millis>;
     /// The owner the entries are written by.

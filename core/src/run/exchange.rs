@@ -351,18 +351,21 @@ impl Exchange {
     ///
     /// # Errors
     ///
-    /// `BudgetExceeded`: the reservation is used up, whatever comes after. The call is settled:
-    /// stop reading, and close the connection.
+    /// * `BudgetExceeded`: the reservation is used up, whatever comes after.
+    /// * `Halted`: somebody halted a scope the task lies in, less than a second ago.
+    ///
+    /// The call is settled then: stop reading, and close the connection.
     pub fn push(&self, bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
         let mut stream = lock(&self.stream);
         let Some(reading) = stream.as_mut() else {
             out.extend_from_slice(bytes);
             return Ok(());
         };
-        if reading.push(bytes, out) {
-            return Ok(());
-        }
-        let error = reading.exceeded(&self.call);
+        let error = match reading.halted(self.call.task()) {
+            Some(halted) => halted,
+            None if reading.push(bytes, out) => return Ok(()),
+            None => reading.exceeded(&self.call),
+        };
         drop(stream);
         self.call.task().stop(&error);
         // If the ledger cannot answer now, the reader must stop all the same; a later end retries.

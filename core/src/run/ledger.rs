@@ -11,6 +11,7 @@ use std::{
 use super::{
     calibration::Calibration,
     config::Config,
+    halt::Lookout,
     memo::Memo,
     model::{Asked, Model, Models},
     process::generation,
@@ -46,6 +47,7 @@ struct Inner {
     calibration: Calibration,
     config: Mutex<Arc<Config>>,
     default_task: Mutex<Option<Task>>,
+    lookout: Lookout,
     /// Calls that went through while the store could not answer.
     unrecorded: AtomicU64,
     born: u32,
@@ -186,6 +188,7 @@ impl Ledger {
             calibration,
             config,
             default_task,
+            lookout: Lookout::default(),
             unrecorded,
             born,
         })))
@@ -463,6 +466,10 @@ impl Ledger {
             Store::Memory(memory) => read(&mut *begin(memory, self.now())),
             Store::Sqlite(sqlite) => sqlite.read(read),
         }
+    }
+
+    pub(super) fn lookout(&self) -> &Lookout {
+        &self.0.lookout
     }
 
     pub(crate) fn memo(&self) -> &Memo {

@@ -7,7 +7,10 @@
 
 use rustc_hash::FxHashMap;
 
-use super::call::{Call, Settled};
+use super::{
+    call::{Call, Settled},
+    task::Task,
+};
 use crate::{
     error::{Error, ErrorKind, Field, Result},
     ledger::flag,
@@ -41,6 +44,8 @@ pub(super) struct Stream {
     hidden_output: bool,
     unreadable: bool,
     cut: bool,
+    /// Which rows of the ledger were looked through for a halt.
+    looked: Option<i64>,
 }
 
 impl Stream {
@@ -61,6 +66,7 @@ impl Stream {
             hidden_output: facts.has_hidden_output,
             unreadable: false,
             cut: false,
+            looked: None,
         }
     }
 
@@ -75,6 +81,13 @@ impl Stream {
         self.count();
         self.cut = self.lowest() > self.allowed;
         !self.cut
+    }
+
+    /// The error of a halt over its task since the last look; no more of it is to be read.
+    pub fn halted(&mut self, task: &Task) -> Option<Error> {
+        let halted = task.halted_since(&mut self.looked);
+        self.cut |= halted.is_some();
+        halted
     }
 
     /// Hands on what was kept back.

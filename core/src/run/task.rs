@@ -303,6 +303,7 @@ impl Task {
     ///
     /// * `BudgetExceeded`: a hard limit would be passed. Nothing is held. The error names the
     ///   limit, how many output tokens would still fit, and when the limit resets.
+    /// * `Halted`: somebody halted a scope this task lies in. Nothing is held.
     /// * `Unpriced`, `Unbounded`: the worst case cannot be known. Nothing is held.
     /// * `Conflict`: the attempt has ended, or the call id was used with another request.
     /// * `StoreUnavailable`: the ledger could not answer. Do not make the call.

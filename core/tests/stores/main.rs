@@ -14,6 +14,7 @@ macro_rules! on_every_store {
 mod budgets;
 mod choices;
 mod ends;
+mod halts;
 mod owners;
 mod tasks;
 mod upkeep;

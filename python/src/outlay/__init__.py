@@ -28,7 +28,18 @@ from ._native import (
     count,
     price,
 )
-from ._process import budget, configure, forget, instrument, ledger, report, resolve, uninstrument
+from ._process import (
+    budget,
+    configure,
+    forget,
+    halt,
+    instrument,
+    ledger,
+    report,
+    resolve,
+    unhalt,
+    uninstrument,
+)
 from ._usage import extract_usage
 from .errors import (
     ApprovalRequired,
@@ -91,11 +102,13 @@ __all__ = [
     "current",
     "extract_usage",
     "forget",
+    "halt",
     "instrument",
     "ledger",
     "price",
     "report",
     "resolve",
     "task",
+    "unhalt",
     "uninstrument",
 ]

@@ -595,6 +595,16 @@ class Ledger:
         Erases the value of a tag for ever.
         """
 
+    def halt(self, /, scope: str, *, by: str, reason: str) -> int:
+        """
+        Lets no call in a scope start; returns how many open attempts lie in it.
+        """
+
+    def halts(self, /) -> list[tuple[str, str, str]]:
+        """
+        The halts in force, oldest first: scope, by whom, why.
+        """
+
     def in_doubt(self, /, most: SupportsIndex = 1000) -> list[tuple[str, Money]]:
         """
         The ids of calls in doubt, oldest first, each with what it holds.
@@ -640,6 +650,11 @@ class Ledger:
     ) -> Task:
         """
         Opens a task.
+        """
+
+    def unhalt(self, /, scope: str, *, by: str) -> None:
+        """
+        Undoes a halt.
         """
 
 @final

@@ -186,6 +186,49 @@ def resolve(
     return ledger(store).resolve(id, usage, by=by)
 
 
+def halt(scope: str, *, by: str, reason: str, store: str | None = None) -> int:
+    """Lets no call in a scope start, in any process on the ledger, until ``unhalt``.
+
+    Calls are refused at once with ``Halted``, those that wait for money too; streams are cut within
+    a second. It holds for tasks with ``enforce=False`` too.
+
+    Args:
+        scope: ``all``, a tag as ``tenant=acme``, or the name or id of a task, with all below it.
+        by: who orders it.
+        reason: why, for those whose runs are refused.
+
+    Returns:
+        How many open attempts lie in the scope.
+
+    Raises:
+        InvalidInput: a scope, name or reason that cannot be.
+        StoreUnavailable: the ledger could not answer; nothing is halted.
+
+    Example:
+        >>> import outlay
+        >>> with outlay.task("refund", usd=1, store="memory:docs") as t:
+        ...     outlay.halt("refund", by="maria", reason="wrong customer", store="memory:docs")
+        ...     try:
+        ...         t.reserve(model="gpt-4o", input_tokens=10, max_output_tokens=10)
+        ...     except outlay.Halted as error:
+        ...         print(error)
+        ...     outlay.unhalt("refund", by="maria", store="memory:docs")
+        1
+        `refund` was halted by `maria`: wrong customer
+    """
+    return ledger(store).halt(scope, by=by, reason=reason)
+
+
+def unhalt(scope: str, *, by: str, store: str | None = None) -> None:
+    """Undoes a halt.
+
+    Raises:
+        NotFound: the scope is not halted.
+        StoreUnavailable: the ledger could not answer.
+    """
+    ledger(store).unhalt(scope, by=by)
+
+
 def report(
     by: str = "task", *, since: str | None = None, store: str | None = None
 ) -> _native.Report:

@@ -74,7 +74,10 @@ class BreakerTripped(Stopped):
 
 
 class Halted(Stopped):
-    """An operator halted a scope."""
+    """Somebody halted a scope.
+
+    Attributes: ``scope`` (as it was halted: ``all``, ``tenant=acme``, a task), ``by``, ``reason``.
+    """
 
     code = "halted"
 

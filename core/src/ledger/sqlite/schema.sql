@@ -1,5 +1,5 @@
 -- Schema 1 of an outlay ledger. Entries are never edited or deleted; all other rows are folds
--- over them (balances, calls), the dictionary (names), or what a process needs (meta, owners).
+-- over them (balances, calls, halts), the dictionary (names), or what a process needs (meta, owners).
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE owners (
     no INTEGER PRIMARY KEY, id BLOB NOT NULL, pid INTEGER NOT NULL, started_ms INTEGER NOT NULL,
@@ -42,6 +42,8 @@ CREATE TABLE calls (
     max_output_tokens INTEGER NOT NULL, request_hash INTEGER NOT NULL, under BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX calls_open ON calls (owner, task, attempt) WHERE state = 0;
 CREATE INDEX calls_in_doubt ON calls (at_ms) WHERE state = 1;
+CREATE TABLE halts (
+    scope INTEGER PRIMARY KEY, by INTEGER NOT NULL, reason INTEGER NOT NULL, at_ms INTEGER NOT NULL);
 CREATE TABLE entries (
     seq INTEGER PRIMARY KEY, {columns}, call BLOB, under BLOB, proofs BLOB, link BLOB);
 CREATE INDEX entries_task ON entries (task) WHERE task <> 0;

@@ -1,5 +1,6 @@
 //! The rows of a ledger file, one statement each.
 
+mod orders;
 mod scan;
 
 use std::sync::OnceLock;
