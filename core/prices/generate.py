@@ -20,8 +20,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from merge import TODAY, Corrections, Merged, merged
+from merge import Corrections, Merged, merged
 from sources import STANDARD, Model, genai_models, litellm_model, litellm_table
+from verdicts import TODAY
 from writing import line
 
 HERE = Path(__file__).parent
@@ -50,7 +51,8 @@ def main() -> None:
     (HERE / "disagreements.txt").write_text(listed(differences))
     models = sum(len(section.models) for section in sections)
     print(f"{len(sections)} providers, {models} models, {len(book)} bytes")
-    print(f"{len(differences)} disagreements")
+    undecided = sum(told.startswith("undecided") for *_, told in differences)
+    print(f"{len(differences)} disagreements, {undecided} of them undecided")
 
 
 def by_provider(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import fnmatch
 import json
 import re
 import sys
@@ -14,6 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from sources import STANDARD, Model, Row, Set, completed, price, simplified
+from verdicts import (
+    concerns,
+    differences,
+    disagreements,
+    explained,
+    fits,
+    in_force,
+    is_dearer,
+    shown,
+)
 
 # tiktoken's own table of prefixes (tiktoken/model.py 0.14), as far as the priced models reach.
 ENCODINGS = [
@@ -28,8 +37,6 @@ SNAPSHOT = re.compile(
     r"|[-@:](latest|default|preview|exp|thinking)|[-@:]v\d+|:\d{1,2})$"
 )
 NO_OUTPUT = re.compile(r"embed|rerank|voyage|(^|[/-])bge-|(^|[/-])gte-")
-SAME = Decimal("0.001")
-TODAY = "2026-11-22"
 
 
 class Corrections:
@@ -75,27 +82,25 @@ class Corrections:
 
     def fixes(self, provider: str, model: str) -> list[dict[str, Any]]:
         """What is set by hand for a model."""
-        return [entry["set"] for entry in self._fitting("models", provider, model)]
+        entries = [e for e in self.given["models"] if concerns(e, provider, model)]
+        return [self._used(entry)["set"] for entry in entries]
 
-    def decision(self, provider: str, model: str) -> dict[str, Any] | None:
-        """Who is right about a model, by hand."""
-        found = self._fitting("decisions", provider, model)
-        return found[-1] if found else None
+    def decision(self, provider: str, model: Model, other: Model) -> dict[str, Any] | None:
+        """Who is right about a model, by hand or by what the sources themselves tell."""
+        found = differences(in_force(model), other.rows[0])
+        for entry in reversed(self.given["decisions"]):
+            if concerns(entry, provider, model.id) and fits(entry, found):
+                return self._used(entry)
+        return explained(model, other) if found else None
 
     def check_used(self) -> None:
         """Stops if an entry fits nothing: a name has changed, or the source has been mended."""
         if self.unused:
             sys.exit(f"corrections that fit no model: {[e['ids'] for e in self.unused.values()]}")
 
-    def _fitting(self, kind: str, provider: str, model: str) -> list[dict[str, Any]]:
-        found = []
-        for entry in self.given[kind]:
-            of = entry["provider"]
-            whose = provider in of if isinstance(of, list) else of in (provider, "*")
-            if whose and any(fnmatch.fnmatchcase(model, i) for i in entry["ids"]):
-                self.unused.pop(id(entry), None)
-                found.append(entry)
-        return found
+    def _used(self, entry: dict[str, Any]) -> dict[str, Any]:
+        self.unused.pop(id(entry), None)
+        return entry
 
 
 @dataclass
@@ -138,13 +143,13 @@ def alone(section: Merged, candidates: list[Model], corrections: Corrections) ->
     """A model only litellm lists; with its maker's history where it costs what it costs there."""
     model = candidates[0]
     for other in candidates[1:]:
-        compare(section, section.id, model, other, None)
+        compare(section, model, other, corrections.decision(section.id, model, other))
     for maker in corrections.resold(section.id):
         known = resolved(model.id, *maker)
         if known and "i" in in_force(known).sets[STANDARD].rates:
             if disagreements(in_force(known), model.rows[0]):
                 decision = {"take": "litellm", "reason": "it lists what the reseller asks"}
-                compare(section, section.id, known, model, decision, model.id)
+                compare(section, known, model, decision, model.id)
                 break
             rows = [copy.deepcopy(row) for row in known.rows]
             for row in rows:
@@ -222,9 +227,9 @@ def merge_one(section: Merged, model: Model, theirs: list[Model], corrections: C
     model.context_window = model.context_window or first.context_window
     model.max_output_tokens = first.max_output_tokens
     model.traits |= first.traits
-    decision = corrections.decision(section.id, model.id)
+    decision = corrections.decision(section.id, model, first)
     for other in theirs:
-        compare(section, section.id, model, other, decision)
+        compare(section, model, other, decision or corrections.decision(section.id, model, other))
     row, given = in_force(model), first.rows[0]
     if decision and decision["take"] == "litellm":
         since = decision.get("since")
@@ -235,7 +240,7 @@ def merge_one(section: Merged, model: Model, theirs: list[Model], corrections: C
     for service, own in all_completed(given).items():
         if service not in row.sets and "i" in row.sets[STANDARD].rates:
             row.sets[service] = own
-        elif not decision and dearer(row, given, service):
+        elif is_open(decision) and is_dearer(row, given, service):
             row.alternatives[service] = own
     row.other |= given.other
 
@@ -245,11 +250,6 @@ def all_completed(row: Row) -> dict[str, Set]:
     standard = row.sets[STANDARD]
     tiers = {service: completed(own, standard) for service, own in row.sets.items()}
     return tiers | {STANDARD: copy.deepcopy(standard)}
-
-
-def in_force(model: Model) -> Row:
-    """The row that holds today, whatever the hour."""
-    return [row for row in model.rows if not row.hours and (row.since or "") <= TODAY][-1]
 
 
 def fill(own: Set, theirs: Set) -> None:
@@ -268,53 +268,21 @@ def fill(own: Set, theirs: Set) -> None:
 
 def compare(
     section: Merged,
-    provider: str,
     model: Model,
     other: Model,
     decision: dict[str, Any] | None,
     name: str = "",
 ) -> None:
     """Notes each price on which a model's present row and another's differ."""
-    decided = f"{decision['take']}: {decision['reason']}" if decision else "undecided"
-    row = in_force(model)
-    for service in row.sets.keys() & other.rows[0].sets.keys():
-        tier = f" {service}" if service != STANDARD else ""
-        for unit, above, ours, theirs in disagreements(row, other.rows[0], service):
-            what = f"{unit}>{above}{tier}" if above else f"{unit}{tier}"
-            shown = (f"{ours.normalize():f}", f"{theirs.normalize():f}")
-            entry = (provider, name or model.id, what, *shown, decided)
-            if entry not in section.differences:
-                section.differences.append(entry)
+    found = differences(in_force(model), other.rows[0])
+    for entry in shown(section.id, name or model.id, found, decision):
+        if entry not in section.differences:
+            section.differences.append(entry)
 
 
-def disagreements(
-    row: Row, other: Row, service: str = STANDARD
-) -> list[tuple[str, int, Decimal, Decimal]]:
-    """Units that both price in a service tier, and what by context."""
-    if service not in row.sets or service not in other.sets:
-        return []
-    ours, theirs = row.sets[service], other.sets[service]
-    if not ("i" in ours.rates and "i" in theirs.rates):
-        return []
-    if not (theirs.rates["i"] or theirs.rates.get("o")):
-        return []  # a table without words: zero may mean unknown
-    found = []
-    starts = {0: 0} | {round(start, -3): start for start in (*ours.tiers, *theirs.tiers)}
-    if service != STANDARD and not theirs.tiers:
-        starts = {0: 0}  # it says nothing of contexts in this tier
-    for shown, above in sorted(starts.items()):
-        one, two = ours.at(above + 2 if above else 0), theirs.at(above + 2 if above else 0)
-        for unit in one.keys() & two.keys():
-            a, b = one[unit], two[unit]
-            plain = above and (a, b) == (ours.rates.get(unit), theirs.rates.get(unit))
-            if abs(a - b) > SAME * max(a, b) and not plain and (b or unit in "io"):
-                found.append((unit, shown, a, b))
-    return sorted(found)
-
-
-def dearer(row: Row, other: Row, service: str) -> bool:
-    """Is any price of the other above ours?"""
-    return any(theirs > ours for _, _, ours, theirs in disagreements(row, other, service))
+def is_open(decision: dict[str, Any] | None) -> bool:
+    """Does nobody know who is right?"""
+    return not decision or decision["take"] == "neither"
 
 
 def finish(provider: str, model: Model, corrections: Corrections) -> None:

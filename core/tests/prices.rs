@@ -11,12 +11,15 @@ use std::collections::BTreeMap;
 
 use outlay::{
     Millis, Usage,
-    meter::{PriceBook, ServiceTier},
+    meter::{CacheWrite, Exposure, Media, PriceBook, ServiceTier},
 };
 use serde_json::Value;
 
 /// When the recorded prices were computed.
 const RECORDED: Millis = 1_786_000_000_000;
+
+/// The day of the book, when `disagreements.txt` was written.
+const PRICED: Millis = 1_795_305_600_000;
 
 /// Provider, model, and why genai-prices was wrong about it.
 const DIFFERENT: [(&str, &str, &str); 8] = [
@@ -111,4 +114,37 @@ fn recorded_usages_cost_what_they_cost() {
         }
     }
     assert!(differ.is_empty(), "{differ:#?}");
+}
+
+#[test]
+fn what_nobody_has_decided_is_held_at_the_dearer_of_both() {
+    let book = PriceBook::bundled();
+    let listed = include_str!("../prices/disagreements.txt");
+    let mut undecided = 0;
+    for line in listed.lines().filter(|line| line.contains("\tundecided")) {
+        let [provider, model, what, one, two, _] = line.split('\t').collect::<Vec<_>>()[..] else { panic!() };
+        let price = book.find(Some(provider), model, PRICED).unwrap();
+        let (what, tier) = what.split_once(' ').unwrap_or((what, "standard"));
+        let (unit, above) = what.split_once('>').unwrap_or((what, "0"));
+        let text = Media::default();
+        let exposure = Exposure {
+            input_tokens: above.parse::<u64>().unwrap() + 10_000,
+            cache_write: [CacheWrite::Default, CacheWrite::OneHour][usize::from(unit == "h")],
+            web_searches: u64::from(unit == "s"),
+            input_media: Media { audio: unit == "ia", ..text },
+            output_media: Media { audio: unit == "oa", ..text },
+            service_tier: ServiceTier::read(tier).unwrap(),
+        };
+        let worst = price.worst(&exposure).unwrap();
+        // Fees are listed in USD apiece, all else in USD for a million tokens.
+        let (held, scale) = match unit {
+            "s" => (i128::from(worst.fee_nanos), 9),
+            "o" | "oa" => (i128::from(worst.output_pico_per_token), 6),
+            _ => (worst.input_pico / i128::from(exposure.input_tokens), 6),
+        };
+        let dearer = [one, two].map(|amount| fine(&amount.into()) / 10_i128.pow(24 - scale));
+        assert!(dearer.iter().all(|told| held >= *told), "{line}: {held} for {dearer:?}");
+        undecided += 1;
+    }
+    assert!(undecided > 0, "nothing is undecided any more: this test says nothing");
 }
