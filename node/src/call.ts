@@ -1,40 +1,8 @@
 /** What is one call, from its reservation to its end? */
 
-import { count, known, Money, maybeCount } from "./money.js";
-import { native, type UsageSpec, unwrap, whole } from "./native.js";
-
-/**
- * What one call used, in whole tokens; what is absent is none.
- *
- * Input includes what was read from and written to a cache; output includes reasoning.
- */
-export interface Usage {
-  inputTokens?: number;
-  outputTokens?: number;
-  cacheReadTokens?: number;
-  cacheWriteTokens?: number;
-  cacheWrite1hTokens?: number;
-  reasoningTokens?: number;
-  inputAudioTokens?: number;
-  inputImageTokens?: number;
-  outputAudioTokens?: number;
-  outputImageTokens?: number;
-  webSearches?: number;
-}
-
-const KINDS = [
-  "inputTokens",
-  "outputTokens",
-  "cacheReadTokens",
-  "cacheWriteTokens",
-  "cacheWrite1hTokens",
-  "reasoningTokens",
-  "inputAudioTokens",
-  "inputImageTokens",
-  "outputAudioTokens",
-  "outputImageTokens",
-  "webSearches",
-] as const satisfies readonly (keyof Usage)[];
+import { count, Money } from "./money.js";
+import { native, unwrap, whole } from "./native.js";
+import { type Usage, usageSpec } from "./usage.js";
 
 /** How a call stands. */
 export type CallState = "open" | "settled" | "voided" | "in_doubt";
@@ -215,15 +183,4 @@ function isPlain(usage: Usage): boolean {
     if (kind !== "inputTokens" && kind !== "outputTokens") return false;
   }
   return true;
-}
-
-/** A usage for the core. */
-export function usageSpec(usage: Usage): UsageSpec {
-  known(usage, KINDS, "a usage");
-  const spec: Record<string, number> = {};
-  for (const kind of KINDS) {
-    const tokens = maybeCount(usage[kind], kind);
-    if (tokens !== undefined) spec[kind === "cacheWrite1hTokens" ? "cacheWrite1HTokens" : kind] = tokens;
-  }
-  return spec;
 }

@@ -7,6 +7,7 @@
 
 import { AsyncLocalStorage } from "node:async_hooks";
 
+import type { Frame } from "./integrations/frame.js";
 import { type Amount, known, Money, maybeCount } from "./money.js";
 import type { Task } from "./task.js";
 
@@ -22,10 +23,11 @@ interface Held {
   readonly task: Task | undefined;
   readonly maxUsd: string | undefined;
   readonly maxInputTokens: number | undefined;
+  readonly frame: Frame | undefined;
 }
 
 const storage = new AsyncLocalStorage<Held>();
-const NOTHING: Held = { task: undefined, maxUsd: undefined, maxInputTokens: undefined };
+const NOTHING: Held = { task: undefined, maxUsd: undefined, maxInputTokens: undefined, frame: undefined };
 
 /** What holds where this is called. */
 export function held(): Held {
@@ -35,6 +37,11 @@ export function held(): Held {
 /** Runs `fn` under a task. */
 export function under<T>(task: Task, fn: () => T): T {
   return storage.run({ ...held(), task }, fn);
+}
+
+/** Runs `fn` below a framework's hook, which told `frame` what it knows. */
+export function below<T>(frame: Frame, fn: () => T): T {
+  return storage.run({ ...held(), frame }, fn);
 }
 
 /** The task the calling code runs under, if there is one. */

@@ -57,6 +57,48 @@ export interface CallFacts {
   wouldDeny?: string;
 }
 
+/** What a usage costs. Amounts are in nano-USD. */
+export interface ChargeFacts {
+  /** All of it. */
+  total: bigint;
+  /** What the input costs. */
+  input: bigint;
+  /** What the output costs. */
+  output: bigint;
+  /** Fees per request and search. */
+  fees: bigint;
+  /** How the name was found. */
+  rule: string;
+  /** The edition of the prices. */
+  priceVersion: string;
+  /** Who bills it. */
+  provider: string;
+  /** The main name of the model. */
+  model: string;
+  /** Each unit with its quantity and price. */
+  lines: Array<ChargeLine>;
+}
+
+/** One unit of a charge. */
+export interface ChargeLine {
+  /** What is counted. */
+  unit: string;
+  /** How many. */
+  quantity: number;
+  /** USD per million tokens, or apiece for fees; in nano-USD. */
+  price: bigint;
+}
+
+/** How many tokens something is to a model. */
+export interface CountFacts {
+  /** The count. */
+  tokens: number;
+  /** The most it is taken to be. */
+  bound: number;
+  /** `exact`, `reconstructed` or `calibrated`. */
+  method: string;
+}
+
 /** A call in doubt. */
 export interface Doubted {
   /** Its id in the ledger. */
@@ -81,6 +123,18 @@ export interface ExchangeFacts {
   id: string;
   /** The top-level fields to set in the body, as JSON; null if there are none. */
   patch?: string;
+}
+
+/** What a response says. */
+export interface ExtractedFacts {
+  /** What it used, and the cost the provider tells. */
+  usage: UsageSpec;
+  /** The model that answered. */
+  model?: string;
+  /** The service tier that served it. */
+  serviceTier?: string;
+  /** What it has beside what we know, by path. */
+  unknownFields: Array<string>;
 }
 
 /** An error of the core. */
@@ -247,6 +301,8 @@ export interface Summary {
   pending: bigint;
   /** What calls hold whose outcome nobody knows. */
   inDoubt: bigint;
+  /** Calls made without a record, because the ledger could not answer. */
+  unrecordedCalls: number;
   /** What is left for a call; null without a hard limit on money. */
   available?: bigint;
   /** All its calls together. */
@@ -333,28 +389,53 @@ export interface UsageSpec {
   inputTokens?: number;
   /** All output tokens. */
   outputTokens?: number;
-  /** Input read from a cache. */
-  cacheReadTokens?: number;
-  /** Input written to a cache of the default lifetime. */
-  cacheWriteTokens?: number;
-  /** Input written to a cache that lives one hour. */
-  cacheWrite1HTokens?: number;
-  /** Output the caller does not see. */
-  reasoningTokens?: number;
-  /** Input that is audio. */
+  /** Of the input: read from a cache. */
+  cacheReadInputTokens?: number;
+  /** Of the input: written to a cache, of whatever lifetime. */
+  cacheCreationInputTokens?: number;
+  /** Of what was written to a cache: what lives one hour. */
+  cacheCreation1hInputTokens?: number;
+  /** Of the output: reasoning the caller does not see. */
+  reasoningOutputTokens?: number;
+  /** Of the input: audio. */
   inputAudioTokens?: number;
-  /** Input that is an image. */
+  /** Of the input: images. */
   inputImageTokens?: number;
-  /** Output that is audio. */
+  /** Of the input: video. */
+  inputVideoTokens?: number;
+  /** Of what was read from a cache: audio. */
+  cacheReadAudioTokens?: number;
+  /** Of what was read from a cache: images. */
+  cacheReadImageTokens?: number;
+  /** Of the output: audio. */
   outputAudioTokens?: number;
-  /** Output that is an image. */
+  /** Of the output: images. */
   outputImageTokens?: number;
-  /** Searches of the web. */
+  /** Of the output: video. */
+  outputVideoTokens?: number;
+  /** Searches the provider bills apiece. */
   webSearches?: number;
+  /** What the provider says it charges, in USD. */
+  cost?: string;
+}
+
+/** What a breaker says about a step. */
+export interface VerdictFacts {
+  /** `ok`, `nudge`, `refuse`, `pause` or `stop`. */
+  level: string;
+  /** Who found something. */
+  detector?: string;
+  /** On what grounds, as JSON; null at `ok`. */
+  evidence?: string;
+  /** What to tell the model. */
+  message: string;
 }
 
 /** Do billed methods that cannot be metered go through? */
 export function allowsUnmetered(): Tagged<boolean>;
+
+/** Tells it what happened, as JSON; with `only_check`, asks what would follow and changes nothing. */
+export function askBreaker(breaker: number, step: string, onlyCheck: boolean): Tagged<VerdictFacts>;
 
 /** Ends it by the response. */
 export function attemptAnswered(exchange: number, status: number, body: string): Promise<number | Failure>;
@@ -370,6 +451,9 @@ export function attemptSettle(exchange: number, used: UsageSpec): Promise<number
 
 /** How its call stands: `open`, `settled`, `voided` or `in_doubt`. */
 export function attemptState(exchange: number): Tagged<string>;
+
+/** Everything it knows. */
+export function breakerState(breaker: number): Tagged<Buffer>;
 
 /** How a call stands. */
 export function callEnd(call: number): Tagged<CallEnd>;
@@ -389,6 +473,12 @@ export function closeAll(): Tagged<boolean>;
 /** Changes options of the process, given as JSON. Negative if it failed. */
 export function configure(json: string): number;
 
+/** Counts messages, given as the JSON of a request's `messages`, `tools` and `tool_choice`. */
+export function countMessages(model: string, request: string): Tagged<CountFacts>;
+
+/** Counts a text. */
+export function countText(model: string, text: string): Tagged<CountFacts>;
+
 /** The handle of the task of calls under no other. */
 export function defaultTask(ledger: number): Promise<number | Failure>;
 
@@ -404,6 +494,12 @@ export function endTask(task: number, outcome: string, reason?: string | undefin
 /** The codes of every kind of error. */
 export function errorCodes(): Array<ErrorCode>;
 
+/** A person lets the run go on. Negative if it failed. */
+export function excuseBreaker(breaker: number): number;
+
+/** Reads the usage of a response, or of a list of a stream's events, from its JSON text. */
+export function extractUsage(body: string, provider: string, api: string): Tagged<ExtractedFacts>;
+
 /** Erases the value of a tag for ever. */
 export function forget(ledger: number, key: string, value: string): Promise<number | Failure>;
 
@@ -412,6 +508,15 @@ export function inDoubt(ledger: number, most: number): Promise<Array<Doubted> | 
 
 /** The number a model's name has in this process. */
 export function internModel(model: string): number;
+
+/** Reads a piece of the model's answer. */
+export function observeStream(breaker: number, text: string): Tagged<VerdictFacts>;
+
+/**
+ * Makes a breaker from its configuration as JSON, or from its state, or from both. Negative if that
+ * failed, else its handle.
+ */
+export function openBreaker(config?: string | undefined | null, state?: Uint8Array | undefined | null): number;
 
 /** Opens a ledger, or gives the one that is open already. */
 export function openLedger(store?: string | undefined | null): Promise<LedgerFacts | Failure>;
@@ -422,6 +527,9 @@ export function openTask(ledger: number, spec: TaskSpec): Promise<number | Failu
 /** Reads a number of USD by its decimal form; in nano-USD. */
 export function parseMoney(usd: string): Tagged<bigint>;
 
+/** What a usage costs, at a time in milliseconds since 1970; now if there is none. */
+export function priceUsage(model: string, used: UsageSpec, provider?: string | undefined | null, at?: number | undefined | null, serviceTier?: string | undefined | null): Tagged<ChargeFacts>;
+
 /** Reads and counts a request from its JSON body, once for all its HTTP attempts. */
 export function readRequest(task: number, api: string, body: string, terms: TermsSpec): Promise<OutgoingFacts | Failure>;
 
@@ -430,6 +538,9 @@ export function refusesUnbound(): Tagged<boolean>;
 
 /** Forgets an attempt nobody can reach any more; if it is open, its call ends as it was left. */
 export function releaseAttempt(exchange: number): void;
+
+/** Forgets it. */
+export function releaseBreaker(breaker: number): void;
 
 /** Forgets a call nobody can reach any more; if it is open, it is in doubt from then on. */
 export function releaseCall(call: number, blocking: boolean): void;

@@ -14,7 +14,10 @@ const MARK = Symbol.for("outlay.error");
 const NOT_RETRYABLE = Symbol.for("langchain.errors.retryable");
 
 /** What an error knows beside its message, by name. */
-export type Fields = Readonly<Record<string, Money | string | number | boolean | null>>;
+export type Fields = Readonly<Record<string, Money | string | number | boolean | null | Evidence>>;
+
+/** On what grounds a breaker said something. */
+export type Evidence = Readonly<Record<string, string | number | boolean>>;
 
 type Kind<T> = { readonly code: string; new (message: string, fields?: Fields): T };
 
@@ -95,6 +98,10 @@ export class BudgetExceeded extends Stopped {
 /** The loop breaker stopped the run. */
 export class BreakerTripped extends Stopped {
   static override readonly code = "breaker_tripped";
+
+  /** Who found something. */
+  declare readonly detector: string;
+  declare readonly evidence: Evidence;
 }
 
 /** An operator halted a scope. */

@@ -14,7 +14,16 @@
  * });
  */
 
-export type { Call, CallState, Settled, Usage } from "./call.js";
+export {
+  Breaker,
+  type BreakerConfig,
+  type Detector,
+  type Ladder,
+  type Step,
+  type ToolRule,
+  type Verdict,
+} from "./breaker.js";
+export type { Call, CallState, Settled } from "./call.js";
 export { type CallOptions, call, current } from "./context.js";
 export {
   ApprovalRequired,
@@ -50,6 +59,8 @@ export {
   resolve,
   version,
 } from "./ledger.js";
+export { type Charge, type Count, type Countable, count, type PriceOptions, price } from "./meter.js";
 export { type Amount, Limit, type LimitOptions, type Limits, Money, type UnitLimits } from "./money.js";
 export type { AttemptLine, Figures, Loss, Outcome, Report, ReportRow, Summary } from "./report.js";
 export { openTask, type Request, type Task, type TaskOptions, task, type Used } from "./task.js";
+export { type ExtractedUsage, extractUsage, type Usage } from "./usage.js";

@@ -11,6 +11,7 @@ import { dirname, join } from "node:path";
 
 import { InvalidInput, Unsupported } from "./errors.js";
 import { guardAnthropic, unguardAnthropic } from "./integrations/anthropic.js";
+import { forgetClients } from "./integrations/frame.js";
 import { guardOpenAI, unguardOpenAI } from "./integrations/openai.js";
 
 type Client = { prototype: object };
@@ -50,6 +51,7 @@ export function instrument(...clients: Client[]): void {
 export function uninstrument(): void {
   unguardOpenAI();
   unguardAnthropic();
+  forgetClients();
 }
 
 /** The class at the root of the clients', which has what is wrapped. */

@@ -2,12 +2,12 @@
 
 import { isMainThread } from "node:worker_threads";
 
-import { type Usage, usageSpec } from "./call.js";
 import { current } from "./context.js";
 import { InvalidInput } from "./errors.js";
 import { known, limitSpecs, Money, maybeText, tagTexts, text, type UnitLimits } from "./money.js";
 import { native, unwrap, unwrapped, whole } from "./native.js";
 import { Report } from "./report.js";
+import { type Usage, usageSpec } from "./usage.js";
 
 /** The version of the package. */
 export const version: string = native.version();
@@ -27,6 +27,8 @@ export interface Options {
   unmetered?: "refuse" | "allow";
   /** If the ledger cannot answer: `refuse` or `allow`. */
   onUnavailable?: "refuse" | "allow";
+  /** How requests are bounded: `counted`, or `strict`, a token for every byte. */
+  bound?: "counted" | "strict";
   /** By model, in USD per million tokens: `{ "house-7b": { input: 0, output: "0.20" } }`. */
   prices?: Record<string, object>;
   /** For requests that set none; reasoning models have four times that. */
@@ -41,6 +43,7 @@ const OPTIONS = {
   unbound: "unbound",
   unmetered: "unmetered",
   onUnavailable: "on_unavailable",
+  bound: "bound",
   prices: "prices",
   defaultMaxOutputTokens: "default_max_output_tokens",
   minOutputTokens: "min_output_tokens",

@@ -8,7 +8,7 @@ import type * as Core from "./core.js";
 import { fromNative, type OutlayError } from "./errors.js";
 
 export type Native = typeof Core;
-export type { Failure, Figures, LimitSpec, UsageSpec } from "./core.js";
+export type { Failure, Figures, LimitSpec, TaskSpec, UsageSpec } from "./core.js";
 
 function load(): Native {
   const platform = `${process.platform}-${process.arch}`;

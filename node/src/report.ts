@@ -87,6 +87,10 @@ export class Summary {
   readonly pending: Money;
   /** What calls hold whose outcome nobody knows. */
   readonly inDoubt: Money;
+  /** Calls without a known price: their cost is unknown, and in no sum. */
+  readonly unpricedCalls: number;
+  /** Calls made without a record, because the ledger could not answer. */
+  readonly unrecordedCalls: number;
   /** What is left for a call: the least over every hard limit on money; null without any. */
   readonly available: Money | null;
   /** All its calls together. */
@@ -108,6 +112,8 @@ export class Summary {
     this.spent = Money.fromNanos(told.spent);
     this.pending = Money.fromNanos(told.pending);
     this.inDoubt = Money.fromNanos(told.inDoubt);
+    this.unpricedCalls = told.totals.unpricedCalls;
+    this.unrecordedCalls = told.unrecordedCalls;
     this.available = told.available == null ? null : Money.fromNanos(told.available);
     this.totals = figures(told.totals);
     this.attempts = told.attempts.map((line) => ({

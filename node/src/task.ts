@@ -5,9 +5,10 @@
  * inside falls under it, however deep.
  */
 
+import type { Breaker, BreakerConfig } from "./breaker.js";
 import { Call } from "./call.js";
 import { current, under } from "./context.js";
-import { fromNative, InvalidInput, type OutlayError, Stopped, Unsupported } from "./errors.js";
+import { Conflict, fromNative, InvalidInput, type OutlayError, Stopped, Unsupported } from "./errors.js";
 import { type Ledger, ledger } from "./ledger.js";
 import {
   type Amount,
@@ -22,9 +23,10 @@ import {
   text,
   type UnitLimits,
 } from "./money.js";
-import { failure, native, unwrap, unwrapped, whole } from "./native.js";
+import { failure, native, type TaskSpec, unwrap, unwrapped, whole } from "./native.js";
 import { patiently } from "./patience.js";
 import { Summary } from "./report.js";
+import { Watch } from "./watch.js";
 
 /** How a task is opened. */
 export interface TaskOptions extends UnitLimits {
@@ -47,6 +49,11 @@ export interface TaskOptions extends UnitLimits {
   waitMs?: number;
   /** Who opens it, for the ledger entry when a limit is raised. */
   by?: string;
+  /**
+   * Watches the steps an integration sees for loops: true for the default thresholds, or a configuration.
+   * Tasks inside are watched with it.
+   */
+  breaker?: BreakerConfig | boolean;
 }
 
 /** What is known of a call before it is made. */
@@ -78,7 +85,8 @@ export interface Used {
 }
 
 const OPTIONS = ["usd", "tokens", "llmCalls", "toolCalls", "kind", "tags", "id", "store", "enforce"];
-const ALL_OPTIONS = [...OPTIONS, "clamp", "waitMs", "by"];
+const ALL_OPTIONS = [...OPTIONS, "clamp", "waitMs", "by", "breaker"];
+const AGENTS_MAX = 100;
 const HOT = ["model", "inputTokens", "maxOutputTokens"];
 const REQUEST = [...HOT, "choices", "provider", "id", "maxUsd", "waitMs"];
 const MODELS_MAX = 10_000;
@@ -103,11 +111,17 @@ export class Task {
   readonly store: string;
   /** @internal */
   readonly blocking: boolean;
+  /** @internal */
+  readonly watch: Watch | undefined;
   readonly #waitMs: number;
+  readonly #inherited: Partial<TaskSpec>;
+  readonly #agents = new Map<string, Promise<Task>>();
+  readonly #opened: Task[] = [];
   #outcome: readonly [string, string?] | undefined;
+  #ended = false;
 
   /** @internal */
-  constructor(handle: number) {
+  constructor(handle: number, watch?: Watch, inherited: Partial<TaskSpec> = {}) {
     const facts = unwrap(native.taskFacts(handle));
     this.handle = handle;
     this.name = facts.name;
@@ -117,6 +131,8 @@ export class Task {
     this.store = facts.store;
     this.blocking = facts.blocking;
     this.#waitMs = facts.waitMs;
+    this.watch = watch;
+    this.#inherited = inherited;
     unreachable.register(this, handle);
   }
 
@@ -220,7 +236,8 @@ export class Task {
   /** The latest verdict against it, whoever swallowed the error; null if there is none. */
   get stopped(): OutlayError | null {
     const verdict = native.taskStopped(this.handle);
-    return verdict == null ? null : fromNative(verdict);
+    const own = this.watch?.tripped ?? (verdict == null ? null : fromNative(verdict));
+    return own ?? this.#opened.reduce<OutlayError | null>((found, agent) => found ?? agent.stopped, null);
   }
 
   /**
@@ -231,6 +248,20 @@ export class Task {
   raiseIfStopped(): void {
     const verdict = this.stopped;
     if (verdict !== null) throw verdict;
+  }
+
+  /** What watches it for loops; null without `breaker`. */
+  get breaker(): Breaker | null {
+    return this.watch?.breaker ?? null;
+  }
+
+  /**
+   * A person lets it go on after a pause or a stop by its breaker.
+   *
+   * What repeats now is forgiven, and the ladder begins again; the hard cap keeps counting.
+   */
+  excuse(): void {
+    this.watch?.excuse();
   }
 
   /** Notes that the attempt did what was wanted, whatever happens until its end. */
@@ -269,8 +300,41 @@ export class Task {
     return verdict !== null && isBehind(error) ? because(verdict, error) : error;
   }
 
-  async #end([outcome, reason]: readonly [string, string?]): Promise<void> {
-    unwrap(await native.endTask(this.handle, outcome, reason));
+  /**
+   * The task of what an agent of this name does inside this one; the two end together.
+   *
+   * @internal
+   */
+  async ofAgent(name: string): Promise<Task> {
+    if (this.tags.agent === name || this.#ended) return this;
+    const found = this.#agents.get(name);
+    if (found !== undefined || this.#agents.size >= AGENTS_MAX) return found ?? this;
+    const opening = this.#openAgent(name);
+    this.#agents.set(name, opening);
+    return opening;
+  }
+
+  async #openAgent(name: string): Promise<Task> {
+    const { handle } = await ledger(this.store);
+    const spec = { name, limits: [], tags: { agent: name }, observe: false, clamp: false };
+    const inside = { ...spec, ...this.#inherited, under: this.handle };
+    try {
+      const opened = await unwrapped(native.openTask(handle, inside));
+      const agent = new Task(opened, this.watch, this.#inherited);
+      this.#opened.push(agent);
+      return agent;
+    } catch (error) {
+      // Too deep, or a budget holds for another agent's name: then it is this task's doing.
+      if (Conflict.isInstance(error) || InvalidInput.isInstance(error)) return this;
+      throw error;
+    }
+  }
+
+  async #end(end: readonly [string, string?]): Promise<void> {
+    this.#ended = true;
+    await Promise.allSettled(this.#agents.values());
+    for (const agent of this.#opened) await agent.#end(end);
+    unwrap(await native.endTask(this.handle, ...end));
   }
 }
 
@@ -330,18 +394,24 @@ export async function openTask(name: string, options: TaskOptions = {}): Promise
   const id = maybeText(options.id, "id");
   const by = maybeText(options.by, "by");
   const waitMs = maybeCount(options.waitMs, "waitMs");
+  const inherited = {
+    observe: options.enforce === false,
+    clamp: options.clamp === true,
+    ...(waitMs !== undefined && { waitMs }),
+  };
   const spec = {
     name,
     limits: limitSpecs(options),
     tags,
-    observe: options.enforce === false,
-    clamp: options.clamp === true,
+    ...inherited,
     ...(id !== undefined && { id }),
     ...(by !== undefined && { by }),
-    ...(waitMs !== undefined && { waitMs }),
     ...(above?.store === held.store && { under: above.handle }),
   };
-  return new Task(await unwrapped(native.openTask(held.handle, spec)));
+  const { breaker } = options;
+  // Before the task opens: a configuration without meaning must not leave an attempt behind.
+  const watch = breaker ? new Watch(breaker, options.enforce !== false) : above?.watch;
+  return new Task(await unwrapped(native.openTask(held.handle, spec)), watch, inherited);
 }
 
 let warned = false;

@@ -6,8 +6,9 @@ import { after, before, beforeEach, describe, test } from "node:test";
 import * as openai7 from "@ai-sdk/openai";
 import * as ai7 from "ai";
 import * as ai6 from "ai6";
+import OpenAI from "openai";
 import * as openai6 from "openai6";
-import { BudgetExceeded, call, Unsupported } from "outlay";
+import { BudgetExceeded, call, instrument, Unsupported, uninstrument } from "outlay";
 import { outlayMiddleware } from "outlay/ai";
 
 import { agrees, recorded, within } from "./clients.js";
@@ -95,26 +96,45 @@ for (const [name, ai, sdk, version] of GENERATIONS) {
           assert.equal((await t.summary()).totals.voidedCalls, 1);
         }));
 
+      const TOOL = { tool_calls: [{ name: "search", arguments: '{"query":"x"}' }] };
+      const counting = () => {
+        const runs = { count: 0 };
+        const search = ai.tool({
+          description: "Searches.",
+          inputSchema: ai.jsonSchema({ type: "object", properties: { query: { type: "string" } } }),
+          execute: async () => `nothing, ${++runs.count}`,
+        });
+        return { runs, tools: { search }, stopWhen: ai.stepCountIs(9) };
+      };
+
       test("runs tools, each step a call", () =>
         within({ toolCalls: 5 }, async (t) => {
-          const tool = { name: "search", arguments: '{"query":"x"}' };
-          await provider.reset({ tokens: 20 }, [{ tool_calls: [tool] }]);
-          const tools = {
-            search: ai.tool({
-              description: "Searches.",
-              inputSchema: ai.jsonSchema({ type: "object", properties: { query: { type: "string" } } }),
-              execute: async () => {
-                await t.toolCall("search");
-                return "nothing";
-              },
-            }),
-          };
-          await ask({ tools, stopWhen: ai.stepCountIs(3) });
-          assert.equal((await t.used()).toolCalls, 1);
+          await provider.reset({ tokens: 20 }, [TOOL]);
+          const { runs, ...tools } = counting();
+          await ask(tools);
+          await provider.control({ queue: [TOOL] });
+          await read(stream(tools));
           const bill = await provider.bill();
-          assert.equal(bill.count, 2);
+          assert.deepEqual([bill.count, runs.count, (await t.used()).toolCalls], [4, 2, 2]);
           assert.equal((await t.spent()).nanos, BigInt(bill.cost_nanos));
         }));
+
+      test("does not run a tool that does not fit, and throws ours", async () => {
+        for (const run of [ask, async (more: object) => read(stream(more))]) {
+          await provider.reset(TOOL);
+          const { runs, ...tools } = counting();
+          const refused = within({ toolCalls: 2 }, async (t) => {
+            try {
+              await run(tools);
+            } finally {
+              const bill = await provider.bill();
+              assert.deepEqual([bill.served, runs.count], [3, 2]);
+              assert.equal((await t.spent()).nanos, BigInt(bill.cost_nanos));
+            }
+          });
+          await assert.rejects(refused, (error: BudgetExceeded) => error.unit === "tool_calls");
+        }
+      });
 
       test("refuses tools a provider runs, unless told what they can cost", () =>
         within({}, async (t) => {
@@ -147,4 +167,80 @@ for (const [name, ai, sdk, version] of GENERATIONS) {
         }));
     });
   }
+}
+
+/** A model of somebody's own that asks through the openai package, which is guarded. */
+function overClient(version: string): Any {
+  const client = new OpenAI({ baseURL: provider.openaiUrl, apiKey: "any", maxRetries: 0 });
+  const body = ({ maxOutputTokens }: Any) => ({
+    model: "gpt-4o",
+    messages: [{ role: "user" as const, content: "hello world" }],
+    max_tokens: maxOutputTokens,
+  });
+  const usageOf = (usage: Any) => ({
+    inputTokens: { total: usage.prompt_tokens },
+    outputTokens: { total: usage.completion_tokens },
+  });
+  const stop = { unified: "stop", raw: "stop" };
+  return {
+    specificationVersion: version,
+    provider: "own",
+    modelId: "gpt-4o",
+    supportedUrls: {},
+    async doGenerate(params: Any) {
+      const { choices, usage } = await client.chat.completions.create(body(params));
+      const content = [{ type: "text", text: choices[0]?.message.content }];
+      return { content, finishReason: stop, usage: usageOf(usage), warnings: [] };
+    },
+    // Nothing is sent before somebody reads.
+    async doStream(params: Any) {
+      async function* parts() {
+        const stream = await client.chat.completions.create({ ...body(params), stream: true });
+        let usage: Any = {};
+        yield { type: "stream-start", warnings: [] };
+        yield { type: "text-start", id: "0" };
+        for await (const chunk of stream) {
+          usage = chunk.usage ?? usage;
+          const delta = chunk.choices[0]?.delta.content;
+          if (delta) yield { type: "text-delta", id: "0", delta };
+        }
+        yield { type: "text-end", id: "0" };
+        yield { type: "finish", finishReason: stop, usage: usageOf(usage) };
+      }
+      return { stream: (ReadableStream as Any).from(parts()) };
+    },
+  };
+}
+
+for (const [name, ai, sdk, version] of GENERATIONS) {
+  describe(`${name}, stacked`, () => {
+    before(() => instrument());
+    after(() => uninstrument());
+    const models: [string, () => Any][] = [
+      ["a guarded client below", () => overClient(version)],
+      [
+        "the middleware twice",
+        () => sdk.createOpenAI({ baseURL: provider.openaiUrl, apiKey: "any" })("gpt-4o"),
+      ],
+    ];
+    for (const [below, model] of models) {
+      test(`${below}: a call is recorded once`, () =>
+        within({}, async (t) => {
+          const inner = below === "the middleware twice" ? [outlayMiddleware({ version })] : [];
+          const middleware = [outlayMiddleware({ version }), ...inner];
+          const asked = {
+            model: ai.wrapLanguageModel({ model: model(), middleware }),
+            prompt: "hello world",
+            maxOutputTokens: 100,
+            maxRetries: 0,
+          };
+          assert.notEqual((await ai.generateText(asked)).text, "");
+          assert.notEqual(await ai.streamText(asked).text, "");
+          const bill = await provider.bill();
+          assert.deepEqual([bill.served, (await t.summary()).totals.calls], [2, 2]);
+          assert.equal((await t.spent()).nanos, BigInt(bill.cost_nanos));
+          assert.equal((await t.pending()).nanos, 0n);
+        }));
+    }
+  });
 }

@@ -79,7 +79,7 @@ for (const [kind, fresh] of stores) {
       within({ toolCalls: 1, llmCalls: 1, tokens: 6000 }, async (t) => {
         await t.toolCall("search");
         await assert.rejects(t.toolCall("search"), outlay.BudgetExceeded);
-        await (await t.reserve(GPT)).settle({ inputTokens: 10, outputTokens: 20, reasoningTokens: 5 });
+        await (await t.reserve(GPT)).settle({ inputTokens: 10, outputTokens: 20, reasoningOutputTokens: 5 });
         await assert.rejects(t.reserve(GPT), (error) => {
           assert.ok(outlay.BudgetExceeded.isInstance(error));
           return error.unit === "llm_calls" && error.limit === 1;
@@ -229,7 +229,7 @@ test("what has no meaning is refused where it stands", async () => {
       { outputTokens: 0.5 },
       { prompt_tokens: 5 },
       7,
-      { inputTokens: 1, cacheReadTokens: 2 },
+      { inputTokens: 1, cacheReadInputTokens: 2 },
     ]) {
       await assert.rejects(reserved.settle(usage as never), outlay.InvalidInput);
     }

@@ -8,7 +8,7 @@ use napi_derive::napi;
 use outlay::{Call, Money, Outcome, Usage};
 
 use crate::{
-    convert::{UsageSpec, nanos, usage},
+    convert::{UsageSpec, Used, nanos},
     outcome::{Tagged, hot, later, now},
     table::Table,
     threads,
@@ -92,14 +92,14 @@ pub fn settle_sync(call: u32, input_tokens: f64, output_tokens: f64) -> f64 {
 /// Ends the call with what it used. Negative if it failed.
 #[napi]
 pub fn settle_usage_sync(call: u32, used: UsageSpec) -> f64 {
-    hot(|| CALLS.get(call)?.settle(&usage(&used)?).map(|_| 0.0))
+    hot(|| Used::read(&used)?.settle(&*CALLS.get(call)?).map(|()| 0.0))
 }
 
 /// The same for a ledger in a file.
 #[napi(ts_return_type = "Promise<number | Failure>")]
 pub fn settle(env: &Env, call: u32, used: UsageSpec) -> napi::Result<Object<'_>> {
     let call = CALLS.get(call);
-    later(env, move || call?.settle(&usage(&used)?).map(|_| 0.0))
+    later(env, move || Used::read(&used)?.settle(&*call?).map(|()| 0.0))
 }
 
 /// Ends the call as `void`, `doubt`, or `leave`, as the block round it ends. Negative if it failed.

@@ -2,7 +2,7 @@
 
 use napi::bindgen_prelude::BigInt;
 use napi_derive::napi;
-use outlay::{Error, ErrorKind, Limit, Money, Unit, Usage, Window};
+use outlay::{Call, Error, ErrorKind, Limit, Money, Unit, Usage, Window};
 
 use crate::outcome::{Tagged, now};
 
@@ -23,29 +23,41 @@ pub struct LimitSpec {
 
 /// What one call used, in whole tokens; what is absent is none.
 #[napi(object)]
+#[derive(Default)]
 pub struct UsageSpec {
     /// All input tokens.
     pub input_tokens: Option<i64>,
     /// All output tokens.
     pub output_tokens: Option<i64>,
-    /// Input read from a cache.
-    pub cache_read_tokens: Option<i64>,
-    /// Input written to a cache of the default lifetime.
-    pub cache_write_tokens: Option<i64>,
-    /// Input written to a cache that lives one hour.
-    pub cache_write_1h_tokens: Option<i64>,
-    /// Output the caller does not see.
-    pub reasoning_tokens: Option<i64>,
-    /// Input that is audio.
+    /// Of the input: read from a cache.
+    pub cache_read_input_tokens: Option<i64>,
+    /// Of the input: written to a cache, of whatever lifetime.
+    pub cache_creation_input_tokens: Option<i64>,
+    /// Of what was written to a cache: what lives one hour.
+    #[napi(js_name = "cacheCreation1hInputTokens")]
+    pub cache_creation_1h_input_tokens: Option<i64>,
+    /// Of the output: reasoning the caller does not see.
+    pub reasoning_output_tokens: Option<i64>,
+    /// Of the input: audio.
     pub input_audio_tokens: Option<i64>,
-    /// Input that is an image.
+    /// Of the input: images.
     pub input_image_tokens: Option<i64>,
-    /// Output that is audio.
+    /// Of the input: video.
+    pub input_video_tokens: Option<i64>,
+    /// Of what was read from a cache: audio.
+    pub cache_read_audio_tokens: Option<i64>,
+    /// Of what was read from a cache: images.
+    pub cache_read_image_tokens: Option<i64>,
+    /// Of the output: audio.
     pub output_audio_tokens: Option<i64>,
-    /// Output that is an image.
+    /// Of the output: images.
     pub output_image_tokens: Option<i64>,
-    /// Searches of the web.
+    /// Of the output: video.
+    pub output_video_tokens: Option<i64>,
+    /// Searches the provider bills apiece.
     pub web_searches: Option<i64>,
+    /// What the provider says it charges, in USD.
+    pub cost: Option<String>,
 }
 
 /// Reads a number of USD by its decimal form; in nano-USD.
@@ -90,23 +102,76 @@ pub(crate) fn limits(specs: Vec<LimitSpec>) -> Result<Vec<Limit>, Error> {
     specs.into_iter().map(read).collect()
 }
 
-pub(crate) fn usage(spec: &UsageSpec) -> Result<Usage, Error> {
-    let usage = Usage {
-        input_tokens: count(spec.input_tokens, "inputTokens")?,
-        cache_read_tokens: count(spec.cache_read_tokens, "cacheReadTokens")?,
-        cache_write_tokens: count(spec.cache_write_tokens, "cacheWriteTokens")?,
-        cache_write_1h_tokens: count(spec.cache_write_1h_tokens, "cacheWrite1hTokens")?,
-        input_audio_tokens: count(spec.input_audio_tokens, "inputAudioTokens")?,
-        input_image_tokens: count(spec.input_image_tokens, "inputImageTokens")?,
-        output_tokens: count(spec.output_tokens, "outputTokens")?,
-        reasoning_tokens: count(spec.reasoning_tokens, "reasoningTokens")?,
-        output_audio_tokens: count(spec.output_audio_tokens, "outputAudioTokens")?,
-        output_image_tokens: count(spec.output_image_tokens, "outputImageTokens")?,
-        web_searches: count(spec.web_searches, "webSearches")?,
-        ..Usage::default()
-    };
-    usage.check()?;
-    Ok(usage)
+/// A usage, with the cost the provider told.
+pub(crate) struct Used {
+    pub usage: Usage,
+    pub cost: Option<Money>,
+}
+
+impl Used {
+    pub fn read(spec: &UsageSpec) -> Result<Self, Error> {
+        let long = count(spec.cache_creation_1h_input_tokens, "cacheCreation1hInputTokens")?;
+        let written = match spec.cache_creation_input_tokens {
+            None => long,
+            given => count(given, "cacheCreationInputTokens")?,
+        };
+        if long > written {
+            let message = format!("`cacheCreation1hInputTokens` is `{long}`, of `{written}` written");
+            return Err(Error::new(ErrorKind::InvalidInput, message));
+        }
+        let usage = Usage {
+            input_tokens: count(spec.input_tokens, "inputTokens")?,
+            cache_read_tokens: count(spec.cache_read_input_tokens, "cacheReadInputTokens")?,
+            cache_write_tokens: written - long,
+            cache_write_1h_tokens: long,
+            cache_read_audio_tokens: count(spec.cache_read_audio_tokens, "cacheReadAudioTokens")?,
+            cache_read_image_tokens: count(spec.cache_read_image_tokens, "cacheReadImageTokens")?,
+            input_audio_tokens: count(spec.input_audio_tokens, "inputAudioTokens")?,
+            input_image_tokens: count(spec.input_image_tokens, "inputImageTokens")?,
+            input_video_tokens: count(spec.input_video_tokens, "inputVideoTokens")?,
+            output_tokens: count(spec.output_tokens, "outputTokens")?,
+            reasoning_tokens: count(spec.reasoning_output_tokens, "reasoningOutputTokens")?,
+            output_audio_tokens: count(spec.output_audio_tokens, "outputAudioTokens")?,
+            output_image_tokens: count(spec.output_image_tokens, "outputImageTokens")?,
+            output_video_tokens: count(spec.output_video_tokens, "outputVideoTokens")?,
+            web_searches: count(spec.web_searches, "webSearches")?,
+        };
+        usage.check()?;
+        Ok(Self { usage, cost: spec.cost.as_deref().map(Money::parse).transpose()? })
+    }
+
+    /// Ends a call with it.
+    pub fn settle(&self, call: &Call) -> Result<(), Error> {
+        match self.cost {
+            Some(cost) => call.settle_at(&self.usage, cost),
+            None => call.settle(&self.usage),
+        }
+        .map(|_| ())
+    }
+}
+
+impl From<&Usage> for UsageSpec {
+    fn from(usage: &Usage) -> Self {
+        let some = |count: u64| (count > 0).then_some(count as i64);
+        Self {
+            input_tokens: Some(usage.input_tokens as i64),
+            output_tokens: Some(usage.output_tokens as i64),
+            cache_read_input_tokens: some(usage.cache_read_tokens),
+            cache_creation_input_tokens: some(usage.cache_write_tokens + usage.cache_write_1h_tokens),
+            cache_creation_1h_input_tokens: some(usage.cache_write_1h_tokens),
+            reasoning_output_tokens: some(usage.reasoning_tokens),
+            input_audio_tokens: some(usage.input_audio_tokens),
+            input_image_tokens: some(usage.input_image_tokens),
+            input_video_tokens: some(usage.input_video_tokens),
+            cache_read_audio_tokens: some(usage.cache_read_audio_tokens),
+            cache_read_image_tokens: some(usage.cache_read_image_tokens),
+            output_audio_tokens: some(usage.output_audio_tokens),
+            output_image_tokens: some(usage.output_image_tokens),
+            output_video_tokens: some(usage.output_video_tokens),
+            web_searches: some(usage.web_searches),
+            cost: None,
+        }
+    }
 }
 
 fn count(value: Option<i64>, name: &str) -> Result<u64, Error> {

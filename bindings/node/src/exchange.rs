@@ -12,7 +12,7 @@ use outlay::{
 
 use crate::{
     call::state_of,
-    convert::{UsageSpec, usage},
+    convert::{UsageSpec, Used},
     outcome::{Tagged, later, now},
     table::Table,
     task::TASKS,
@@ -137,7 +137,7 @@ pub fn attempt_failed(env: &Env, exchange: u32, kind: String) -> napi::Result<Ob
 #[napi(ts_return_type = "Promise<number | Failure>")]
 pub fn attempt_settle(env: &Env, exchange: u32, used: UsageSpec) -> napi::Result<Object<'_>> {
     let exchange = EXCHANGES.get(exchange);
-    later(env, move || exchange?.call().settle(&usage(&used)?).map(|_| 0.0))
+    later(env, move || Used::read(&used)?.settle(exchange?.call()).map(|()| 0.0))
 }
 
 /// Takes bytes of the stream; answers those to hand on, null if they are the same.

@@ -14,7 +14,7 @@ use outlay::{
 };
 
 use crate::{
-    convert::{LimitSpec, UsageSpec, limits, nanos, usage},
+    convert::{LimitSpec, UsageSpec, Used, limits, nanos},
     outcome::{Tagged, hot, later, now},
     report::{Report, report_of},
     table::Table,
@@ -124,7 +124,7 @@ pub fn resolve(
 ) -> napi::Result<Object<'_>> {
     let ledger = LEDGERS.get(ledger);
     later(env, move || {
-        let used = used.as_ref().map(usage).transpose()?;
+        let used = used.as_ref().map(|used| Used::read(used).map(|used| used.usage)).transpose()?;
         ledger?.resolve(id.parse()?, used, &by).map(nanos)
     })
 }

@@ -12,10 +12,12 @@
 // What napi calls takes owned arguments and plain structs.
 #![allow(clippy::struct_excessive_bools, clippy::unnecessary_wraps)]
 
+mod breaker;
 mod call;
 mod convert;
 mod exchange;
 mod ledger;
+mod meter;
 mod outcome;
 mod report;
 mod table;

@@ -116,6 +116,8 @@ pub struct Summary {
     pub pending: BigInt,
     /// What calls hold whose outcome nobody knows.
     pub in_doubt: BigInt,
+    /// Calls made without a record, because the ledger could not answer.
+    pub unrecorded_calls: i64,
     /// What is left for a call; null without a hard limit on money.
     pub available: Option<BigInt>,
     /// All its calls together.
@@ -192,6 +194,7 @@ pub(crate) fn summary_of(summary: report::Summary) -> Summary {
         spent: nanos(summary.spent()),
         pending: nanos(summary.balance.pending.usd()),
         in_doubt: nanos(summary.balance.in_doubt.usd()),
+        unrecorded_calls: summary.unrecorded_calls as i64,
         available: summary.available.map(nanos),
         totals: figures(&summary.figures),
         attempts: summary.attempts.iter().map(attempt).collect(),

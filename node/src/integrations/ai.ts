@@ -6,16 +6,18 @@
  * stream is counted and cut. Invariant: a call of the wrapped model is one request of the provider, as
  * the models of @ai-sdk packages do it; `ai` repeats above the middleware, which reserves anew.
  *
- * Tools a provider runs by itself are refused under a limit in USD, unless the caller says by
- * `call({ maxUsd })` what a request can cost. Not covered: a model that asks through a guarded client (it
- * would be charged twice: wrap the model or guard the client).
+ * A call of a tool is counted when the model asks for it, and refused before it is run. Where a model asks
+ * through a guarded client, that client reserves instead. Tools a provider runs by
+ * itself are refused under a limit in USD, unless the caller says by `call({ maxUsd })` what a request can
+ * cost.
  */
 
-import type { Usage } from "../call.js";
+import { AsyncLocalStorage } from "node:async_hooks";
+
 import { held } from "../context.js";
 import { known } from "../money.js";
-import { Ask, type Attempt, failureOf, refuseUnmetered } from "./attempt.js";
-import { Bill } from "./billed.js";
+import { refuseUnmetered } from "./attempt.js";
+import { Frame, type Told } from "./frame.js";
 
 // Structural, so that `ai` stays an optional peer: its own types come with each version.
 // biome-ignore lint/suspicious/noExplicitAny: `ai` 6 and 7 name the same shapes differently.
@@ -27,8 +29,6 @@ export interface OutlayMiddleware {
   wrapGenerate(options: Any): Promise<Any>;
   wrapStream(options: Any): Promise<Any>;
 }
-
-const CHAT = new Bill("openai");
 
 /**
  * Keeps a language model inside the budgets of the task it is asked under.
@@ -43,32 +43,33 @@ export function outlayMiddleware(options: { version?: "v3" | "v4" } = {}): Outla
   return {
     specificationVersion: options.version ?? "v4",
     async wrapGenerate({ model, params }) {
-      const { attempt, sent } = await reserved(model, params, false);
+      const { frame, sent } = await framed(model, params, false);
       let result: Any;
       try {
-        result = await model.doGenerate(sent);
+        result = await frame.run(() => model.doGenerate(sent));
       } catch (error) {
-        await failed(attempt, error);
+        await frame.failed(error);
         throw error;
       }
-      await settled(attempt, result.usage);
+      await frame.settle(told(result.usage));
+      for (const part of result.content) await toolCall(frame, part);
       return result;
     },
     async wrapStream({ model, params }) {
-      const { attempt, sent } = await reserved(model, params, true);
+      const { frame, sent } = await framed(model, params, true);
       let result: Any;
       try {
-        result = await model.doStream(sent);
+        result = await frame.run(() => model.doStream(sent));
       } catch (error) {
-        await failed(attempt, error);
+        await frame.failed(error);
         throw error;
       }
-      return { ...result, stream: counted(result.stream, attempt) };
+      return { ...result, stream: counted(result.stream, frame) };
     },
   };
 }
 
-async function reserved(model: Any, params: Any, stream: boolean): Promise<{ attempt: Attempt; sent: Any }> {
+async function framed(model: Any, params: Any, stream: boolean): Promise<{ frame: Frame; sent: Any }> {
   const { prompt, maxOutputTokens, tools } = params;
   const foreign = tools?.find((tool: Any) => tool.type !== "function");
   if (foreign && held().maxUsd === undefined) await refuseUnmetered(`tool ${foreign.id ?? foreign.name}`);
@@ -79,71 +80,57 @@ async function reserved(model: Any, params: Any, stream: boolean): Promise<{ att
     ...(tools?.length > 0 && { tools: tools.map(toolOf) }),
     ...(stream && { stream: true }),
   };
-  const ask = (await Ask.read(CHAT, "post", "/chat/completions", body)) as Ask;
-  const attempt = await ask.reserve(params.abortSignal);
-  const chosen = attempt.patch.max_tokens ?? attempt.patch.max_completion_tokens ?? maxOutputTokens;
-  attempt.sent();
-  return { attempt, sent: { ...params, maxOutputTokens: chosen } };
+  const frame = new Frame(model, { countsTools: true });
+  const chosen = await frame.hold(body, params.abortSignal);
+  return { frame, sent: { ...params, maxOutputTokens: chosen ?? maxOutputTokens } };
 }
 
 /** The parts of a stream as they came, each counted; cut when the reservation is used up. */
-function counted(stream: ReadableStream<Any>, attempt: Attempt): ReadableStream<Any> {
+function counted(stream: ReadableStream<Any>, frame: Frame): ReadableStream<Any> {
   const reader = stream.getReader();
+  // Whoever reads may do so elsewhere, and only then may a client below send its request.
+  const within = frame.run(() => AsyncLocalStorage.snapshot());
+  let refusal: unknown;
   return new ReadableStream<Any>(
     {
       async pull(controller) {
         try {
-          const { done, value } = await reader.read();
-          if (done) {
-            await attempt.end();
-            controller.close();
-            return;
-          }
-          const delta = /^(text|reasoning|tool-input)-delta$/.test(value.type) ? value.delta : undefined;
-          if (delta) await attempt.push(eventOf(delta));
-          if (value.type === "finish") await settled(attempt, value.usage);
-          controller.enqueue(value);
+          do {
+            const { done, value } = await within(() => reader.read());
+            if (done) {
+              await frame.end();
+              if (refusal !== undefined) throw refusal;
+              controller.close();
+              return;
+            }
+            const delta = /^(text|reasoning|tool-input)-delta$/.test(value.type) ? value.delta : undefined;
+            if (delta) await frame.push(delta);
+            if (value.type === "finish") await frame.settle(told(value.usage));
+            // Read to its end even so: its usage is in its last part.
+            refusal ??= await toolCall(frame, value).catch((error) => error);
+            if (refusal === undefined) controller.enqueue(value);
+          } while (refusal !== undefined);
         } catch (error) {
-          await attempt.end();
+          await frame.end();
           reader.cancel(error).catch(() => undefined);
           controller.error(error);
         }
       },
       async cancel(reason) {
-        await Promise.all([attempt.end(), reader.cancel(reason).catch(() => undefined)]);
+        await Promise.all([frame.end(), reader.cancel(reason).catch(() => undefined)]);
       },
     },
     { highWaterMark: 0 },
   );
 }
 
-/** A piece of an answer, as the core reads streams. */
-function eventOf(content: string): Uint8Array {
-  const chunk = { object: "chat.completion.chunk", choices: [{ index: 0, delta: { content } }] };
-  return Buffer.from(`data: ${JSON.stringify(chunk)}\n\n`);
+/** Counts a part of an answer that asks for a call of a tool. */
+async function toolCall(frame: Frame, part: Any): Promise<void> {
+  if (part.type === "tool-call" && !part.providerExecuted) await frame.toolCall(String(part.toolName));
 }
 
-async function settled(attempt: Attempt, usage: Any): Promise<void> {
-  const [input, output] = [usage?.inputTokens, usage?.outputTokens];
-  if (typeof input?.total !== "number" || typeof output?.total !== "number") {
-    // Unknown is never zero: the core settles an answer without usage at its reservation.
-    await attempt.answered(200, "{}");
-    return;
-  }
-  const used: Usage = {
-    inputTokens: input.total,
-    outputTokens: output.total,
-    cacheReadTokens: input.cacheRead ?? 0,
-    cacheWriteTokens: input.cacheWrite ?? 0,
-    reasoningTokens: output.reasoning ?? 0,
-  };
-  await attempt.settle(used);
-}
-
-async function failed(attempt: Attempt, error: Any): Promise<void> {
-  const status = error?.statusCode;
-  if (typeof status === "number" && status >= 400) await attempt.answered(status, "");
-  else await attempt.failed(failureOf(error));
+function told(usage: unknown): Told {
+  return { body: { usage }, provider: "ai_sdk" };
 }
 
 function messagesOf(message: Any): object[] {

@@ -6,13 +6,14 @@
  * a warning says so. What a request costs and a response used is read in the core, not here.
  */
 
-import { type Usage, usageSpec } from "../call.js";
 import { held } from "../context.js";
 import { InvalidInput, type OutlayError } from "../errors.js";
 import { native, unwrap, unwrapped } from "../native.js";
 import { patiently } from "../patience.js";
 import { currentOrDefault } from "../task.js";
+import { type Usage, usageSpec } from "../usage.js";
 import type { Bill } from "./billed.js";
+import type { Frame } from "./frame.js";
 
 /** How an attempt without a response ended. */
 export type Failure = "not_sent" | "timeout" | "connection" | "cancelled";
@@ -25,10 +26,12 @@ const warned = new Set<string>();
 export class Ask {
   readonly #handle: number;
   readonly #waitMs: number;
+  readonly #above: Frame | undefined;
 
-  private constructor(handle: number, waitMs: number) {
+  private constructor(handle: number, waitMs: number, above: Frame | undefined) {
     this.#handle = handle;
     this.#waitMs = waitMs;
+    this.#above = above;
     unreadable.register(this, handle);
   }
 
@@ -46,14 +49,15 @@ export class Ask {
       await refuseUnmetered(`${bill.provider} ${method.toUpperCase()} ${bill.path(url)}`);
       return null;
     }
+    const { maxUsd, maxInputTokens, frame } = held();
     const task = await currentOrDefault();
-    const { maxUsd, maxInputTokens } = held();
     const terms = {
+      ...(frame?.turn !== undefined && { turn: frame.turn }),
       ...(maxUsd !== undefined && { maxUsd }),
       ...(maxInputTokens !== undefined && { maxInputTokens }),
     };
     const facts = await unwrapped(native.readRequest(task.handle, api, json, terms));
-    return new Ask(facts.handle, facts.waitMs);
+    return new Ask(facts.handle, facts.waitMs, frame);
   }
 
   /**
@@ -62,6 +66,8 @@ export class Ask {
    * @throws {BudgetExceeded} it does not fit; nothing may be sent.
    */
   async reserve(signal?: AbortSignal | null): Promise<Attempt> {
+    // What a hook above holds for this very call, because it could not know of us.
+    await this.#above?.giveBack();
     const tryOnce = async (isLast: boolean) => {
       const facts = await unwrapped(native.reserveAttempt(this.#handle, !isLast));
       return facts === null ? undefined : new Attempt(facts.handle, facts.patch ?? null);
@@ -105,16 +111,17 @@ export class Attempt {
     return record(native.attemptAnswered(this.#handle, status, body));
   }
 
-  /** Ends it with what it used, as a framework reports it; at its worst case if that cannot be. */
+  /**
+   * Ends it with what it used, as a framework reports it.
+   *
+   * @throws {InvalidInput} a usage that cannot be; the attempt is still open.
+   */
   async settle(usage: Usage): Promise<void> {
     try {
       unwrap(await native.attemptSettle(this.#handle, usageSpec(usage)));
     } catch (error) {
-      await record(
-        InvalidInput.isInstance(error)
-          ? native.attemptAnswered(this.#handle, 200, "{}")
-          : Promise.reject(error as Error),
-      );
+      if (InvalidInput.isInstance(error)) throw error;
+      await record(Promise.reject(error as Error));
     }
   }
 

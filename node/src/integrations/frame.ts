@@ -1,0 +1,144 @@
+/**
+ * What does a framework's hook know about the call of a model that it is about to let happen?
+ *
+ * Invariant: money is held once. A hook that cannot know whether a guarded client lies below it holds the
+ * worst case itself; the first client that asks for a reservation of its own has that given back before,
+ * and from then on the call is the client's to record.
+ */
+
+import { below, held } from "../context.js";
+import { InvalidInput } from "../errors.js";
+import { currentOrDefault } from "../task.js";
+import { extractUsage } from "../usage.js";
+import { Ask, type Attempt, failureOf } from "./attempt.js";
+import { Bill } from "./billed.js";
+
+const CHAT = new Bill("openai");
+/** Classes of models that ask through one client, always the same. */
+const ONE_CLIENT = new Set([
+  "AzureChatOpenAI",
+  "ChatAnthropic",
+  "ChatOpenAI",
+  "OpenAIChatCompletionsModel",
+  "OpenAIResponsesModel",
+]);
+/** Models of these classes that were seen to ask through a guarded client. */
+let overClients = new WeakSet<object>();
+const TURN_MAX = 64;
+
+/** How a framework says what a call used, as `extractUsage` reads it. */
+export interface Told {
+  body: unknown;
+  provider: string;
+  api?: string;
+}
+
+/** Forgets which models were seen above guarded clients: the guard is taken out. */
+export function forgetClients(): void {
+  overClients = new WeakSet();
+}
+
+/** One call of a model, as a hook above the clients sees it. */
+export class Frame {
+  /** The user input that the call belongs to answering. */
+  readonly turn: string | undefined;
+  /** Does this hook, or one above it, count the calls of tools? */
+  readonly countsTools: boolean;
+  readonly #model: object;
+  readonly #above: Frame | undefined = held().frame;
+  #held: Attempt | undefined;
+
+  /** @param model what is asked, as the framework has it. */
+  constructor(model: object, options: { turn?: string; countsTools: boolean }) {
+    this.#model = model;
+    this.turn = options.turn?.slice(0, TURN_MAX);
+    this.countsTools = options.countsTools || this.#above?.countsTools === true;
+  }
+
+  /** Does a client that is guarded hold the money of this model's calls? */
+  get isOverClient(): boolean {
+    return overClients.has(this.#model);
+  }
+
+  /**
+   * Holds the worst case of a request, in the form of a chat completion; answers the maximum of output
+   * that must go into it.
+   *
+   * @throws {BudgetExceeded | Unbounded | Unpriced} it may not be sent.
+   */
+  async hold(body: object, signal?: AbortSignal | null): Promise<number | undefined> {
+    await this.#above?.giveBack(false);
+    // A body of this path is always metered.
+    const ask = (await Ask.read(CHAT, "post", "/chat/completions", body)) as Ask;
+    const attempt = await ask.reserve(signal);
+    attempt.sent();
+    this.#held = attempt;
+    return (attempt.patch.max_tokens ?? attempt.patch.max_completion_tokens) as number | undefined;
+  }
+
+  /** Runs what asks the model. */
+  run<T>(fn: () => T): T {
+    return below(this, fn);
+  }
+
+  /** Ends what is held here: a client below, or another hook, reserves for itself. */
+  async giveBack(toClient = true): Promise<void> {
+    const attempt = this.#taken();
+    if (attempt === undefined) return;
+    if (toClient && ONE_CLIENT.has(this.#model.constructor.name)) overClients.add(this.#model);
+    await attempt.failed("not_sent");
+  }
+
+  /**
+   * Counts a piece of the answer.
+   *
+   * @throws {BudgetExceeded} the reservation is used up: stop reading.
+   */
+  async push(content: string): Promise<void> {
+    const chunk = { object: "chat.completion.chunk", choices: [{ index: 0, delta: { content } }] };
+    await this.#held?.push(Buffer.from(`data: ${JSON.stringify(chunk)}\n\n`));
+  }
+
+  /** Ends it with what the framework says was used; at its worst case if it does not say. */
+  async settle(told: Told): Promise<void> {
+    const attempt = this.#taken();
+    if (attempt === undefined) return;
+    const { body, ...from } = told;
+    try {
+      await attempt.settle(extractUsage(body, from));
+    } catch (error) {
+      if (!InvalidInput.isInstance(error)) throw error;
+      // Unknown is never zero: the core settles an answer without usage at its reservation.
+      await attempt.answered(200, "{}");
+    }
+  }
+
+  /**
+   * Counts a call of a tool that an answer asks for, unless a hook above does.
+   *
+   * A tool that throws is an answer to most frameworks, so this comes before it is run, and ends the run.
+   *
+   * @throws {BudgetExceeded} no call of a tool is left.
+   */
+  async toolCall(tool: string): Promise<void> {
+    if (this.#above?.countsTools !== true) await (await currentOrDefault()).toolCall(tool);
+  }
+
+  /** Ends it without an answer. */
+  async failed(error: unknown): Promise<void> {
+    const { statusCode, status = statusCode } = Object(error) as { statusCode?: unknown; status?: unknown };
+    if (typeof status === "number" && status >= 400) await this.#taken()?.answered(status, "");
+    else await this.#taken()?.failed(failureOf(error));
+  }
+
+  /** Ends a stream, read to its end or not. */
+  async end(): Promise<void> {
+    await this.#taken()?.end();
+  }
+
+  #taken(): Attempt | undefined {
+    const attempt = this.#held;
+    this.#held = undefined;
+    return attempt;
+  }
+}

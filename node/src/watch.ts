@@ -1,0 +1,58 @@
+/**
+ * What follows from a verdict of the breaker over a task?
+ *
+ * A nudge goes to the model with the answer of its tool, a refusal in place of it. A pause and a stop are
+ * thrown, and again by every later step of the task, until a person lets it go on.
+ */
+
+import { Breaker, type BreakerConfig, type Step, type Verdict } from "./breaker.js";
+import { ApprovalRequired, BreakerTripped, type OutlayError } from "./errors.js";
+
+/** A breaker over a task and the agents inside it; without `enforce` it only looks on. */
+export class Watch {
+  readonly breaker: Breaker;
+  readonly #enforce: boolean;
+  #tripped: OutlayError | null = null;
+
+  constructor(config: BreakerConfig | true, enforce: boolean) {
+    this.breaker = new Breaker(config === true ? undefined : config);
+    this.#enforce = enforce;
+  }
+
+  /** What stopped the task, if something did. */
+  get tripped(): OutlayError | null {
+    return this.#tripped;
+  }
+
+  /** What to answer instead of making this call of a tool, if it is refused. */
+  ask(call: Omit<Step, "kind">): string | null {
+    this.goOn();
+    const step: Step = { kind: "tool", atMs: Date.now(), ...call };
+    if (!this.#enforce || this.breaker.check(step).level === "ok") return null;
+    return this.#follow(this.breaker.observe({ ...step, refused: true }));
+  }
+
+  /** What to tell the model about what has just happened. */
+  tell(step: Step): string | null {
+    return this.#follow(this.breaker.observe({ atMs: Date.now(), ...step }));
+  }
+
+  /** Throws what stopped the task, if something did. */
+  goOn(): void {
+    if (this.#tripped !== null) throw this.#tripped;
+  }
+
+  /** A person lets the task go on. */
+  excuse(): void {
+    this.breaker.excuse();
+    this.#tripped = null;
+  }
+
+  #follow({ level, detector, evidence, message }: Verdict): string | null {
+    if (!this.#enforce || level === "ok") return null;
+    if (level !== "pause" && level !== "stop") return message;
+    const Kind = level === "stop" ? BreakerTripped : ApprovalRequired;
+    this.#tripped = new Kind(message, { detector, evidence });
+    throw this.#tripped;
+  }
+}
