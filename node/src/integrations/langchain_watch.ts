@@ -1,0 +1,77 @@
+/** What does the breaker of a task see of a LangChain agent, and what does the agent hear? */
+
+import { ToolMessage } from "@langchain/core/messages";
+
+import type { Step } from "../breaker.js";
+import { OutlayError } from "../errors.js";
+import type { Watch } from "../watch.js";
+
+// biome-ignore lint/suspicious/noExplicitAny: LangChain types requests by the agent's own state.
+type Any = any;
+
+/** Lets the breaker see what a model is asked. */
+export function asked(watch: Watch | undefined, messages: Any[]): void {
+  watch?.goOn();
+  const last = messages.at(-1);
+  if (last?.getType() === "human") watch?.tell({ kind: "user", result: last.text });
+}
+
+/** Lets it see what the model answered. */
+export function answered(watch: Watch | undefined, response: Any): void {
+  if (typeof response?.getType !== "function" || response.getType() !== "ai") return;
+  const malformed = (response.invalid_tool_calls?.length ?? 0) > 0;
+  watch?.tell({ kind: "llm", result: response.text, malformed });
+}
+
+/** One call of a tool, as the breaker sees it. */
+export class Called {
+  readonly #call: Any;
+  readonly #watch: Watch | undefined;
+  readonly #step: Step;
+
+  constructor(request: Any, watch: Watch | undefined) {
+    this.#call = request.toolCall;
+    this.#watch = watch;
+    const together = request.state?.messages?.at(-1)?.tool_calls;
+    this.#step = {
+      kind: "tool",
+      name: this.#call.name,
+      args: this.#call.args,
+      // The calls of one answer run side by side: they count as one.
+      ...(together?.length > 1 && { batch: String(together[0].id) }),
+    };
+  }
+
+  /** What to answer instead of calling the tool. */
+  refusal(): ToolMessage | undefined {
+    const content = this.#watch?.ask(this.#step);
+    if (content == null) return undefined;
+    return new ToolMessage({
+      content,
+      tool_call_id: this.#call.id ?? "",
+      name: this.#call.name,
+      status: "error",
+    });
+  }
+
+  /** The answer of the tool, with what the breaker says to it. */
+  answered(answer: Any): Any {
+    if (this.#watch === undefined || typeof answer?.getType !== "function") return answer;
+    const error = answer.status === "error";
+    const said = this.#watch.tell({ ...this.#step, result: answer.text, error });
+    if (said === null) return answer;
+    const note = `\n\n${said}`;
+    const content =
+      typeof answer.content === "string"
+        ? answer.content + note
+        : [...answer.content, { type: "text", text: note }];
+    return new ToolMessage({ ...answer, content });
+  }
+
+  /** The tool threw. */
+  failed(error: unknown): void {
+    if (OutlayError.isInstance(error)) return;
+    const { name, message } = error instanceof Error ? error : new Error(String(error));
+    this.#watch?.tell({ ...this.#step, result: `${name}: ${message}`, error: true });
+  }
+}
