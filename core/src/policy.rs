@@ -3,6 +3,7 @@
 pub mod breaker;
 pub mod budget;
 pub mod limit;
+pub mod router;
 pub mod scope;
 
 pub use breaker::{Breaker, Detector, Evidence, Level, Step, StepKind, Verdict};

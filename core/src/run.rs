@@ -11,6 +11,7 @@ pub(crate) mod model;
 mod prefix;
 pub mod prices;
 pub mod process;
+pub mod route;
 mod stream;
 pub mod task;
 

@@ -112,6 +112,50 @@ Examples:
     Prices(Prices),
     /// Ask the loop breaker about recorded steps
     Breaker(Breaker),
+    /// Ask which cheaper model would take a call
+    Route(Route),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Route {
+    #[command(subcommand)]
+    pub asked: RouteCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RouteCommand {
+    /// Show which model takes a call once money gets short, and why not the others
+    #[command(after_help = "\
+Without --fallback the rules of the configuration answer. Nothing is asked of the ledger or of any
+model. Whether a model knows the tools of a call is not checked.
+
+Examples:
+  outlay route explain gpt-4o --fallback gpt-4.1-mini,gpt-4o-mini --input 20000 --output 4000
+  outlay route explain claude-sonnet-4-5 --kind extractive --input 20000 --output 4000")]
+    Explain(RouteExplain),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RouteExplain {
+    /// The model asked for
+    pub model: String,
+    /// The models to try, the first that can take the call is taken
+    #[arg(long, value_name = "MODEL", value_delimiter = ',')]
+    pub fallback: Option<Vec<String>>,
+    /// The kind of the task, for rules that name one
+    #[arg(long)]
+    pub kind: Option<String>,
+    /// Input tokens of the call
+    #[arg(long, value_name = "TOKENS", default_value_t = 1_000)]
+    pub input: u64,
+    /// The most output tokens of the call
+    #[arg(long, value_name = "TOKENS", default_value_t = 1_000)]
+    pub output: u64,
+    /// The call shows images
+    #[arg(long)]
+    pub images: bool,
+    #[command(flatten)]
+    pub json: Json,
 }
 
 #[derive(Debug, Subcommand)]

@@ -8,12 +8,12 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     arguments::{
-        Arguments, Breaker, BreakerCommand, Command, Ending, Forget, Json, Meter, Report, Resolve, Show,
-        Tasks,
+        Arguments, Breaker, BreakerCommand, Command, Ending, Forget, Json, Meter, Report, Resolve, Route,
+        RouteCommand, Show, Tasks,
     },
     csv, json, orders,
     place::Opened,
-    prices, replay, tables,
+    prices, replay, route, tables,
 };
 
 /// The most calls in doubt that are listed.
@@ -48,6 +48,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
             _ => orders::halts(&open()?, &asked.json),
         },
         Command::Unhalt(asked) => orders::unhalt(&open()?, asked),
+        Command::Route(Route { asked: RouteCommand::Explain(asked) }) => route::explain(asked),
         Command::Check(asked) => {
             open()?.check_balances()?;
             let said = "every balance is the sum of its entries\n".to_owned();

@@ -12,6 +12,7 @@ mod orders;
 mod place;
 mod prices;
 mod replay;
+mod route;
 mod tables;
 
 use std::io::{ErrorKind as Fault, Write};

@@ -33,7 +33,7 @@ impl Ledger {
     /// Opens a task.
     #[pyo3(signature = (
         name, *, id=None, usd=None, tokens=None, llm_calls=None, tool_calls=None, tags=None,
-        enforce=true, clamp=false, wait_ms=None, under=None, by=None
+        enforce=true, clamp=false, wait_ms=None, under=None, by=None, fallback=None
     ))]
     #[allow(clippy::too_many_arguments)]
     fn task(
@@ -51,6 +51,7 @@ impl Ledger {
         wait_ms: Option<&Bound<'_, PyAny>>,
         under: Option<&Task>,
         by: Option<&str>,
+        fallback: Option<Vec<String>>,
     ) -> PyResult<Task> {
         let mut options = TaskOptions::new(name);
         for limit in all_limits([usd, tokens, llm_calls, tool_calls])? {
@@ -76,6 +77,9 @@ impl Ledger {
         }
         if let Some(by) = by {
             options = options.by(by);
+        }
+        if let Some(models) = &fallback {
+            options = guard(py, || options.fallback(models.iter().map(String::as_str)))?;
         }
         let blocking = self.0.is_blocking();
         let task = waiting(py, blocking, || self.0.open_task(options))?;

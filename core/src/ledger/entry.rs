@@ -113,6 +113,8 @@ pub mod flag {
     pub const RECONSTRUCTED: u32 = 1 << 11;
     /// Some of the input was bounded without being counted: it teaches nothing about counts.
     pub const CEILING: u32 = 1 << 12;
+    /// It went to a cheaper model than the one asked for.
+    pub const ROUTED: u32 = 1 << 16;
 }
 
 /// Where a call is held: accounts, each with the slot it belongs to.

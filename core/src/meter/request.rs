@@ -29,6 +29,7 @@ mod prompt;
 mod responses;
 mod simple;
 mod tools;
+mod turn;
 
 use serde_json::{Value, json};
 
@@ -234,6 +235,21 @@ impl<'a> Request<'a> {
     pub fn model(body: &Value) -> Result<&str> {
         let named = json::text(json::object(body, "the request")?, "model")?;
         named.filter(|model| !model.is_empty()).ok_or_else(|| Error::invalid("the request names no model"))
+    }
+
+    /// Is the model in the middle of something, so that no other could go on with the conversation?
+    ///
+    /// A call of a tool waits for its result, reasoning only this model can read belongs to the turn,
+    /// or the body does not show all that was said.
+    ///
+    /// ```
+    /// use outlay::meter::{Api, Request};
+    ///
+    /// let body = serde_json::json!({"messages": [{"role": "user", "content": "hello"}]});
+    /// assert!(!Request::is_open(Api::OpenAiChat, &body));
+    /// ```
+    pub fn is_open(api: Api, body: &Value) -> bool {
+        turn::is_open(api.spoken(), body)
     }
 
     /// Reads a body; `price` is what is known of its model.

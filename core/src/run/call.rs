@@ -51,6 +51,8 @@ pub struct Request {
     pub(crate) facts: Facts,
     pub(crate) tools: Option<Arc<str>>,
     pub(crate) turn: Option<String>,
+    /// Read from a body, for whose model a place is found where it is read.
+    pub(crate) is_read: bool,
 }
 
 impl Request {
@@ -124,6 +126,11 @@ impl Request {
             format!("the worst case of this request is unknown: {reason}; {advice}"),
         )
         .with("reason", Field::Text(reason.to_owned()))
+    }
+
+    /// Was it read from a body?
+    pub(super) const fn is_read(&self) -> bool {
+        self.is_read
     }
 
     pub(super) const fn wait(&self) -> Option<u64> {

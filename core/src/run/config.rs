@@ -7,11 +7,15 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::prices;
+use super::{
+    prices,
+    route::{Route, RouteChoice},
+};
 use crate::{
     error::{Error, Result},
     ledger::sqlite::Durability,
     meter::PriceBook,
+    sync::Arc,
 };
 
 /// What happens to a call under no task.
@@ -79,6 +83,8 @@ pub struct Config {
     pub default_max_output_tokens: u64,
     /// Fewer output tokens are not worth a call; reasoning models need sixteen times that.
     pub min_output_tokens: u64,
+    /// Which models may take the calls of which, in tasks that name none themselves.
+    pub routes: Arc<[Route]>,
 }
 
 impl Default for Config {
@@ -93,6 +99,7 @@ impl Default for Config {
             prices: PriceBook::bundled().clone(),
             default_max_output_tokens: 4_096,
             min_output_tokens: 256,
+            routes: Arc::new([]),
         }
     }
 }
@@ -119,6 +126,8 @@ pub struct Choices {
     pub default_max_output_tokens: Option<u64>,
     /// See [`Config::min_output_tokens`].
     pub min_output_tokens: Option<u64>,
+    /// See [`Config::routes`]; the first rule about a model holds.
+    pub routes: Option<Vec<RouteChoice>>,
 }
 
 impl Config {
@@ -181,6 +190,9 @@ impl Config {
         self.min_output_tokens = choices.min_output_tokens.unwrap_or(self.min_output_tokens);
         if self.default_max_output_tokens == 0 || self.min_output_tokens == 0 {
             return Err(Error::invalid("output token counts in the configuration must be positive"));
+        }
+        if let Some(routes) = &choices.routes {
+            self.routes = routes.iter().map(Route::read).collect::<Result<_>>()?;
         }
         Ok(self)
     }

@@ -12,13 +12,14 @@ use super::{
     ledger::Ledger,
     model::Asked,
     prefix::Hashes,
+    route::Routable,
     stream::Stream,
     task::Task,
 };
 use crate::{
     error::{Error, ErrorKind, Field, Result},
     ledger::{commit, flag, lesson::flags_of},
-    meter::{self, Api, Exposure, Method},
+    meter::{self, Api, Exposure, Method, Piece},
     sync::{Arc, Mutex, lock},
     value::{Money, Usage},
 };
@@ -61,6 +62,41 @@ pub struct Outgoing {
     exposure: Exposure,
     /// What it will teach; nothing where it can teach nothing.
     lesson: Option<Lesson>,
+    has_images: bool,
+}
+
+/// A request beside the body it was read from.
+struct Read<'a> {
+    outgoing: Outgoing,
+    body: &'a Value,
+    terms: &'a Terms,
+}
+
+impl Routable for Read<'_> {
+    fn request(&self) -> &Request {
+        &self.outgoing.request
+    }
+
+    fn asking(&self, model: &str) -> Result<Self> {
+        let mut body = self.body.clone();
+        body["model"] = model.into();
+        let Outgoing { task, api, .. } = &self.outgoing;
+        let mut outgoing = task.read(*api, &body, self.terms)?;
+        outgoing.request.facts.flags |= flag::ROUTED;
+        Ok(Self { outgoing, ..*self })
+    }
+
+    fn is_open(&self) -> bool {
+        meter::Request::is_open(self.outgoing.api, self.body)
+    }
+
+    fn has_images(&self) -> bool {
+        self.outgoing.has_images
+    }
+
+    fn cached_tokens(&self) -> u64 {
+        self.outgoing.task.latest().compare(&self.outgoing.hashes).tokens
+    }
 }
 
 /// One HTTP attempt under a reservation.
@@ -108,12 +144,22 @@ impl Task {
     pub fn outgoing(&self, api: Api, body: &[u8], terms: &Terms) -> Result<Outgoing> {
         let body: Value = serde_json::from_slice(body)
             .map_err(|error| Error::invalid(format!("the request is no JSON: {error}")))?;
+        let outgoing = self.read(api, &body, terms)?;
+        if self.fallback().is_none() {
+            return Ok(outgoing);
+        }
         let ledger = self.ledger().current()?;
-        let named = meter::Request::model(&body)?;
+        let now = ledger.now();
+        self.routed(&ledger, Read { outgoing, body: &body, terms }, now).map(|read| read.outgoing)
+    }
+
+    fn read(&self, api: Api, body: &Value, terms: &Terms) -> Result<Outgoing> {
+        let ledger = self.ledger().current()?;
+        let named = meter::Request::model(body)?;
         let model = ledger.model(Asked::plain(named), ledger.now())?;
         let price = model.price().ok();
         let mut count = |encoding, text: &str| ledger.memo().count(encoding, text);
-        let mut read = meter::Request::read_with(api, &body, price.map(Arc::as_ref), &mut count)?;
+        let mut read = meter::Request::read_with(api, body, price.map(Arc::as_ref), &mut count)?;
         self.check_terms(&read.facts, terms)?;
         let hashes = self.latest().hashes(&read.messages);
         let provider = price.map_or("", |price| &*price.provider);
@@ -138,7 +184,11 @@ impl Task {
         request.turn.clone_from(&terms.turn);
         request.facts = facts_of(&ledger, &read, terms);
         request.tools = (!facts.tools.is_empty()).then(|| facts.tools.join(",").into());
-        Ok(Outgoing { task: self.clone(), api, request, hashes, facts: read.facts, exposure, lesson })
+        request.is_read = true;
+        let mut pieces = read.messages.iter().flat_map(|message| &message.pieces);
+        let has_images = pieces.any(|piece| matches!(piece, Piece::Image(..)));
+        let task = self.clone();
+        Ok(Outgoing { task, api, request, hashes, facts: read.facts, exposure, lesson, has_images })
     }
 
     /// Refuses, under a hard limit on money, what nobody can bound, price or meter.
@@ -270,7 +320,10 @@ impl Outgoing {
         call.set_lesson(self.lesson.clone());
         let chosen = call.max_output_tokens();
         let unchanged = facts.max_output_tokens == Some(chosen);
-        let patch = facts.patch((!unchanged && !self.request.no_output).then_some(chosen));
+        let mut patch = facts.patch((!unchanged && !self.request.no_output).then_some(chosen));
+        if self.request.facts.flags & flag::ROUTED != 0 {
+            patch.push(("model", self.request.model.as_str().into()));
+        }
         let stream = facts.stream.then(|| Stream::new(*api, facts, &call, exposure));
         let (choices, stream) = (facts.choices, Mutex::new(stream));
         let unknown_fields = Mutex::default();
@@ -284,7 +337,8 @@ impl Exchange {
         &self.call
     }
 
-    /// The top-level fields to set in the body: the maximum of output, the usage of the stream.
+    /// The top-level fields to set in the body: the maximum of output, the usage of the stream, and the
+    /// model where a cheaper one takes the call.
     pub fn patch(&self) -> &[(&'static str, Value)] {
         &self.patch
     }

@@ -11,6 +11,7 @@ use super::{
     config::{OnUnavailable, Unmetered},
     ledger::Ledger,
     prefix::Latest,
+    route::{self, Fallback, Replaced},
 };
 use crate::{
     error::{Error, ErrorKind, Field, Result},
@@ -49,6 +50,7 @@ pub struct TaskOptions {
     wait_ms: Option<u64>,
     parent: Option<Task>,
     by: Option<String>,
+    fallback: Option<route::Models>,
 }
 
 impl TaskOptions {
@@ -100,6 +102,18 @@ impl TaskOptions {
     pub fn wait_ms(mut self, wait_ms: u64) -> Self {
         self.wait_ms = Some(wait_ms);
         self
+    }
+
+    /// Cheaper models, the first to be tried at the front: once a call would pass a soft limit, or not
+    /// fit under a hard one, the first that can take it does, and the attempt stays with it. Tasks
+    /// below use them too. None at all: not even those of the configuration.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`: more than 32, or a name that cannot be.
+    pub fn fallback<'a>(mut self, models: impl IntoIterator<Item = &'a str>) -> Result<Self> {
+        self.fallback = Some(route::models(models)?);
+        Ok(self)
     }
 
     /// The task it lies in: its tags are inherited, its limits hold too.
@@ -155,6 +169,8 @@ struct Inner {
     wait_ms: Option<u64>,
     state: Mutex<Standing>,
     latest: Latest,
+    fallback: Option<Fallback>,
+    replaced: Replaced,
 }
 
 #[derive(Default)]
@@ -171,21 +187,14 @@ impl Task {
         if let Some(id) = &options.id {
             checked_text("task id", id)?;
         }
-        let mut tags = Tags::new();
-        if let Some(parent) = &options.parent {
-            // After a fork a parent in memory has stayed behind, one in a file has not.
-            parent.0.ledger.current()?;
-            if parent.0.ledger.name() != ledger.name() {
-                return Err(Error::invalid("a task lies in the ledger of the task it is under"));
-            }
-            for (key, value) in parent.0.tags.iter() {
-                tags.set(key, value)?;
-            }
-        }
-        let (above, own) = (tags.clone(), options.tags.clone());
+        let above =
+            options.parent.as_ref().map_or_else(|| Ok(Tags::new()), |parent| parent.above(&ledger))?;
+        let (mut tags, own) = (above.clone(), options.tags.clone());
         for (key, value) in own.iter() {
             tags.set(key, value)?;
         }
+        let fallback =
+            Fallback::inherited(options.fallback, options.parent.as_ref(), &ledger.config().routes);
         let mut want = OpenTask {
             id: None,
             caller: options.id,
@@ -207,7 +216,8 @@ impl Task {
                 Opened::Yes { no, id, attempt } => {
                     let OpenTask { name, tags, observes, .. } = want;
                     let (clamps, wait_ms) = (options.clamps, options.wait_ms);
-                    let (state, latest) = (Mutex::default(), Latest::default());
+                    let (state, latest, replaced) =
+                        (Mutex::default(), Latest::default(), Replaced::default());
                     let inner = Inner {
                         ledger,
                         no,
@@ -220,6 +230,8 @@ impl Task {
                         wait_ms,
                         state,
                         latest,
+                        fallback,
+                        replaced,
                     };
                     return Ok(Self(Arc::new(inner)));
                 }
@@ -234,6 +246,16 @@ impl Task {
                 }
             }
         }
+    }
+
+    /// The tags of what lies under it in `ledger`.
+    fn above(&self, ledger: &Ledger) -> Result<Tags> {
+        // After a fork a parent in memory has stayed behind, one in a file has not.
+        self.0.ledger.current()?;
+        if self.0.ledger.name() != ledger.name() {
+            return Err(Error::invalid("a task lies in the ledger of the task it is under"));
+        }
+        Ok(self.0.tags.clone())
     }
 
     /// Its name.
@@ -274,6 +296,14 @@ impl Task {
     /// May a reserve of it wait for money that other calls hold?
     pub fn waits(&self) -> bool {
         self.0.wait_ms.unwrap_or(0) > 0
+    }
+
+    pub(super) fn fallback(&self) -> Option<&Fallback> {
+        self.0.fallback.as_ref()
+    }
+
+    pub(super) fn replaced(&self) -> &Replaced {
+        &self.0.replaced
     }
 
     pub(crate) fn no(&self) -> u32 {
@@ -365,6 +395,15 @@ impl Task {
     fn try_reserve(&self, request: &Request) -> Result<Call> {
         let ledger = self.0.ledger.current()?;
         let now = ledger.now();
+        let routed;
+        let request = match self.0.fallback {
+            // What the body said is in its facts: the exchange has chosen its model already.
+            Some(_) if !request.is_read() => {
+                routed = self.routed(&ledger, request.clone(), now)?;
+                &routed
+            }
+            _ => request,
+        };
         let (want, model) = request.prepare(self, &ledger, now)?;
         let (id, ask) = (want.id, want.ask);
         let verdict = match self.held(&ledger, want, now, request.wait()) {

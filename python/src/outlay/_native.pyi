@@ -9,6 +9,7 @@ from decimal import Decimal
 from types import TracebackType
 from typing import Literal, SupportsIndex, TypeAlias, final
 
+from _typeshed import SupportsGetItem
 from outlay.errors import OutlayError
 from typing_extensions import disjoint_base
 
@@ -647,6 +648,7 @@ class Ledger:
         wait_ms: int | None = None,
         under: Task | None = None,
         by: str | None = None,
+        fallback: SupportsGetItem[int, str] | None = None,
     ) -> Task:
         """
         Opens a task.

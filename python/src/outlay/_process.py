@@ -8,7 +8,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, cast
 
@@ -38,6 +38,7 @@ def configure(
     prices: Mapping[str, Mapping[str, Any]] | None = None,
     default_max_output_tokens: int | None = None,
     min_output_tokens: int | None = None,
+    routes: Sequence[Mapping[str, Any]] | None = None,
 ) -> None:
     """Changes options of the process; what is not given stays as it was.
 
@@ -56,6 +57,9 @@ def configure(
         default_max_output_tokens: for requests that set none; reasoning models have four times
             that.
         min_output_tokens: fewer are not worth a call; reasoning models need sixteen times that.
+        routes: rules for tasks without ``fallback=``, the first about a model holds:
+            ``[{"model": "^gpt-4o$", "kind": "extractive", "fallback": ["gpt-4o-mini"],
+            "when": "always"}]``; without ``when`` once money gets short, without ``kind`` for all.
 
     Raises:
         InvalidInput: an option that cannot be; nothing is changed.
@@ -77,6 +81,7 @@ def configure(
         "prices": prices,
         "default_max_output_tokens": default_max_output_tokens,
         "min_output_tokens": min_output_tokens,
+        "routes": routes,
     }
     chosen = {name: value for name, value in given.items() if value is not None}
     try:

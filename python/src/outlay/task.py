@@ -11,7 +11,7 @@ import inspect
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import Token
 from decimal import Decimal
 from types import FrameType, TracebackType
@@ -291,6 +291,7 @@ def task(
     wait_ms: int | None = None,
     by: str | None = None,
     breaker: Mapping[str, Any] | bool = False,
+    fallback: Sequence[str] | None = None,
 ) -> TaskBlock:
     """Opens a task round what runs inside: it cannot use more than its limits.
 
@@ -311,6 +312,10 @@ def task(
         by: who opens it, for the ledger entry when a limit is raised.
         breaker: watch the steps an integration sees for loops: True for the default thresholds, or
             a configuration as for ``Breaker``. Tasks inside are watched with it.
+        fallback: cheaper models of the same provider, the first to be tried at the front. Once a
+            call would pass a soft limit, or not fit under a hard one, the first that can take it
+            does, and the attempt stays with it. Tasks inside use them too; an empty list switches
+            off those of the configuration.
 
     Raises:
         InvalidInput: a name, tag or limit that cannot be.
@@ -341,8 +346,17 @@ def task(
         "clamp": clamp,
         "wait_ms": wait_ms,
         "by": by,
+        "fallback": _models(fallback),
     }
     return TaskBlock(name, store, options, breaker)
+
+
+def _models(fallback: Sequence[str] | None) -> list[str] | None:
+    if fallback is None:
+        return None
+    if isinstance(fallback, str) or not all(isinstance(model, str) for model in fallback):
+        raise InvalidInput(f"fallback `{fallback!r}` is not a list of models")
+    return list(fallback)
 
 
 def read_tags(tags: Mapping[str, str] | None) -> dict[str, str]:
