@@ -197,7 +197,8 @@ impl ModelPrice {
         check_tokens(exposure.input_tokens)?;
         let named = self.served_by(exposure.service_tier)?;
         let (mut input, mut output) = (0, 0);
-        for served in [&self.standard, named] {
+        let other = Some(named).filter(|named| !std::ptr::eq(*named, &raw const self.standard));
+        for served in std::iter::once(&self.standard).chain(other) {
             for prices in std::iter::once(&served.charged).chain(&served.disputed) {
                 for prices in prices.up_to(exposure.input_tokens) {
                     input = input.max(self.dearest_input(prices, exposure));
@@ -215,6 +216,12 @@ impl ModelPrice {
     /// The standard unit prices at a total of `input_tokens`, cached input included.
     pub fn prices(&self, input_tokens: u64) -> &UnitPrices {
         self.standard.charged.at(input_tokens)
+    }
+
+    /// The unit prices of a service tier below its first context tier; the standard ones where it has
+    /// none.
+    pub(crate) fn first_prices(&self, tier: ServiceTier) -> &UnitPrices {
+        self.served(tier).map_or(&self.standard.charged.base, |prices| &prices.base)
     }
 
     /// The unit prices of each service tier and context: above how many input tokens they hold.
@@ -295,8 +302,8 @@ fn dearest_output(prices: &UnitPrices, exposure: &Exposure) -> i64 {
 }
 
 fn rounded_up(pico: i128, fee_nanos: i64) -> Result<Money> {
-    let nanos = (pico + PICO_PER_NANO - 1) / PICO_PER_NANO + i128::from(fee_nanos);
-    i64::try_from(nanos).map(Money::from_nanos).map_err(|_| too_large())
+    let sum = Money::from_pico_up(pico).and_then(|money| money.checked_add(Money::from_nanos(fee_nanos)));
+    sum.ok_or_else(too_large)
 }
 
 fn check_tokens(tokens: u64) -> Result<()> {

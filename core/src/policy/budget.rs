@@ -121,10 +121,10 @@ impl Ask {
 
     /// What has to be held for answers of `output` tokens each; nothing when it does not fit 64 bits.
     pub fn amounts(&self, output: u64) -> Option<Amounts> {
-        let tokens = i128::from(output).checked_mul(i128::from(self.choices))?;
-        let pico = tokens.checked_mul(i128::from(self.output_pico))?.checked_add(self.fixed_pico)?;
-        let nanos = nanos_up(pico)?;
-        let tokens = i64::try_from(tokens.checked_add(i128::from(self.input_tokens))?).ok()?;
+        let tokens = u64::try_from(u128::from(output) * u128::from(self.choices)).ok()?;
+        let pico = (i128::from(tokens) * i128::from(self.output_pico)).checked_add(self.fixed_pico)?;
+        let nanos = Money::from_pico_up(pico)?.nanos();
+        let tokens = i64::try_from(tokens.checked_add(self.input_tokens)?).ok()?;
         Some(Amounts([nanos, tokens, self.llm_calls, self.tool_calls]))
     }
 
@@ -144,14 +144,6 @@ impl Ask {
             }
         }
         u64::try_from(tokens).unwrap_or(0)
-    }
-}
-
-/// Whole nano-USD, rounded up; dividing 128 bits costs more than all the rest, and is rarely needed.
-fn nanos_up(pico: i128) -> Option<i64> {
-    match i64::try_from(pico).ok().and_then(|pico| pico.checked_add(PICO_PER_NANO as i64 - 1)) {
-        Some(pico) => Some(pico.div_euclid(PICO_PER_NANO as i64)),
-        None => i64::try_from(pico.checked_add(PICO_PER_NANO - 1)?.div_euclid(PICO_PER_NANO)).ok(),
     }
 }
 

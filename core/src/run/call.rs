@@ -444,7 +444,7 @@ impl Call {
         let (charge, price, flags) = match told.cost {
             Some(cost) => (cost, Some(Arc::from(TOLD_PRICE)), flags),
             None => match self.model.charge(usage, tier) {
-                Ok((charge, price)) => (charge.amount, price, flags),
+                Ok((charge, price)) => (charge, price, flags),
                 Err(_) if self.task.observes() => (Money::ZERO, None, flags | flag::UNPRICED),
                 // Priced by the caller's own `max_usd` only: that word is the charge.
                 Err(_) if self.model.price().is_err() => (self.reserved(), None, flags | flag::ESTIMATED),

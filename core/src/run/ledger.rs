@@ -339,7 +339,7 @@ impl Ledger {
                     let asked = own.model_of(tx, &id, row.task)?;
                     let model = own.model(Asked::plain(&asked), now)?;
                     let (charge, price) = model.charge(&usage, ServiceTier::Standard)?;
-                    let (usd, by) = (charge.amount.nanos(), Some(Arc::clone(&by)));
+                    let (usd, by) = (charge.nanos(), Some(Arc::clone(&by)));
                     let settle = commit::Settle { usage, usd, price, by, ..commit::Settle::default() };
                     commit::Ending::Settle(settle)
                 }

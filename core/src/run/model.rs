@@ -8,9 +8,9 @@ use super::config::Config;
 use crate::{
     error::{Error, Result},
     ledger::commit::Names,
-    meter::{Charge, ModelPrice, ServiceTier, UnitPrices},
+    meter::{ModelPrice, ServiceTier, UnitPrices},
     sync::{Arc, Mutex, lock},
-    value::{Millis, Usage, tags::checked_text},
+    value::{Millis, Money, Usage, tags::checked_text},
 };
 
 const MODELS_MAX: usize = 1_000;
@@ -77,7 +77,7 @@ impl Model {
         }
         let (provider, price) = match &self.price {
             Ok(price) => {
-                let text = price_text(price, self.tier, self.own_prices(price));
+                let text = price_text(price, self.tier, price.first_prices(self.tier));
                 (Arc::clone(&price.provider), text)
             }
             Err(_) => (Arc::from(""), Arc::from("")),
@@ -92,17 +92,12 @@ impl Model {
     }
 
     /// What a usage costs, and the name of its unit prices where they are not those of the reserve.
-    pub fn charge(&self, usage: &Usage, tier: ServiceTier) -> Result<(Charge, Option<Arc<str>>)> {
+    pub fn charge(&self, usage: &Usage, tier: ServiceTier) -> Result<(Money, Option<Arc<str>>)> {
         let price = self.price()?;
-        let charge = price.charge_served(usage, tier)?;
-        let other = tier != self.tier || charge.prices != *self.own_prices(price);
-        Ok((charge, other.then(|| price_text(price, tier, &charge.prices))))
-    }
-
-    /// Its prices below the first context tier, served as it was asked for.
-    fn own_prices<'p>(&self, price: &'p ModelPrice) -> &'p UnitPrices {
-        let served = price.all_prices().find(|(tier, ..)| *tier == self.tier);
-        served.map_or(price.prices(0), |(.., prices)| prices)
+        let (amount, prices) = price.amount_served(usage, tier)?;
+        let own = price.first_prices(self.tier);
+        let same = tier == self.tier && (std::ptr::eq(prices, own) || prices == own);
+        Ok((amount, (!same).then(|| price_text(price, tier, prices))))
     }
 }
 

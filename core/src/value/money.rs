@@ -38,6 +38,18 @@ impl Money {
         self.0
     }
 
+    /// From pico-USD, rounded up; nothing when it does not fit. Dividing 128 bits costs more than
+    /// all else a call is priced by, and is rarely needed.
+    pub(crate) fn from_pico_up(pico: i128) -> Option<Self> {
+        const PICO_PER_NANO: i64 = 1_000;
+        let up = pico.checked_add(i128::from(PICO_PER_NANO) - 1)?;
+        let nanos = match i64::try_from(up) {
+            Ok(up) => up.div_euclid(PICO_PER_NANO),
+            Err(_) => i64::try_from(up.div_euclid(PICO_PER_NANO.into())).ok()?,
+        };
+        Some(Self(nanos))
+    }
+
     /// Reads a decimal number of USD such as `0.50`, `12` or `1e-05`. Digits below a nano-USD are
     /// cut off, towards zero: a limit never grows by being read.
     ///

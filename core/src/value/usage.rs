@@ -78,6 +78,32 @@ impl Usage {
         self.input_tokens.saturating_add(self.output_tokens)
     }
 
+    /// Is nothing known of it but how much input and output there was?
+    pub(crate) fn is_plain(&self) -> bool {
+        let &Self {
+            input_tokens: _,
+            output_tokens: _,
+            cache_read_tokens,
+            cache_write_tokens,
+            cache_write_1h_tokens,
+            cache_read_audio_tokens,
+            cache_read_image_tokens,
+            input_audio_tokens,
+            input_image_tokens,
+            input_video_tokens,
+            reasoning_tokens,
+            output_audio_tokens,
+            output_image_tokens,
+            output_video_tokens,
+            web_searches,
+        } = self;
+        let cached = cache_read_tokens | cache_write_tokens | cache_write_1h_tokens;
+        let cached = cached | cache_read_audio_tokens | cache_read_image_tokens;
+        let input = input_audio_tokens | input_image_tokens | input_video_tokens;
+        let output = reasoning_tokens | output_audio_tokens | output_image_tokens | output_video_tokens;
+        cached | input | output | web_searches == 0
+    }
+
     /// Is it believable?
     ///
     /// # Errors
@@ -87,6 +113,9 @@ impl Usage {
         let largest = self.input_tokens.max(self.output_tokens).max(self.web_searches);
         if largest > TOKENS_MAX {
             return Err(Error::invalid(format!("a count of `{largest}` is more than a call can use")));
+        }
+        if self.is_plain() {
+            return Ok(());
         }
         // A token is of one medium, whether it was cached, or reasoned, or neither.
         let cache = [self.cache_read_tokens, self.cache_write_tokens, self.cache_write_1h_tokens];

@@ -75,20 +75,35 @@ impl ModelPrice {
     /// # Ok::<(), outlay::Error>(())
     /// ```
     pub fn charge_served(&self, usage: &Usage, tier: ServiceTier) -> Result<Charge> {
-        usage.check()?;
-        let prices = *self.served(tier)?.at(usage.input_tokens);
-        let fee_nanos = self.fees(usage.web_searches, self.web_search_nanos)?;
-        let mut pico = [0, 0];
-        input_lines(&prices, usage, &mut |_, tokens, each| pico[0] += times(tokens, each))?;
-        output_lines(&prices, usage, &mut |_, tokens, each| pico[1] += times(tokens, each))?;
-        let [input, output] = pico;
+        let Sums { prices, input, output, fee_nanos } = self.sums(usage, tier)?;
         Ok(Charge {
             amount: rounded_up(input + output, fee_nanos)?,
             input: rounded_up(input, 0)?,
             output: rounded_up(output, 0)?,
-            prices,
+            prices: *prices,
             fee_nanos,
         })
+    }
+
+    /// The amount of [`charge_served`](Self::charge_served) alone, and the unit prices it is made with.
+    pub(crate) fn amount_served(&self, usage: &Usage, tier: ServiceTier) -> Result<(Money, &UnitPrices)> {
+        let Sums { prices, input, output, fee_nanos } = self.sums(usage, tier)?;
+        Ok((rounded_up(input + output, fee_nanos)?, prices))
+    }
+
+    fn sums(&self, usage: &Usage, tier: ServiceTier) -> Result<Sums<'_>> {
+        usage.check()?;
+        let prices = self.served(tier)?.at(usage.input_tokens);
+        let fee_nanos = self.fees(usage.web_searches, self.web_search_nanos)?;
+        let (mut input, mut output) = (0, 0);
+        if usage.is_plain() {
+            input = times(usage.input_tokens, prices.input);
+            output = times(usage.output_tokens, prices.output);
+        } else {
+            input_lines(prices, usage, &mut |_, tokens, each| input += times(tokens, each))?;
+            output_lines(prices, usage, &mut |_, tokens, each| output += times(tokens, each))?;
+        }
+        Ok(Sums { prices, input, output, fee_nanos })
     }
 
     /// The lines of a charge: every quantity with its unit price; they add up to it, but for the
@@ -139,6 +154,14 @@ impl ModelPrice {
         let searches = i64::try_from(web_searches).ok().and_then(|count| count.checked_mul(price));
         searches.and_then(|fees| fees.checked_add(self.request_nanos)).ok_or_else(too_large)
     }
+}
+
+/// What a usage comes to before rounding, input and output in pico-USD.
+struct Sums<'p> {
+    prices: &'p UnitPrices,
+    input: i128,
+    output: i128,
+    fee_nanos: i64,
 }
 
 /// Tokens of one kind that are not priced yet: how many, at what, and at what if read from a cache.
