@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use super::{
     entry::{Entry, Kind, Under, flag},
-    held::{FEW, Held, held_under, views},
+    held::{FEW, Held, Views, held_under, read_views},
     store::{CallRow, State, Tx, present},
 };
 use crate::{
@@ -111,7 +111,7 @@ pub(crate) enum Verdict {
         created: bool,
         grant: Grant,
         /// How a call that existed already had ended.
-        ended: Option<Ended>,
+        ended: Option<Box<Ended>>,
         denied: Option<Box<Denial>>,
         names: [u32; 3],
     },
@@ -164,7 +164,7 @@ impl Ended {
     }
 }
 
-pub(crate) fn reserve(tx: &mut dyn Tx, want: &Reserve) -> Result<Verdict> {
+pub(crate) fn reserve(tx: &mut (impl Tx + ?Sized), want: &Reserve) -> Result<Verdict> {
     if want.named
         && let Some(first) = tx.call(&want.id)?
     {
@@ -183,13 +183,14 @@ fn same_call(first: &CallRow, want: &Reserve) -> Result<Verdict> {
         return Err(Error::conflict("this call id was reserved with another request"));
     }
     let grant = Grant { amounts: first.held, max_output_tokens: first.max_output_tokens, over_soft: false };
-    let ended = (first.state != State::Open).then(|| Ended::of(first));
+    let ended = (first.state != State::Open).then(|| Box::new(Ended::of(first)));
     Ok(Verdict::Held { id: first.id, created: false, grant, ended, denied: None, names: [0; 3] })
 }
 
-fn reserve_under(tx: &mut dyn Tx, want: &Reserve, held: &Held) -> Result<Verdict> {
+fn reserve_under(tx: &mut (impl Tx + ?Sized), want: &Reserve, held: &Held) -> Result<Verdict> {
     let now = tx.now()?;
-    let views = views(tx, held)?;
+    let mut views = Views::new();
+    read_views(tx, held, &mut views)?;
     let (grant, denied) = if want.observes {
         observe(&views, &want.ask, now)
     } else {
@@ -199,9 +200,9 @@ fn reserve_under(tx: &mut dyn Tx, want: &Reserve, held: &Held) -> Result<Verdict
         }
     };
     let pending = Balance { pending: grant.amounts, ..Balance::default() };
-    let mut after = SmallVec::<[Balance; FEW]>::new();
+    let mut after = After::new();
     for ((account, slot), view) in held.accounts.iter().zip(&views) {
-        // Of a window that does not roll only the present slot counts, and it was just read.
+        // Of a window that does not roll only the present slot counts, and that was just read.
         let before = match account.window {
             Window::Rolling(_) => tx.slot(account.no, slot.start)?,
             _ => view.balance,
@@ -228,11 +229,11 @@ fn reserve_under(tx: &mut dyn Tx, want: &Reserve, held: &Held) -> Result<Verdict
         request_hash: want.facts.request_hash,
         under: held.under.clone(),
     };
-    tx.open_call(row, entry)?;
+    tx.open_call(row, &mut entry)?;
     Ok(Verdict::Held { id: want.id, created: true, grant, ended: None, denied, names })
 }
 
-fn name_request(tx: &mut dyn Tx, entry: &mut Entry, want: &Reserve) -> Result<[u32; 3]> {
+fn name_request(tx: &mut (impl Tx + ?Sized), entry: &mut Entry, want: &Reserve) -> Result<[u32; 3]> {
     let mut names = [0; 3];
     match &want.names {
         Names::Known(known) => names = *known,
@@ -255,13 +256,13 @@ fn name_request(tx: &mut dyn Tx, entry: &mut Entry, want: &Reserve) -> Result<[u
 }
 
 /// Puts a value into the dictionary; the first entry to use it carries its proof.
-pub(super) fn intern(tx: &mut dyn Tx, entry: &mut Entry, key: &str, value: &str) -> Result<u32> {
+pub(super) fn intern(tx: &mut (impl Tx + ?Sized), entry: &mut Entry, key: &str, value: &str) -> Result<u32> {
     let (no, proof) = tx.intern(key, value)?;
     entry.proofs.extend(proof.map(|proof| (no, proof)));
     Ok(no)
 }
 
-fn check_attempt(tx: &mut dyn Tx, task: u32, attempt: u32) -> Result<()> {
+fn check_attempt(tx: &mut (impl Tx + ?Sized), task: u32, attempt: u32) -> Result<()> {
     let (attempts, owner) = present(tx.attempt(task)?, "task", task)?;
     if attempts != attempt || owner == 0 {
         return Err(Error::conflict(format!("attempt {attempt} of this task has ended")));
@@ -269,13 +270,20 @@ fn check_attempt(tx: &mut dyn Tx, task: u32, attempt: u32) -> Result<()> {
     Ok(())
 }
 
-/// The slots a change lands in, as they will be; fails if a sum does not fit.
-fn prepare(tx: &mut dyn Tx, under: &[(u32, Millis)], change: &Balance) -> Result<SmallVec<[Balance; FEW]>> {
-    let mut after = SmallVec::new();
+/// The balances of the slots a change lands in, as they will be.
+type After = SmallVec<[Balance; FEW]>;
+
+/// Adds them to `after`; fails if a sum does not fit.
+fn prepare(
+    tx: &mut (impl Tx + ?Sized),
+    under: &[(u32, Millis)],
+    change: &Balance,
+    after: &mut After,
+) -> Result<()> {
     for (account, slot) in under {
         after.push(sum(&tx.slot(*account, *slot)?, change)?);
     }
-    Ok(after)
+    Ok(())
 }
 
 fn sum(slot: &Balance, change: &Balance) -> Result<Balance> {
@@ -283,14 +291,14 @@ fn sum(slot: &Balance, change: &Balance) -> Result<Balance> {
     sum.ok_or_else(|| Error::invalid("the amounts of this call do not fit its budget"))
 }
 
-fn apply(tx: &mut dyn Tx, under: &[(u32, Millis)], after: &[Balance]) -> Result<()> {
+fn apply(tx: &mut (impl Tx + ?Sized), under: &[(u32, Millis)], after: &[Balance]) -> Result<()> {
     for ((account, slot), balance) in under.iter().zip(after) {
         tx.put_slot(*account, *slot, balance)?;
     }
     Ok(())
 }
 
-pub(crate) fn end(tx: &mut dyn Tx, id: &Id, ending: &Ending) -> Result<Ended> {
+pub(crate) fn end(tx: &mut (impl Tx + ?Sized), id: &Id, ending: &Ending) -> Result<Ended> {
     let missing = || Error::new(ErrorKind::NotFound, format!("call `{id}` is not in the ledger"));
     let mut row = tx.call(id)?.ok_or_else(missing)?;
     let used = match ending {
@@ -303,7 +311,8 @@ pub(crate) fn end(tx: &mut dyn Tx, id: &Id, ending: &Ending) -> Result<Ended> {
     let Some((kind, state, change)) = transition(&row, ending, &used)? else {
         return Ok(Ended::of(&row));
     };
-    let after = prepare(tx, &row.under, &change)?;
+    let mut after = After::new();
+    prepare(tx, &row.under, &change, &mut after)?;
     let now = tx.now()?;
     let mut entry = Entry {
         kind,
@@ -317,7 +326,7 @@ pub(crate) fn end(tx: &mut dyn Tx, id: &Id, ending: &Ending) -> Result<Ended> {
     describe(tx, &mut entry, ending, &row, &change)?;
     apply(tx, &row.under, &after)?;
     (row.state, row.used, row.correctable) = (state, used, ending.is_correctable());
-    tx.end_call(&row, entry)?;
+    tx.end_call(&row, &mut entry)?;
     Ok(Ended::of(&row))
 }
 
@@ -350,7 +359,7 @@ fn transition(row: &CallRow, ending: &Ending, used: &Amounts) -> Result<Option<(
 }
 
 fn describe(
-    tx: &mut dyn Tx,
+    tx: &mut (impl Tx + ?Sized),
     entry: &mut Entry,
     ending: &Ending,
     row: &CallRow,
@@ -387,12 +396,13 @@ fn describe(
 }
 
 /// Counts a call of a tool: held and settled in one act.
-pub(crate) fn tool_call(tx: &mut dyn Tx, want: &Reserve, tool: &str) -> Result<Verdict> {
+pub(crate) fn tool_call(tx: &mut (impl Tx + ?Sized), want: &Reserve, tool: &str) -> Result<Verdict> {
     let verdict = reserve(tx, want)?;
     if let Verdict::Held { id, created: true, .. } = &verdict {
         let mut row = present(tx.call(id)?, "call", id)?;
         let released = Balance { pending: row.held.negated(), settled: row.held, ..Balance::default() };
-        let after = prepare(tx, &row.under, &released)?;
+        let mut after = After::new();
+        prepare(tx, &row.under, &released, &mut after)?;
         let mut entry = Entry {
             kind: Kind::Settled,
             at_ms: tx.now()?,
@@ -405,7 +415,7 @@ pub(crate) fn tool_call(tx: &mut dyn Tx, want: &Reserve, tool: &str) -> Result<V
         entry.tool = intern(tx, &mut entry, "tool", tool)?;
         apply(tx, &row.under, &after)?;
         (row.state, row.used) = (State::Settled, row.held);
-        tx.end_call(&row, entry)?;
+        tx.end_call(&row, &mut entry)?;
     }
     Ok(verdict)
 }

@@ -145,12 +145,13 @@ impl Cell for Kind {
     }
 }
 
+// In groups: of most entries all of a group is zero, and one look tells.
 macro_rules! entry {
-    ($($(#[$doc:meta])* $name:ident: $int:ty,)*) => {
+    ($({ $($(#[$doc:meta])* $name:ident: $int:ty,)* })*) => {
         /// One line of the ledger. What does not apply to its kind is zero.
         #[derive(Clone, Debug, Default, PartialEq)]
         pub struct Entry {
-            $($(#[$doc])* pub $name: $int,)*
+            $($($(#[$doc])* pub $name: $int,)*)*
             /// The call it is about.
             pub call: Option<Id>,
             /// Where a reservation is held.
@@ -161,23 +162,32 @@ macro_rules! entry {
 
         impl Entry {
             /// The names of the integer columns, in order.
-            pub const COLUMNS: &'static [&'static str] = &[$(stringify!($name)),*];
+            pub const COLUMNS: &'static [&'static str] = &[$($(stringify!($name)),*),*];
 
             /// The integer columns, in order.
             pub fn cells(&self) -> [i64; Self::COLUMNS.len()] {
-                [$(self.$name.cell()),*]
+                [$($(self.$name.cell()),*),*]
             }
 
             /// Visits the integer columns that are not zero, by their place in the order.
             #[inline]
+            #[expect(clippy::cast_lossless, reason = "of any width, and asked only whether it is zero")]
             pub(super) fn visit_cells(&self, mut visit: impl FnMut(usize, i64)) {
                 let mut index = 0;
                 $(
-                    let cell = self.$name.cell();
-                    if cell != 0 {
-                        visit(index, cell);
+                    let group = [$(self.$name as i64),*];
+                    if group.iter().fold(0, |any, cell| any | cell) != 0 {
+                        let mut index = index;
+                        $(
+                            let cell = self.$name.cell();
+                            if cell != 0 {
+                                visit(index, cell);
+                            }
+                            index += 1;
+                        )*
+                        let _ = index;
                     }
-                    index += 1;
+                    index += group.len();
                 )*
                 debug_assert_eq!(index, Self::COLUMNS.len());
             }
@@ -186,102 +196,126 @@ macro_rules! entry {
             pub fn of(cells: &[i64; Self::COLUMNS.len()], call: Option<Id>, under: Option<Under>,
                 proofs: Vec<(u32, Proof)>) -> Option<Self> {
                 let mut cells = cells.iter();
-                Some(Self { $($name: <$int>::of(*cells.next()?)?,)* call, under, proofs })
+                Some(Self { $($($name: <$int>::of(*cells.next()?)?,)*)* call, under, proofs })
             }
         }
     };
 }
 
 entry! {
-    /// The running process that wrote it.
-    owner: u32,
-    /// What it records.
-    kind: Kind,
-    /// When, by the ledger's time, which never goes back.
-    at_ms: Millis,
-    /// The task; 0 for none.
-    task: u32,
-    /// The attempt at the task, from 1.
-    attempt: u32,
-    /// Dictionary id of the durable step.
-    step: u32,
-    /// Dictionary id of the turn.
-    turn: u32,
-    /// Yes-or-no facts, see [`flag`].
-    flags: u32,
-    /// Nano-USD.
-    usd: i64,
-    /// Tokens, input and output.
-    tokens: i64,
-    /// Model calls.
-    llm_calls: i64,
-    /// Tool calls.
-    tool_calls: i64,
-    /// Dictionary id of the provider.
-    provider: u32,
-    /// Dictionary id of the model that was asked for.
-    model_asked: u32,
-    /// Dictionary id of the model that answered.
-    model_used: u32,
-    /// Dictionary id of the unit prices and their version.
-    price: u32,
-    /// Dictionary id of the tool.
-    tool: u32,
-    /// The upper bound of the input, in tokens.
-    input_bound: u64,
-    /// What was counted of the input before any prior or margin; 0 where the caller gave the bound.
-    counted_tokens: u64,
-    /// The most tokens an answer could have.
-    max_output_tokens: u64,
-    /// All input tokens.
-    input_tokens: u64,
-    /// Of them read from a cache.
-    cache_read_tokens: u64,
-    /// Of them written to a five-minute cache.
-    cache_write_tokens: u64,
-    /// Of them written to a one-hour cache.
-    cache_write_1h_tokens: u64,
-    /// Of them audio.
-    input_audio_tokens: u64,
-    /// Of them images.
-    input_image_tokens: u64,
-    /// All output tokens.
-    output_tokens: u64,
-    /// Of them hidden reasoning.
-    reasoning_tokens: u64,
-    /// Of them audio.
-    output_audio_tokens: u64,
-    /// Of them images.
-    output_image_tokens: u64,
-    /// Searches on the provider's side.
-    web_searches: u64,
-    /// From reserve to settle.
-    runtime_ms: u64,
-    /// Keyed hash of the request.
-    request_hash: i64,
-    /// Messages in the request.
-    message_count: u32,
-    /// Tokens of its tool definitions.
-    tool_definition_tokens: u64,
-    /// Dictionary id of the set of tools offered.
-    tool_set: u32,
-    /// Which of them were used, a bit each.
-    tools_used: i64,
-    /// First message that differs from the previous call of the attempt.
-    prefix_messages: u32,
-    /// Where in that message, in bytes.
-    prefix_bytes: u64,
-    /// Tokens before it.
-    prefix_tokens: u64,
-    /// What the provider had counted for these, where they are all of the previous call.
-    known_tokens: u64,
-    /// The budget, account or dictionary id it is about; for the start of an attempt, the number
-    /// of the attempt at the task above it is part of; 0 for none.
-    subject: u32,
-    /// Dictionary id of a remark: an outcome, a reason, who did it.
-    note: u32,
-    /// Dictionary id of why: the reason of a halt.
-    evidence: u32,
+    {
+        /// The running process that wrote it.
+        owner: u32,
+        /// What it records.
+        kind: Kind,
+        /// When, by the ledger's time, which never goes back.
+        at_ms: Millis,
+        /// The task; 0 for none.
+        task: u32,
+        /// The attempt at the task, from 1.
+        attempt: u32,
+    }
+    {
+        /// Dictionary id of the durable step.
+        step: u32,
+        /// Dictionary id of the turn.
+        turn: u32,
+        /// Yes-or-no facts, see [`flag`].
+        flags: u32,
+    }
+    {
+        /// Nano-USD.
+        usd: i64,
+        /// Tokens, input and output.
+        tokens: i64,
+        /// Model calls.
+        llm_calls: i64,
+        /// Tool calls.
+        tool_calls: i64,
+    }
+    {
+        /// Dictionary id of the provider.
+        provider: u32,
+        /// Dictionary id of the model that was asked for.
+        model_asked: u32,
+        /// Dictionary id of the model that answered.
+        model_used: u32,
+        /// Dictionary id of the unit prices and their version.
+        price: u32,
+    }
+    {
+        /// Dictionary id of the tool.
+        tool: u32,
+        /// The upper bound of the input, in tokens.
+        input_bound: u64,
+        /// What was counted of the input before any prior or margin; 0 where the caller gave the bound.
+        counted_tokens: u64,
+        /// The most tokens an answer could have.
+        max_output_tokens: u64,
+    }
+    {
+        /// All input tokens.
+        input_tokens: u64,
+    }
+    {
+        /// Of them read from a cache.
+        cache_read_tokens: u64,
+        /// Of them written to a five-minute cache.
+        cache_write_tokens: u64,
+        /// Of them written to a one-hour cache.
+        cache_write_1h_tokens: u64,
+        /// Of them audio.
+        input_audio_tokens: u64,
+        /// Of them images.
+        input_image_tokens: u64,
+    }
+    {
+        /// All output tokens.
+        output_tokens: u64,
+    }
+    {
+        /// Of them hidden reasoning.
+        reasoning_tokens: u64,
+        /// Of them audio.
+        output_audio_tokens: u64,
+        /// Of them images.
+        output_image_tokens: u64,
+        /// Searches on the provider's side.
+        web_searches: u64,
+    }
+    {
+        /// From reserve to settle.
+        runtime_ms: u64,
+    }
+    {
+        /// Keyed hash of the request.
+        request_hash: i64,
+        /// Messages in the request.
+        message_count: u32,
+        /// Tokens of its tool definitions.
+        tool_definition_tokens: u64,
+        /// Dictionary id of the set of tools offered.
+        tool_set: u32,
+        /// Which of them were used, a bit each.
+        tools_used: i64,
+        /// First message that differs from the previous call of the attempt.
+        prefix_messages: u32,
+        /// Where in that message, in bytes.
+        prefix_bytes: u64,
+        /// Tokens before it.
+        prefix_tokens: u64,
+        /// What the provider had counted for these, where they are all of the previous call.
+        known_tokens: u64,
+    }
+    {
+        /// The budget, account or dictionary id it is about; for the start of an attempt, the number
+        /// of the attempt at the task above it is part of; 0 for none.
+        subject: u32,
+        /// Dictionary id of a remark: an outcome, a reason, who did it.
+        note: u32,
+        /// Dictionary id of why: the reason of a halt.
+        evidence: u32,
+    }
 }
 
 impl Entry {

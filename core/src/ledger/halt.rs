@@ -78,7 +78,7 @@ pub(crate) fn halt(tx: &mut dyn Tx, scope: &Scope, by: &str, reason: &str) -> Re
     entry.evidence = intern(tx, &mut entry, "reason", reason)?;
     let (scope, by, reason, at_ms) = (entry.subject, entry.note, entry.evidence, entry.at_ms);
     tx.put_halt(&HaltRow { scope, by, reason, at_ms })?;
-    tx.append(entry)?;
+    tx.append(&mut entry)?;
     tx.bump()?;
     open_attempts(tx, scope)
 }
@@ -97,7 +97,7 @@ pub(crate) fn unhalt(tx: &mut dyn Tx, scope: &Scope, by: &str) -> Result<()> {
     let mut entry = Entry { kind: Kind::Unhalted, at_ms: tx.now()?, subject, ..Entry::default() };
     entry.note = intern(tx, &mut entry, "by", by)?;
     tx.drop_halt(subject)?;
-    tx.append(entry)?;
+    tx.append(&mut entry)?;
     tx.bump()
 }
 
@@ -107,7 +107,7 @@ pub(crate) fn halts(tx: &mut dyn Tx) -> Result<Vec<Halt>> {
 }
 
 /// The halt a task lies under, by its tags or by itself and the tasks above it.
-pub(crate) fn halt_of(tx: &mut dyn Tx, task: u32) -> Result<Option<Arc<Halt>>> {
+pub(crate) fn halt_of(tx: &mut (impl Tx + ?Sized), task: u32) -> Result<Option<Arc<Halt>>> {
     for row in tx.halts()? {
         if covers(tx, row.scope, task)? {
             return shown(tx, &row).map(Arc::new).map(Some);
@@ -116,7 +116,7 @@ pub(crate) fn halt_of(tx: &mut dyn Tx, task: u32) -> Result<Option<Arc<Halt>>> {
     Ok(None)
 }
 
-fn covers(tx: &mut dyn Tx, scope: u32, task: u32) -> Result<bool> {
+fn covers(tx: &mut (impl Tx + ?Sized), scope: u32, task: u32) -> Result<bool> {
     if scope == 0 {
         return Ok(true);
     }
@@ -137,7 +137,7 @@ fn covers(tx: &mut dyn Tx, scope: u32, task: u32) -> Result<bool> {
 }
 
 /// Does a task have this name, as its own, as its caller's id or as its id in the ledger?
-fn is_called(tx: &mut dyn Tx, row: &TaskRow, no: u32, name: &str) -> Result<bool> {
+fn is_called(tx: &mut (impl Tx + ?Sized), row: &TaskRow, no: u32, name: &str) -> Result<bool> {
     let same_id = || name.parse::<Id>().is_ok_and(|id| row.id == Some(id));
     Ok(row.caller == no || name_of(tx, row.name)?.as_deref() == Some(name) || same_id())
 }
@@ -156,7 +156,7 @@ fn open_attempts(tx: &mut dyn Tx, scope: u32) -> Result<usize> {
     Ok(open)
 }
 
-fn shown(tx: &mut dyn Tx, row: &HaltRow) -> Result<Halt> {
+fn shown(tx: &mut (impl Tx + ?Sized), row: &HaltRow) -> Result<Halt> {
     let scope = match tx.name(row.scope)? {
         _ if row.scope == 0 => "all".to_owned(),
         Some((key, Some(value))) if key == TASK => value,

@@ -22,6 +22,8 @@ const VALUES_MAX: usize = 10_000;
 /// Under more accounts than this a call costs an allocation.
 pub(super) const FEW: usize = 4;
 
+pub(super) type Views<'a> = SmallVec<[View<'a>; FEW]>;
+
 /// The accounts a task's calls are held under, each with its present slot.
 #[derive(Debug)]
 pub(crate) struct Held {
@@ -53,17 +55,18 @@ impl Held {
 /// The accounts a task's calls fall under, with what counts in them now.
 pub(crate) fn balances(tx: &mut dyn Tx, task: u32) -> Result<Vec<(Arc<Account>, Balance)>> {
     let held = held_under(tx, task)?;
-    let views = views(tx, &held)?;
+    let mut found = Views::new();
+    read_views(tx, &held, &mut found)?;
     Ok(held
         .accounts
         .iter()
-        .zip(views)
+        .zip(found)
         .map(|((account, _), view)| (Arc::clone(account), view.balance))
         .collect())
 }
 
 /// Everything a call of this task is held under, with the present slots.
-pub(super) fn held_under(tx: &mut dyn Tx, task: u32) -> Result<Arc<Held>> {
+pub(super) fn held_under(tx: &mut (impl Tx + ?Sized), task: u32) -> Result<Arc<Held>> {
     let now = tx.now()?;
     let held = match tx.cache().under.get(&task) {
         Some(held) if held.is_of(now) => return Ok(Arc::clone(held)),
@@ -81,7 +84,7 @@ pub(super) fn held_under(tx: &mut dyn Tx, task: u32) -> Result<Arc<Held>> {
     Ok(held)
 }
 
-fn find_accounts(tx: &mut dyn Tx, task: u32) -> Result<Vec<Arc<Account>>> {
+fn find_accounts(tx: &mut (impl Tx + ?Sized), task: u32) -> Result<Vec<Arc<Account>>> {
     let row = present(tx.task(task)?, "task", task)?;
     let mut found = Vec::new();
     let mut above = Some(row.clone());
@@ -98,22 +101,25 @@ fn find_accounts(tx: &mut dyn Tx, task: u32) -> Result<Vec<Arc<Account>>> {
     Ok(found.into_iter().map(shared).collect())
 }
 
-/// The accounts with what counts in them now.
-pub(super) fn views<'a>(tx: &mut dyn Tx, held: &'a Held) -> Result<SmallVec<[View<'a>; FEW]>> {
+/// Adds the accounts with what counts in them now to `views`, which is too large to be moved about.
+pub(super) fn read_views<'a>(
+    tx: &mut (impl Tx + ?Sized),
+    held: &'a Held,
+    views: &mut Views<'a>,
+) -> Result<()> {
     let now = tx.now()?;
-    let mut views = SmallVec::new();
     for (account, slot) in &held.accounts {
-        let oldest = match account.window {
-            Window::Rolling(_) => account.window.oldest(now),
-            _ => slot.start,
+        let balance = match account.window {
+            Window::Rolling(_) => tx.balance(account.no, account.window.oldest(now))?,
+            _ => tx.slot(account.no, slot.start)?,
         };
-        views.push(account.view(tx.balance(account.no, oldest)?));
+        views.push(account.view(balance));
     }
-    Ok(views)
+    Ok(())
 }
 
 /// Every budget of the ledger, kept until one changes.
-pub(super) fn shared_budgets(tx: &mut dyn Tx) -> Result<Arc<[Budget]>> {
+pub(super) fn shared_budgets(tx: &mut (impl Tx + ?Sized)) -> Result<Arc<[Budget]>> {
     if let Some(budgets) = &tx.cache().budgets {
         return Ok(Arc::clone(budgets));
     }
@@ -123,7 +129,7 @@ pub(super) fn shared_budgets(tx: &mut dyn Tx) -> Result<Arc<[Budget]>> {
 }
 
 /// The accounts of `budget` that a task with these tags falls under.
-fn accounts_for(tx: &mut dyn Tx, budget: &Budget, tags: &[u32]) -> Result<Vec<Account>> {
+fn accounts_for(tx: &mut (impl Tx + ?Sized), budget: &Budget, tags: &[u32]) -> Result<Vec<Account>> {
     for (key, value) in budget.scope.iter() {
         let no = tx.find_name(key, value)?;
         if !no.is_some_and(|no| tags.contains(&no)) {
@@ -145,7 +151,7 @@ fn accounts_for(tx: &mut dyn Tx, budget: &Budget, tags: &[u32]) -> Result<Vec<Ac
 }
 
 /// Opens a budget for one more value of its tag.
-fn open_value(tx: &mut dyn Tx, budget: &Budget, value: u32, text: &str) -> Result<Vec<Account>> {
+fn open_value(tx: &mut (impl Tx + ?Sized), budget: &Budget, value: u32, text: &str) -> Result<Vec<Account>> {
     let now = tx.now()?;
     let mut accounts = tx.accounts_of_budget(budget.no, 0)?;
     if tx.values(budget.no)? >= VALUES_MAX {

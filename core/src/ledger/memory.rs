@@ -107,10 +107,21 @@ impl Memory {
         self.entries.push(entry)
     }
 
-    /// The row of a call settled for good, as its entries tell it.
+    /// The row of a call settled for good, as its entries tell it. Few ask for one, and most of them
+    /// soon after its end.
     fn settled_row(&self, id: &Id) -> Option<CallRow> {
-        let (opened, ended) = self.calls.settled(id)?;
-        let (opened, ended) = (self.entries.get(opened)?, self.entries.get(ended)?);
+        let (mut opened, mut ended) = (None, None);
+        for entry in self.entries.of_call(id) {
+            match entry.kind {
+                Kind::Reserved => opened = Some(entry),
+                Kind::Settled => ended = Some(entry),
+                _ => {}
+            }
+            if opened.is_some() && ended.is_some() {
+                break;
+            }
+        }
+        let (opened, ended) = (opened?, ended?);
         Some(CallRow {
             id: *id,
             task: opened.task,
@@ -173,8 +184,8 @@ impl Tx for Memory {
         Ok(())
     }
 
-    fn append(&mut self, mut entry: Entry) -> Result<()> {
-        self.keep(&mut entry);
+    fn append(&mut self, entry: &mut Entry) -> Result<()> {
+        self.keep(entry);
         Ok(())
     }
 
@@ -232,6 +243,7 @@ impl Tx for Memory {
         Ok(self.tasks.get(&no).cloned())
     }
 
+    #[inline]
     fn attempt(&mut self, no: u32) -> Result<Option<(u32, u32)>> {
         Ok(match self.calls.attempt(no) {
             Some(attempt) => Some((attempt, self.owner())),
@@ -354,6 +366,7 @@ impl Tx for Memory {
         Ok(sum)
     }
 
+    #[inline]
     fn slot(&mut self, account: u32, slot: Millis) -> Result<Balance> {
         let slots = self.balances.get(&account);
         let found = slots.and_then(|slots| slots.iter().rev().find(|(start, _)| *start == slot));
@@ -383,20 +396,24 @@ impl Tx for Memory {
         Ok(())
     }
 
+    #[inline]
     fn call(&mut self, id: &Id) -> Result<Option<CallRow>> {
-        Ok(self.calls.live(id).or_else(|| self.settled_row(id)))
+        let row = self.calls.known(id);
+        Ok(if row.is_some() || id.is_named() { row } else { self.settled_row(id) })
     }
 
-    fn open_call(&mut self, row: CallRow, mut entry: Entry) -> Result<()> {
-        let opened = self.keep(&mut entry);
+    #[inline]
+    fn open_call(&mut self, row: CallRow, entry: &mut Entry) -> Result<()> {
+        let opened = self.keep(entry);
         self.calls.open(row, opened);
         Ok(())
     }
 
-    fn end_call(&mut self, row: &CallRow, mut entry: Entry) -> Result<()> {
-        let ended = self.keep(&mut entry);
-        let is_final = entry.kind == Kind::Settled && !row.correctable;
-        self.calls.end(row, is_final.then_some(ended), self.entries.first())
+    #[inline]
+    fn end_call(&mut self, row: &CallRow, entry: &mut Entry) -> Result<()> {
+        self.keep(entry);
+        let told = entry.kind == Kind::Settled && !row.correctable && !row.id.is_named();
+        self.calls.end(row, told.then(|| self.entries.first()))
     }
 
     fn open_calls(&mut self, _owner: u32, most: usize) -> Result<Vec<Id>> {

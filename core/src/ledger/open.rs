@@ -140,7 +140,7 @@ fn new_task(tx: &mut dyn Tx, want: &OpenTask, ceilings: &[(Window, Ceiling)]) ->
         let (task, window, ceiling) = (row.no, window.clone(), *ceiling);
         tx.put_account(&Account { task, window, ceiling, label, ..Account::default() })?;
     }
-    tx.append(entry)?;
+    tx.append(&mut entry)?;
     start_attempt(tx, &row)
 }
 
@@ -148,7 +148,7 @@ fn start_attempt(tx: &mut dyn Tx, row: &TaskRow) -> Result<Opened> {
     let at_ms = tx.now()?;
     let (task, attempt) = (row.no, row.attempts);
     let subject = if row.parent == 0 { 0 } else { tx.attempt(row.parent)?.map_or(0, |(above, _)| above) };
-    tx.append(Entry { kind: Kind::AttemptStarted, at_ms, task, attempt, subject, ..Entry::default() })?;
+    tx.append(&mut Entry { kind: Kind::AttemptStarted, at_ms, task, attempt, subject, ..Entry::default() })?;
     let id = row.id.ok_or_else(|| Error::corrupt(format!("task `{task}` has no id")))?;
     Ok(Opened::Yes { no: task, id, attempt })
 }
@@ -177,7 +177,7 @@ pub(crate) fn end_attempt(
     if let Some(reason) = reason {
         entry.subject = intern(tx, &mut entry, "reason", reason)?;
     }
-    tx.append(entry)
+    tx.append(&mut entry)
 }
 
 /// Ends a dead owner: its calls are in doubt, its attempts are lost.
@@ -195,7 +195,7 @@ pub(crate) fn sweep(tx: &mut dyn Tx, owner: u32) -> Result<usize> {
         entry.note = intern(tx, &mut entry, "outcome", "lost")?;
         (row.owner, row.outcome) = (0, entry.note);
         tx.put_task(&row)?;
-        tx.append(entry)?;
+        tx.append(&mut entry)?;
     }
     tx.end_owner(owner)?;
     Ok(calls.len())
@@ -253,7 +253,7 @@ fn append_limits(
         if let Some(by) = by {
             entry.note = intern(tx, &mut entry, "by", by)?;
         }
-        tx.append(entry)?;
+        tx.append(&mut entry)?;
     }
     Ok(())
 }
@@ -352,12 +352,12 @@ pub(crate) fn forget(tx: &mut dyn Tx, key: &str, value: &str) -> Result<()> {
     }
     let at_ms = tx.now()?;
     tx.erase_name(no)?;
-    tx.append(Entry { kind: Kind::Forgotten, at_ms, subject: no, ..Entry::default() })?;
+    tx.append(&mut Entry { kind: Kind::Forgotten, at_ms, subject: no, ..Entry::default() })?;
     tx.bump()
 }
 
 /// The text of a dictionary id; `erased` where it was forgotten, nothing for 0.
-pub(crate) fn name_of(tx: &mut dyn Tx, no: u32) -> Result<Option<Arc<str>>> {
+pub(crate) fn name_of(tx: &mut (impl Tx + ?Sized), no: u32) -> Result<Option<Arc<str>>> {
     if no == 0 {
         return Ok(None);
     }

@@ -196,7 +196,8 @@ pub(crate) trait Tx: Orders {
     /// Makes every process read accounts and budgets anew.
     fn bump(&mut self) -> Result<()>;
 
-    fn append(&mut self, entry: Entry) -> Result<()>;
+    /// Keeps an entry, as written by the owner; what is left of it has no meaning.
+    fn append(&mut self, entry: &mut Entry) -> Result<()>;
     /// Hands out entries in order until the visitor returns false.
     fn entries(&mut self, filter: Filter, visit: &mut dyn FnMut(Entry) -> bool) -> Result<()>;
     /// The same, entries about calls only, and of them what a report adds up: where a call was
@@ -265,10 +266,10 @@ pub(crate) trait Tx: Orders {
 
     fn call(&mut self, id: &Id) -> Result<Option<CallRow>>;
     /// Keeps a new call, which has used nothing, and the entry that says so.
-    fn open_call(&mut self, row: CallRow, entry: Entry) -> Result<()>;
+    fn open_call(&mut self, row: CallRow, entry: &mut Entry) -> Result<()>;
     /// Keeps how a call ended: its state, what it used, whether that may be corrected; and the
     /// entry that says so.
-    fn end_call(&mut self, row: &CallRow, entry: Entry) -> Result<()>;
+    fn end_call(&mut self, row: &CallRow, entry: &mut Entry) -> Result<()>;
     /// Open calls of `owner`, oldest first, at most `most`.
     fn open_calls(&mut self, owner: u32, most: usize) -> Result<Vec<Id>>;
     /// Open calls of one attempt that belong to `owner`.

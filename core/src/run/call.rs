@@ -12,7 +12,6 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Field, Result},
     ledger::{
-        commit,
         commit::{Ended, Ending, Facts, Reserve, Settle},
         flag,
         store::State,
@@ -138,6 +137,7 @@ impl Request {
     }
 
     /// The worst case, by the price the model has now.
+    #[inline]
     pub(super) fn prepare(&self, task: &Task, ledger: &Ledger, now: Millis) -> Result<(Reserve, Arc<Model>)> {
         let choices = self.choices.unwrap_or(1);
         if choices == 0 || choices > CHOICES_MAX {
@@ -165,8 +165,8 @@ impl Request {
             (None, Err(unpriced)) => return Err(unpriced),
         };
         let mut output = self.output(task, &model);
-        if let (Some(most_usd), Ok(price), Output::Between { least, most }) =
-            (self.max_usd, model.price(), output)
+        if let (Some(most_usd), Output::Between { least, most }) = (self.max_usd, output)
+            && let Ok(price) = model.price()
         {
             // What is sent out must hold the answer to the caller's word.
             let affordable = price.worst(&self.exposure)?.affordable_output_tokens(most_usd).unwrap_or(0);
@@ -279,7 +279,9 @@ pub struct Call {
     id: Id,
     created: bool,
     recorded: bool,
-    grant: Grant,
+    reserved: Money,
+    max_output_tokens: u64,
+    over_soft: bool,
     denied: Option<Box<Denial>>,
     state: Mutex<Standing>,
 }
@@ -290,7 +292,7 @@ struct Standing {
     sent: Option<bool>,
     outcome: Option<Outcome>,
     /// What its usage will teach, once.
-    lesson: Option<Lesson>,
+    lesson: Option<Box<Lesson>>,
 }
 
 impl Call {
@@ -312,7 +314,9 @@ impl Call {
         // A second handle on a call leaves its end to the first.
         let outcome = if created { outcome } else { outcome.or(Some(Outcome::InDoubt)) };
         let state = Mutex::new(Standing { outcome, ..Standing::default() });
-        Self { task, model, id, created, recorded: true, grant, denied, state }
+        let Grant { amounts, max_output_tokens, over_soft } = grant;
+        let (recorded, reserved) = (true, amounts.usd());
+        Self { task, model, id, created, recorded, reserved, max_output_tokens, over_soft, denied, state }
     }
 
     /// A call the ledger knows nothing of, since it could not answer and the user allowed that.
@@ -320,8 +324,9 @@ impl Call {
         let most = ask.output.most();
         let amounts = ask.amounts(most).unwrap_or_default();
         let grant = Grant { amounts, max_output_tokens: most, over_soft: false };
-        let (task, state) = (task.clone(), Mutex::default());
-        Self { task, model, id, created: true, recorded: false, grant, denied: None, state }
+        let mut call = Self::held(task, model, id, true, grant, None, None);
+        call.recorded = false;
+        call
     }
 
     /// Its id in the ledger.
@@ -341,7 +346,7 @@ impl Call {
 
     /// The most output tokens each answer may have; this must go into the request.
     pub fn max_output_tokens(&self) -> u64 {
-        self.grant.max_output_tokens
+        self.max_output_tokens
     }
 
     /// Is this the first reservation under its id? Only then may the call be sent.
@@ -351,12 +356,12 @@ impl Call {
 
     /// What is held for it.
     pub fn reserved(&self) -> Money {
-        self.grant.amounts.usd()
+        self.reserved
     }
 
     /// Does it pass a soft limit?
     pub fn over_soft(&self) -> bool {
-        self.grant.over_soft
+        self.over_soft
     }
 
     /// Why it would have been denied, under a task that only observes.
@@ -375,7 +380,7 @@ impl Call {
 
     /// Says what its usage will teach.
     pub(super) fn set_lesson(&self, lesson: Option<Lesson>) {
-        lock(&self.state).lesson = lesson;
+        lock(&self.state).lesson = lesson.map(Box::new);
     }
 
     /// Says whether the request has gone out.
@@ -454,7 +459,7 @@ impl Call {
         let model = told.model.as_deref();
         let model_used = model.filter(|model| *model != self.model()).map(Arc::from);
         let settle = Settle { usage: *usage, usd: charge.nanos(), flags, model_used, price, by: None };
-        let ended = self.end(Ending::Settle(settle))?;
+        let ended = self.end(&Ending::Settle(settle))?;
         let settled = settled_of(&ended);
         let mut state = lock(&self.state);
         state.outcome = Some(Outcome::Settled(settled));
@@ -477,7 +482,7 @@ impl Call {
         let model_used = model.filter(|model| *model != self.model()).map(Arc::from);
         let flags = flags | flag::ESTIMATED;
         let settle = Settle { usage: *usage, usd: charge.nanos(), flags, model_used, ..Settle::default() };
-        let ended = self.end(Ending::Settle(settle))?;
+        let ended = self.end(&Ending::Settle(settle))?;
         let settled = settled_of(&ended);
         lock(&self.state).outcome = Some(Outcome::Settled(settled));
         Ok(settled)
@@ -485,7 +490,7 @@ impl Call {
 
     /// Ends the call at its reservation, as nobody knows how much of it was used.
     pub(crate) fn settle_reserved(&self, usage: &Usage, flags: u32) -> Result<Settled> {
-        self.settle_estimated(usage, self.grant.amounts.usd(), None, flags)
+        self.settle_estimated(usage, self.reserved, None, flags)
     }
 
     /// Ends the call as not billed.
@@ -494,7 +499,7 @@ impl Call {
     ///
     /// `Conflict`: it ended otherwise before. `StoreUnavailable`: the call is still open.
     pub fn void(&self) -> Result<()> {
-        self.end(Ending::Void { by: None })?;
+        self.end(&Ending::Void { by: None })?;
         lock(&self.state).outcome = Some(Outcome::Voided);
         Ok(())
     }
@@ -506,7 +511,7 @@ impl Call {
     ///
     /// `Conflict`: it ended otherwise before. `StoreUnavailable`: the call is still open.
     pub fn doubt(&self) -> Result<()> {
-        self.end(Ending::Doubt)?;
+        self.end(&Ending::Doubt)?;
         lock(&self.state).outcome = Some(Outcome::InDoubt);
         Ok(())
     }
@@ -527,17 +532,16 @@ impl Call {
         if sent == Some(false) { self.void() } else { self.doubt() }
     }
 
-    fn end(&self, ending: Ending) -> Result<Ended> {
+    fn end(&self, ending: &Ending) -> Result<Ended> {
         if !self.recorded {
-            let (usd, flags) = match &ending {
+            let (usd, flags) = match ending {
                 Ending::Settle(settle) => (settle.usd, settle.flags),
                 _ => (0, 0),
             };
-            let (used, held) = (Amounts([usd, 0, 0, 0]), self.grant.amounts);
+            let [used, held] = [usd, self.reserved.nanos()].map(|usd| Amounts([usd, 0, 0, 0]));
             return Ok(Ended { state: State::Settled, used, held, estimated: flags & flag::ESTIMATED != 0 });
         }
-        let id = self.id;
-        self.task.ledger().act(move |tx| commit::end(tx, &id, &ending))
+        self.task.ledger().end_call(self.id, ending)
     }
 }
 
@@ -548,7 +552,8 @@ fn settled_of(ended: &Ended) -> Settled {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        if self.created && self.recorded && self.task.ledger().is_own() {
+        let has_ended = self.state.get_mut().is_ok_and(|state| state.outcome.is_some());
+        if !has_ended && self.created && self.recorded && self.task.ledger().is_own() {
             // Nobody is left to be told; the call is in doubt when its attempt ends.
             let _ = self.leave();
         }

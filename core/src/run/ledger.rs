@@ -20,7 +20,8 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     ledger::{
-        chain, check, commit,
+        chain, check,
+        commit::{self, Ended, Ending, Reserve, Verdict},
         memory::Memory,
         open,
         sqlite::{self, Settings, Sqlite},
@@ -334,14 +335,14 @@ impl Ledger {
                 return Err(Error::conflict(format!("call `{id}` is open in a running process")));
             }
             let ending = match usage {
-                None => commit::Ending::Void { by: Some(Arc::clone(&by)) },
+                None => Ending::Void { by: Some(Arc::clone(&by)) },
                 Some(usage) => {
                     let asked = own.model_of(tx, &id, row.task)?;
                     let model = own.model(Asked::plain(&asked), now)?;
                     let (charge, price) = model.charge(&usage, ServiceTier::Standard)?;
                     let (usd, by) = (charge.nanos(), Some(Arc::clone(&by)));
                     let settle = commit::Settle { usage, usd, price, by, ..commit::Settle::default() };
-                    commit::Ending::Settle(settle)
+                    Ending::Settle(settle)
                 }
             };
             commit::end(tx, &id, &ending)
@@ -444,20 +445,34 @@ impl Ledger {
 
     pub(crate) fn act<R: Send + 'static>(
         &self,
-        act: impl FnMut(&mut dyn Tx) -> Result<R> + Send + 'static,
-    ) -> Result<R> {
-        self.act_at(self.now(), act)
-    }
-
-    /// The same at a time just read. A file, which may keep an act waiting, reads the clock anew.
-    pub(crate) fn act_at<R: Send + 'static>(
-        &self,
-        now: Millis,
         mut act: impl FnMut(&mut dyn Tx) -> Result<R> + Send + 'static,
     ) -> Result<R> {
         match &self.current()?.0.store {
-            Store::Memory(memory) => act(&mut *begin(memory, now)),
+            Store::Memory(memory) => act(&mut *begin(memory, self.now())),
             Store::Sqlite(sqlite) => sqlite.act(act),
+        }
+    }
+
+    /// Reserves at a time just read. A file, which may keep an act waiting, reads the clock anew.
+    ///
+    /// This and the end of a call are what a call costs: in memory nothing is moved for them.
+    pub(crate) fn reserve(&self, want: &Reserve, now: Millis) -> Result<Verdict> {
+        match &self.current()?.0.store {
+            Store::Memory(memory) => commit::reserve(&mut *begin(memory, now), want),
+            Store::Sqlite(sqlite) => {
+                let want = want.clone();
+                sqlite.act(move |tx| commit::reserve(tx, &want))
+            }
+        }
+    }
+
+    pub(crate) fn end_call(&self, id: Id, ending: &Ending) -> Result<Ended> {
+        match &self.current()?.0.store {
+            Store::Memory(memory) => commit::end(&mut *begin(memory, self.now()), &id, ending),
+            Store::Sqlite(sqlite) => {
+                let ending = ending.clone();
+                sqlite.act(move |tx| commit::end(tx, &id, &ending))
+            }
         }
     }
 

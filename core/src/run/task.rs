@@ -406,7 +406,7 @@ impl Task {
         };
         let (want, model) = request.prepare(self, &ledger, now)?;
         let (id, ask) = (want.id, want.ask);
-        let verdict = match self.held(&ledger, want, now, request.wait()) {
+        let verdict = match self.held(&ledger, &want, now, request.wait()) {
             Err(error) if error.kind() == ErrorKind::StoreUnavailable => {
                 if ledger.config().on_unavailable == OnUnavailable::Allow {
                     ledger.count_unrecorded();
@@ -422,22 +422,21 @@ impl Task {
                 if created {
                     model.remember(names);
                 }
-                Ok(Call::held(self, model, id, created, grant, ended.as_ref(), denied))
+                Ok(Call::held(self, model, id, created, grant, ended.as_deref(), denied))
             }
         }
     }
 
     /// Reserves, and where only pending money is in the way waits for it.
-    fn held(&self, ledger: &Ledger, want: Reserve, now: Millis, wait_ms: Option<u64>) -> Result<Verdict> {
+    fn held(&self, ledger: &Ledger, want: &Reserve, now: Millis, wait_ms: Option<u64>) -> Result<Verdict> {
         let wait_ms = wait_ms.or(self.0.wait_ms).unwrap_or(0);
         if wait_ms == 0 {
-            return ledger.act_at(now, move |tx| commit::reserve(tx, &want));
+            return ledger.reserve(want, now);
         }
         let until = now.saturating_add(wait_ms as Millis);
         let mut pause = Duration::from_millis(1);
         loop {
-            let again = want.clone();
-            let verdict = ledger.act(move |tx| commit::reserve(tx, &again))?;
+            let verdict = ledger.reserve(want, ledger.now())?;
             match &verdict {
                 Verdict::Denied(denial) if denial.contended && ledger.now() < until => {
                     sleep(pause);

@@ -30,7 +30,8 @@ impl Clock {
     pub fn now(&self) -> Millis {
         match self {
             Self::System => {
-                SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as i64)
+                let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                elapsed.as_secs() as i64 * 1_000 + i64::from(elapsed.subsec_millis())
             }
             Self::Manual(clock) => clock.0.load(Ordering::Relaxed),
         }

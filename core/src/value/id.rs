@@ -23,6 +23,11 @@ impl Id {
         Self(bytes)
     }
 
+    /// Is it the hash of a name its caller gave?
+    pub(crate) const fn is_named(&self) -> bool {
+        self.0[6] >> 4 == 8
+    }
+
     /// Its sixteen bytes.
     pub const fn bytes(&self) -> &[u8; 16] {
         &self.0

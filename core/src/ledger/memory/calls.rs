@@ -1,7 +1,7 @@
 //! Which calls does memory know, and which of them are open?
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     hash::{BuildHasherDefault, Hasher},
 };
 
@@ -13,12 +13,12 @@ use crate::{
     value::Id,
 };
 
-/// The calls of a ledger. One that can change no more is what its two entries say.
+/// The calls of a ledger that are open or were, unless all of a call is what its two entries say.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    live: HashMap<Id, Live, Near>,
-    /// Settled for good: the numbers of the entries that opened and ended each.
-    settled: HashMap<Id, (u64, u64), Near>,
+    open: HashMap<Id, Live, Near>,
+    /// Ended, and may change, or is asked for by its name, or has lost the entry that opened it.
+    ended: HashMap<Id, Live, Near>,
     /// The open attempt of each task that has one.
     running: FxHashMap<u32, Running>,
     doubted: BTreeSet<Id>,
@@ -34,7 +34,7 @@ struct Live {
 #[derive(Debug)]
 struct Running {
     attempt: u32,
-    open: HashSet<Id, Near>,
+    open: usize,
 }
 
 type Near = BuildHasherDefault<ByCount>;
@@ -68,81 +68,85 @@ impl Calls {
             return;
         }
         match attempt {
-            Some(attempt) => drop(self.running.insert(task, Running { attempt, open: HashSet::default() })),
+            Some(attempt) => drop(self.running.insert(task, Running { attempt, open: 0 })),
             None => drop(self.running.remove(&task)),
         }
     }
 
     /// Keeps a new call, opened by the entry of this number.
+    #[inline]
     pub fn open(&mut self, row: CallRow, opened: u64) {
         if let Some(running) = self.running.get_mut(&row.task) {
-            running.open.insert(row.id);
+            running.open += 1;
         }
-        self.live.insert(row.id, Live { row, opened });
+        self.open.insert(row.id, Live { row, opened });
     }
 
-    /// Keeps how a call ended; `settled` is the number of the entry that settled it for good, if
-    /// one did, and `oldest` that of the oldest entry kept.
-    pub fn end(&mut self, row: &CallRow, settled: Option<u64>, oldest: u64) -> Result<()> {
+    /// Keeps how a call ended, unless its entries from number `told_from` on tell all of it.
+    #[inline]
+    pub fn end(&mut self, row: &CallRow, told_from: Option<u64>) -> Result<()> {
         let id = row.id;
-        if let Some(running) = self.running.get_mut(&row.task) {
-            running.open.remove(&id);
-        }
-        match row.state {
-            State::InDoubt => self.doubted.insert(id),
-            _ => self.doubted.remove(&id),
-        };
-        let live = present(self.live.get_mut(&id), "call", id)?;
-        match settled {
-            // Where the entry that opened it is gone, its row has to stay.
-            Some(ended) if live.opened >= oldest => {
-                self.settled.insert(id, (live.opened, ended));
-                self.live.remove(&id);
+        let opened = match self.open.remove(&id) {
+            Some(live) => {
+                let running = self.running.get_mut(&row.task);
+                if let Some(running) = running.filter(|running| running.attempt == row.attempt) {
+                    running.open -= 1;
+                }
+                live.opened
             }
-            _ => live.row = row.clone(),
+            None => {
+                self.doubted.remove(&id);
+                present(self.ended.remove(&id), "call", id)?.opened
+            }
+        };
+        if row.state == State::InDoubt {
+            self.doubted.insert(id);
+        }
+        if told_from.is_none_or(|oldest| opened < oldest) {
+            self.ended.insert(id, Live { row: row.clone(), opened });
         }
         Ok(())
     }
 
-    /// A call that can still change.
-    pub fn live(&self, id: &Id) -> Option<CallRow> {
-        self.live.get(id).map(|live| live.row.clone())
-    }
-
-    /// The entries of a call settled for good.
-    pub fn settled(&self, id: &Id) -> Option<(u64, u64)> {
-        self.settled.get(id).copied()
+    /// A call that is kept here.
+    #[inline]
+    pub fn known(&self, id: &Id) -> Option<CallRow> {
+        self.open.get(id).or_else(|| self.ended.get(id)).map(|live| live.row.clone())
     }
 
     /// Forgets a call if it has ended.
     pub fn forget_ended(&mut self, id: &Id) {
-        let ended = |live: &Live| matches!(live.row.state, State::Settled | State::Voided);
-        if self.settled.remove(id).is_none() && self.live.get(id).is_some_and(ended) {
-            self.live.remove(id);
+        let in_doubt = |live: &Live| live.row.state == State::InDoubt;
+        if self.ended.get(id).is_some_and(|live| !in_doubt(live)) {
+            self.ended.remove(id);
         }
     }
 
     /// Every open call, oldest first.
     pub fn all_open(&self) -> Vec<Id> {
-        sorted(self.running.values())
+        sorted(self.open.keys().copied())
     }
 
     /// The open calls of an attempt, oldest first.
     pub fn open_of(&self, task: u32, attempt: u32) -> Vec<Id> {
-        sorted(self.running.get(&task).filter(|running| running.attempt == attempt).into_iter())
+        let running = self.running.get(&task).filter(|running| running.attempt == attempt);
+        let left = running.map_or(0, |running| running.open);
+        let rows = self.open.values().map(|live| &live.row);
+        let of_task = rows.filter(|row| (row.task, row.attempt) == (task, attempt));
+        sorted(of_task.map(|row| row.id).take(left))
     }
 
     /// Every call in doubt, oldest first.
     pub fn in_doubt(&self) -> Vec<CallRow> {
-        let mut calls: Vec<CallRow> = self.doubted.iter().filter_map(|id| self.live(id)).collect();
+        let mut calls: Vec<CallRow> = self.doubted.iter().filter_map(|id| self.known(id)).collect();
         // The id of a call its caller named says nothing of time.
         calls.sort_by_key(|call| (call.at_ms, call.id));
         calls
     }
 }
 
-fn sorted<'a>(running: impl Iterator<Item = &'a Running>) -> Vec<Id> {
-    let mut ids: Vec<Id> = running.flat_map(|running| &running.open).copied().collect();
+fn sorted(ids: impl Iterator<Item = Id>) -> Vec<Id> {
+    let mut ids: Vec<Id> = ids.collect();
     ids.sort_unstable();
     ids
 }

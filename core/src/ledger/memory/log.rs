@@ -18,6 +18,9 @@ const CHUNK_ENTRIES: u64 = 256;
 const COLUMNS: usize = Entry::COLUMNS.len();
 /// Length, which columns there are, which are wide, the call.
 const HEAD: usize = 4 + 8 + 8 + 16;
+/// What an entry takes at most, `under` aside.
+const ENTRY_MAX: usize = HEAD + COLUMNS * 8;
+const PLACE: usize = 4 + 8;
 const HAS_CALL: u64 = 1 << 63;
 const HAS_UNDER: u64 = 1 << 62;
 const _: () = assert!(COLUMNS < 62);
@@ -26,11 +29,49 @@ const _: () = assert!(COLUMNS < 62);
 /// have none.
 #[derive(Debug, Default)]
 pub(super) struct Log {
-    chunks: VecDeque<Vec<u8>>,
+    chunks: VecDeque<Chunk>,
     first: u64,
     next: u64,
     /// Where in the first chunk the oldest entry begins.
     oldest: usize,
+}
+
+/// Entries are packed where they stay, so there is always room made ready behind those that are.
+#[derive(Debug)]
+struct Chunk {
+    bytes: Vec<u8>,
+    used: usize,
+}
+
+impl Chunk {
+    fn of_size(size: usize) -> Self {
+        Self { bytes: vec![0; size], used: 0 }
+    }
+
+    fn push(&mut self, entry: &Entry) {
+        let places = entry.under.as_deref().unwrap_or_default();
+        let end = self.used + ENTRY_MAX + places.len() * PLACE;
+        if self.bytes.len() < end {
+            self.bytes.resize(end, 0);
+        }
+        let Some(bytes) = self.bytes[self.used..].first_chunk_mut() else { return };
+        self.used += pack(entry, places.len() * PLACE, bytes);
+        let (_, last) = self.bytes[..self.used].as_rchunks_mut::<PLACE>();
+        for (bytes, (account, slot)) in last.iter_mut().rev().zip(places.iter().rev()) {
+            bytes[..4].copy_from_slice(&account.to_le_bytes());
+            bytes[4..].copy_from_slice(&slot.to_le_bytes());
+        }
+    }
+
+    /// The packed entries from a place on.
+    fn entries(&self, from: usize) -> impl Iterator<Item = &[u8]> {
+        let mut bytes = self.bytes.get(from..self.used).unwrap_or_default();
+        std::iter::from_fn(move || {
+            let (entry, rest) = split(bytes)?;
+            bytes = rest;
+            Some(entry)
+        })
+    }
 }
 
 impl Log {
@@ -47,11 +88,11 @@ impl Log {
     /// Keeps an entry and returns its number.
     pub fn push(&mut self, entry: &Entry) -> u64 {
         if self.next.is_multiple_of(CHUNK_ENTRIES) {
-            let size = self.chunks.back().map_or(0, Vec::len);
-            self.chunks.push_back(Vec::with_capacity(size + size / 8));
+            let size = self.chunks.back().map_or(0, |chunk| chunk.used);
+            self.chunks.push_back(Chunk::of_size(size + size / 8));
         }
         if let Some(chunk) = self.chunks.back_mut() {
-            pack(entry, chunk);
+            chunk.push(entry);
         }
         self.next += 1;
         self.next - 1
@@ -60,41 +101,30 @@ impl Log {
     /// Drops the oldest entry and returns the call it was about.
     pub fn drop_oldest(&mut self) -> Option<Id> {
         let chunk = self.chunks.front()?;
-        let (head, rest) = split(chunk.get(self.oldest..)?)?;
-        let call = call_of(head);
-        self.oldest = chunk.len() - rest.len();
+        let entry = chunk.entries(self.oldest).next()?;
+        let call = call_of(entry);
+        self.oldest += entry.len();
         self.first += 1;
-        if rest.is_empty() && self.first.is_multiple_of(CHUNK_ENTRIES) {
+        if self.oldest == chunk.used && self.first.is_multiple_of(CHUNK_ENTRIES) {
             self.chunks.pop_front();
             self.oldest = 0;
         }
         call
     }
 
-    /// The entry of this number, if it is kept.
-    pub fn get(&self, no: u64) -> Option<Entry> {
-        if no < self.first || no >= self.next {
-            return None;
-        }
-        let base = self.first - self.first % CHUNK_ENTRIES;
-        let mut bytes = self.chunks.get(((no - base) / CHUNK_ENTRIES) as usize)?.as_slice();
-        for _ in 0..no % CHUNK_ENTRIES {
-            bytes = split(bytes)?.1;
-        }
-        unpack(split(bytes)?.0)
+    /// The entries about a call, those of newer chunks before those of older ones.
+    pub fn of_call(&self, id: &Id) -> impl Iterator<Item = Entry> {
+        let from = |index| if index == 0 { self.oldest } else { 0 };
+        let chunks = self.chunks.iter().enumerate().rev();
+        let entries = chunks.flat_map(move |(index, chunk)| chunk.entries(from(index)));
+        entries.filter(|entry| call_of(entry) == Some(*id)).filter_map(unpack)
     }
 
     /// Every entry, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = Entry> {
         let mut from = self.oldest;
-        self.chunks.iter().flat_map(move |chunk| {
-            let mut bytes = chunk.get(std::mem::take(&mut from)..).unwrap_or_default();
-            std::iter::from_fn(move || {
-                let (entry, rest) = split(bytes)?;
-                bytes = rest;
-                unpack(entry)
-            })
-        })
+        let entries = self.chunks.iter().flat_map(move |chunk| chunk.entries(std::mem::take(&mut from)));
+        entries.filter_map(unpack)
     }
 }
 
@@ -110,8 +140,8 @@ fn call_of(entry: &[u8]) -> Option<Id> {
     (columns & HAS_CALL != 0).then(|| Id::from_bytes(*call))
 }
 
-fn pack(entry: &Entry, out: &mut Vec<u8>) {
-    let mut bytes = [0; HEAD + COLUMNS * 8];
+/// Packs an entry into the beginning of `bytes`, its places aside; returns its length with them.
+fn pack(entry: &Entry, places: usize, bytes: &mut [u8; ENTRY_MAX]) -> usize {
     let (mut at, mut columns, mut wide) = (HEAD, 0_u64, 0_u64);
     entry.visit_cells(|index, cell| {
         columns |= 1 << index;
@@ -126,17 +156,12 @@ fn pack(entry: &Entry, out: &mut Vec<u8>) {
         columns |= HAS_CALL;
         bytes[20..HEAD].copy_from_slice(call.bytes());
     }
-    let under = entry.under.as_deref().unwrap_or_default();
     columns |= if entry.under.is_some() { HAS_UNDER } else { 0 };
-    let length = at + under.len() * 12;
+    let length = at + places;
     bytes[..4].copy_from_slice(&(length as u32).to_le_bytes());
     bytes[4..12].copy_from_slice(&columns.to_le_bytes());
     bytes[12..20].copy_from_slice(&wide.to_le_bytes());
-    out.extend_from_slice(&bytes[..at]);
-    for (account, slot) in under {
-        out.extend_from_slice(&account.to_le_bytes());
-        out.extend_from_slice(&slot.to_le_bytes());
-    }
+    length
 }
 
 fn unpack(entry: &[u8]) -> Option<Entry> {
@@ -156,11 +181,11 @@ fn unpack(entry: &[u8]) -> Option<Entry> {
             rest = &rest[8..];
         }
     }
-    let place = |place: &[u8; 12]| -> Option<(u32, Millis)> {
+    let place = |place: &[u8; PLACE]| -> Option<(u32, Millis)> {
         Some((u32::from_le_bytes(*place.first_chunk()?), i64::from_le_bytes(*place.last_chunk()?)))
     };
     let under = (columns & HAS_UNDER != 0)
-        .then(|| rest.as_chunks::<12>().0.iter().filter_map(place).collect::<Under>());
+        .then(|| rest.as_chunks::<PLACE>().0.iter().filter_map(place).collect::<Under>());
     Entry::of(&cells, call_of(entry), under, Vec::<(u32, Proof)>::new())
 }
 
@@ -190,17 +215,29 @@ mod tests {
         }
         for no in 0..700 {
             assert_eq!(log.drop_oldest(), entry(no).call);
-            assert_eq!((log.len() as u64, log.get(no)), (999 - no, None));
-        }
-        for no in 700..1_000 {
-            assert_eq!(log.get(no), Some(entry(no)));
+            assert_eq!((log.len() as u64, log.first()), (999 - no, no + 1));
         }
         assert!(log.iter().eq((700..1_000).map(entry)));
         while log.len() > 0 {
             log.drop_oldest();
         }
         assert_eq!((log.len(), log.iter().count(), log.drop_oldest()), (0, 0, None));
-        assert_eq!((log.push(&entry(5)), log.get(1_000)), (1_000, Some(entry(5))));
+        assert_eq!((log.push(&entry(5)), log.iter().next()), (1_000, Some(entry(5))));
+    }
+
+    #[test]
+    fn the_entries_of_a_call_are_found_until_they_are_dropped() {
+        let mut log = Log::default();
+        let id = Id::from_bytes([9; 16]);
+        for no in 0..1_000_u64 {
+            log.push(&Entry { call: (no % 300 == 299).then_some(id), ..entry(no) });
+        }
+        let found = |log: &Log| log.of_call(&id).map(|entry| entry.output_tokens).collect::<Vec<_>>();
+        assert_eq!(found(&log), [899, 599, 299]);
+        for _ in 0..600 {
+            log.drop_oldest();
+        }
+        assert_eq!(found(&log), [899]);
     }
 
     #[test]
@@ -212,7 +249,7 @@ mod tests {
                 let entry = Entry::of(&cells, None, None, Vec::new()).unwrap();
                 let mut log = Log::default();
                 log.push(&entry);
-                assert_eq!(log.get(0), Some(entry), "{}", Entry::COLUMNS[column]);
+                assert_eq!(log.iter().next(), Some(entry), "{}", Entry::COLUMNS[column]);
             }
         }
     }

@@ -135,9 +135,9 @@ impl Tx for Session {
         Ok(())
     }
 
-    fn append(&mut self, mut entry: Entry) -> Result<()> {
+    fn append(&mut self, entry: &mut Entry) -> Result<()> {
         entry.owner = self.owner;
-        self.entries.push(entry);
+        self.entries.push(std::mem::take(entry));
         Ok(())
     }
 
@@ -369,7 +369,7 @@ impl Tx for Session {
         row.map(readable).transpose()
     }
 
-    fn open_call(&mut self, row: CallRow, entry: Entry) -> Result<()> {
+    fn open_call(&mut self, row: CallRow, entry: &mut Entry) -> Result<()> {
         let held = row.held.0;
         let sql = "INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, ?, ?, ?)";
         let (most, state) = (row.max_output_tokens as i64, row.state as i64);
@@ -394,7 +394,7 @@ impl Tx for Session {
         self.append(entry)
     }
 
-    fn end_call(&mut self, row: &CallRow, entry: Entry) -> Result<()> {
+    fn end_call(&mut self, row: &CallRow, entry: &mut Entry) -> Result<()> {
         let used = row.used.0;
         let sql = "UPDATE calls SET state = ?, correctable = ?, used_usd = ?, used_tokens = ?, \
                    used_llm_calls = ?, used_tool_calls = ? WHERE id = ?";
