@@ -15,9 +15,12 @@ use outlay::{
 };
 use serde_json::json;
 
-const ENCODINGS: [(&str, Encoding); 4] = [
+const ENCODINGS: [(&str, Encoding); 7] = [
     ("o200k", Encoding::O200k),
     ("cl100k", Encoding::Cl100k),
+    ("deepseek", Encoding::DeepSeek),
+    ("qwen", Encoding::Qwen),
+    ("tekken", Encoding::Tekken),
     ("claude3", Encoding::Claude3),
     ("claude48", Encoding::Claude48),
 ];

@@ -1,9 +1,10 @@
 //! How many tokens is this text?
 //!
-//! Counts the way `o200k_base` and `cl100k_base` count, and Claude as a published reconstruction
-//! of its tokenizer does; or says that it could not and gives a ceiling by the text's bytes instead.
-//! The invariant: a count is never below that of the encoding's own tokenizer. Every token of a
-//! byte-level encoding holds at least one byte, so a text never has more tokens than bytes; Claude's
+//! Counts the way the published encodings of OpenAI, DeepSeek, Qwen and Mistral count, and Claude as
+//! a published reconstruction of its tokenizer does; or says that it could not and gives a ceiling by
+//! the text's bytes instead. The invariant: a count is never below that of the encoding's own
+//! tokenizer. Every token of a byte-level encoding holds at least one byte, so a text never has more
+//! tokens than bytes; Qwen composes characters first, which makes up to three bytes of one; Claude's
 //! markers make it less than four a byte.
 //!
 //! Hostile text cannot make it slow or make it fail: beyond [`TEXT_MAX_BYTES`] of text, and in
@@ -30,8 +31,10 @@ use tiktoken_fast::CoreBPE;
 mod claude;
 mod cut;
 mod family;
+mod pairs;
 mod streamed;
 
+pub(super) use family::LLAMA3_PER_MILLE;
 pub use family::family;
 pub use streamed::Streamed;
 
@@ -41,8 +44,11 @@ pub const TEXT_MAX_BYTES: usize = 4 << 20;
 /// Tokens of one text that are counted; every byte beyond counts as a token.
 pub const TEXT_MAX_TOKENS: u64 = 1 << 20;
 
-/// The longest token of `o200k_base` and `cl100k_base`, in bytes (128 spaces).
+/// The longest token of any byte-pair encoding, in bytes (128 spaces).
 const TOKEN_MAX_BYTES: u64 = 128;
+
+/// So many times as many bytes, or as few, as a text has once its characters are composed, at most.
+const COMPOSED_TIMES: u64 = 3;
 
 /// Which vocabulary and splitter a model reads text with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,6 +57,12 @@ pub enum Encoding {
     O200k,
     /// `cl100k_base`: GPT-4, GPT-3.5 and the text-embedding models.
     Cl100k,
+    /// DeepSeek V3, R1, V4.
+    DeepSeek,
+    /// Qwen 2, 2.5 and 3.
+    Qwen,
+    /// `tekken`: Mistral's models since NeMo of July 2024.
+    Tekken,
     /// Claude 3 to Opus 4.6, as reconstructed.
     Claude3,
     /// Claude Opus 4.7, as reconstructed.
@@ -73,7 +85,11 @@ impl Encoding {
 
     /// Tokens that one byte can be at most.
     const fn tokens_per_byte(self) -> u64 {
-        if self.is_reconstructed() { claude::TOKENS_PER_BYTE } else { 1 }
+        match self {
+            Self::Qwen => COMPOSED_TIMES,
+            Self::O200k | Self::Cl100k | Self::DeepSeek | Self::Tekken => 1,
+            Self::Claude3 | Self::Claude47 | Self::Claude48 => claude::TOKENS_PER_BYTE,
+        }
     }
 }
 
@@ -171,7 +187,11 @@ impl Tally {
 
     /// Claude reads some characters as nothing.
     fn lowest(self, encoding: Encoding) -> u64 {
-        let uncounted = if encoding.is_reconstructed() { 0 } else { self.bytes.div_ceil(TOKEN_MAX_BYTES) };
+        let uncounted = match encoding {
+            Encoding::Qwen => self.bytes.div_ceil(TOKEN_MAX_BYTES * COMPOSED_TIMES),
+            _ if encoding.is_reconstructed() => 0,
+            _ => self.bytes.div_ceil(TOKEN_MAX_BYTES),
+        };
         self.tokens + uncounted
     }
 }
@@ -202,7 +222,12 @@ fn encoded(encoding: Encoding, before: Option<char>, text: &str) -> Tally {
     let engine = match encoding {
         Encoding::O200k => (&O200K, tiktoken_fast::o200k_base as Build),
         Encoding::Cl100k => (&CL100K, tiktoken_fast::cl100k_base as Build),
-        _ => return guarded(text, |text| claude::tokens(encoding, before, text)),
+        Encoding::DeepSeek | Encoding::Qwen | Encoding::Tekken => {
+            return guarded(text, |text| pairs::tokens(encoding, text));
+        }
+        Encoding::Claude3 | Encoding::Claude47 | Encoding::Claude48 => {
+            return guarded(text, |text| claude::tokens(encoding, before, text));
+        }
     };
     let _inside = enter(&LANES[TURN.fetch_add(1, Ordering::Relaxed) % LANES_MAX]);
     match engine.0.get_or_init(|| load(engine.1)) {

@@ -25,6 +25,14 @@ const FIRST_NAME_SAVES_TOKENS: u64 = 1;
 const UNKNOWN_MESSAGE_TOKENS: u64 = 1;
 /// Round a call of a tool, and round its result.
 const TOOL_CALL_TOKENS: u64 = 8;
+/// Of the templates of open models: what they say on their own when no system text is given, and to
+/// open the reply; round a call of a tool or its result; before and after the tools; round one.
+const TEMPLATE_TOKENS: u64 = 48;
+const TEMPLATE_CALL_TOKENS: u64 = 24;
+const TEMPLATE_TOOLS_TOKENS: u64 = 128;
+const TEMPLATE_TOOL_TOKENS: u64 = 16;
+/// They write the arguments of calls with spaces between.
+const TEMPLATE_CALLS_PER_MILLE: u32 = 1_150;
 /// Round the call of a function, as found out by others.
 const FUNCTION_CALL_TOKENS: u64 = 3;
 /// Round the namespace of functions, and what of it a system message saves.
@@ -37,6 +45,9 @@ const NAMED_CALL_TOKENS: u64 = 4;
 pub(super) fn read<'a>(body: &'a Object, reading: &mut Reading<'a, '_>) -> Result<()> {
     let shows_functions = definitions(body, reading)?;
     reading.frame_tokens += REPLY_TOKENS;
+    if reading.frames == Frames::Template {
+        reading.frame_tokens += TEMPLATE_TOKENS;
+    }
     let mut pads_system = shows_functions;
     for value in json::list(body, "messages")? {
         message(json::object(value, "a message")?, &mut pads_system, reading)?;
@@ -90,6 +101,14 @@ fn definitions<'a>(body: &'a Object, reading: &mut Reading<'a, '_>) -> Result<bo
         inners.push(function);
     }
     let has_rule = reading.frames == Frames::Published && inners.len() == wrapped.len() + functions.len();
+    if reading.frames == Frames::Template {
+        message = Message::new("tools", TEMPLATE_TOOLS_TOKENS);
+        for inner in &inners {
+            // Some indent them, all put spaces between.
+            message.pieces.push(Piece::Text(format!("{inner:#}").into()));
+            message.frame(TEMPLATE_TOOL_TOKENS);
+        }
+    }
     let text = has_rule.then(|| namespace::written(inners.into_iter())).flatten();
     let shows = text.is_some();
     if let Some(text) = text {
@@ -130,7 +149,7 @@ fn message<'a>(value: &'a Object, pads_system: &mut bool, reading: &mut Reading<
     let frame = match reading.frames {
         Frames::Published => MESSAGE_TOKENS,
         Frames::First => FIRST_MESSAGE_TOKENS,
-        Frames::Unknown => MESSAGE_TOKENS + UNKNOWN_MESSAGE_TOKENS,
+        Frames::Template | Frames::Unknown => MESSAGE_TOKENS + UNKNOWN_MESSAGE_TOKENS,
     };
     let mut message = Message::new(role, frame);
     message.text(role);
@@ -171,7 +190,7 @@ fn message<'a>(value: &'a Object, pads_system: &mut bool, reading: &mut Reading<
         "function" if reading.frames == Frames::Published => message.unframe(FUNCTION_SAVES_TOKENS),
         _ => {
             reading.no_better_than(Method::Calibrated);
-            message.frame(TOOL_CALL_TOKENS);
+            message.frame(call_tokens(reading));
         }
     }
     reading.messages.push(message);
@@ -209,6 +228,11 @@ fn part<'a>(part: &'a Object, message: &mut Message<'a>, reading: &mut Reading<'
     Ok(())
 }
 
+/// Round a call of a tool, or its result, where no rule is published.
+fn call_tokens(reading: &Reading) -> u64 {
+    if reading.frames == Frames::Template { TEMPLATE_CALL_TOKENS } else { TOOL_CALL_TOKENS }
+}
+
 /// What an assistant did in an earlier turn.
 fn calls<'a>(value: &'a Object, message: &mut Message<'a>, reading: &mut Reading<'a, '_>) -> Result<()> {
     if let Some(refusal) = json::text(value, "refusal")? {
@@ -229,7 +253,10 @@ fn calls<'a>(value: &'a Object, message: &mut Message<'a>, reading: &mut Reading
     for call in earlier {
         let is_function = call.get("name").is_some() && reading.frames == Frames::Published;
         reading.no_better_than(if is_function { Method::Reconstructed } else { Method::Calibrated });
-        message.frame(if is_function { FUNCTION_CALL_TOKENS } else { TOOL_CALL_TOKENS });
+        message.frame(if is_function { FUNCTION_CALL_TOKENS } else { call_tokens(reading) });
+        if reading.frames == Frames::Template {
+            reading.enlarge(TEMPLATE_CALLS_PER_MILLE);
+        }
         let call = json::object(call, "a call of a tool")?;
         let inner = ["function", "custom"].into_iter().find_map(|key| call.get(key)?.as_object());
         let inner = inner.unwrap_or(call);

@@ -129,7 +129,7 @@ impl<'a, 'p> Reading<'a, 'p> {
         let by_name = || tokens::family(model).unwrap_or((Encoding::O200k, UNKNOWN_PRIOR_PER_MILLE));
         let (encoding, prior_per_mille) =
             price.map_or_else(by_name, |price| (price.encoding, price.prior_per_mille));
-        let frames = Frames::of(model, price);
+        let frames = Frames::of(model, price, encoding, prior_per_mille);
         let method = match frames {
             _ if encoding.is_reconstructed() => Method::Reconstructed,
             Frames::Published | Frames::First if prior_per_mille == EXACT_PER_MILLE => Method::Exact,
@@ -174,6 +174,11 @@ impl<'a, 'p> Reading<'a, 'p> {
         if self.prior_per_mille == EXACT_PER_MILLE {
             self.method = Method::Exact;
         }
+    }
+
+    /// Some of its text is written in another way than it is given.
+    pub(super) fn enlarge(&mut self, per_mille: u32) {
+        self.prior_per_mille = self.prior_per_mille.max(per_mille);
     }
 
     /// Remarks how well some of the input can be counted; the worst stays.
@@ -298,6 +303,8 @@ pub(super) enum Frames {
     Published,
     /// The published rule of the first chat model, which differs.
     First,
+    /// The template that was published with an open model; who serves it may use another.
+    Template,
     /// Nothing.
     Unknown,
 }
@@ -306,10 +313,12 @@ pub(super) enum Frames {
 const FIRST: &str = "gpt-3.5-turbo-0301";
 
 impl Frames {
-    fn of(model: &str, price: Option<&ModelPrice>) -> Self {
-        match price {
+    fn of(model: &str, price: Option<&ModelPrice>, encoding: Encoding, prior_per_mille: u32) -> Self {
+        match (price, encoding) {
             _ if model == FIRST => Self::First,
-            Some(price) if price.exact_frames => Self::Published,
+            (Some(price), _) if price.exact_frames => Self::Published,
+            (_, Encoding::DeepSeek | Encoding::Qwen | Encoding::Tekken) => Self::Template,
+            _ if prior_per_mille == tokens::LLAMA3_PER_MILLE => Self::Template,
             _ => Self::Unknown,
         }
     }

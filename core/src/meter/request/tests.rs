@@ -4,6 +4,7 @@ use super::*;
 use crate::{ErrorKind, meter::PriceBook};
 
 mod gemini;
+mod templates;
 
 const NOW: i64 = 1_795_305_600_000;
 

@@ -1,10 +1,10 @@
 //! Where can a text be cut without changing its tokens?
 //!
-//! `o200k_base` and `cl100k_base` split a text into pieces by a pattern and then merge bytes inside
-//! each piece; for Claude, `claude::is_cut` says where.
+//! Byte-pair encodings split a text into pieces by a pattern and then merge bytes inside each piece;
+//! for Claude, `claude::is_cut` says where.
 //! At a cut, the tokens of the whole are those of the two parts, one after the other. That holds
 //! where the character before is no whitespace (so that the pattern's look-ahead past whitespace
-//! is not involved) and no alternative of either pattern can match both neighbours in one piece.
+//! is not involved) and no alternative of any pattern can match both neighbours in one piece.
 //!
 //! The rules name only characters whose class no version of Unicode will change. They find every
 //! space after a word, and enough in text without spaces; they do not find every boundary.
@@ -92,12 +92,12 @@ fn is_cut(previous: char, next: char, after: Option<char>) -> bool {
     }
 }
 
-/// Some of what both patterns class as a letter: Latin, kana, Han and Hangul.
+/// Some of what all patterns class as a letter: Latin, kana, Han and Hangul.
 fn is_letter(c: char) -> bool {
     matches!(c, 'a'..='z' | 'A'..='Z' | 'ぁ'..='ゖ' | 'ァ'..='ヺ' | '㐀'..='䶵' | '一'..='龥' | '가'..='힣')
 }
 
-/// Some of what both patterns class as neither letter, number nor whitespace: the punctuation of
+/// Some of what all patterns class as neither letter, number nor whitespace: the punctuation of
 /// Chinese, Japanese and Korean.
 fn is_mark(c: char) -> bool {
     matches!(c, '、'..='〃' | '〈'..='】' | '！'..='／' | '：'..='＠' | '“' | '”' | '…')
@@ -105,6 +105,7 @@ fn is_mark(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::pairs;
     use super::*;
 
     const RUN_MAX: usize = Encoding::O200k.run_max_bytes();
@@ -126,6 +127,15 @@ mod tests {
                     for d in CONTEXT.chars().filter(|&d| is_cut(b, c, Some(d))) {
                         cuts += 1;
                         let (left, right) = (String::from_iter(['x', a, b]), String::from_iter([c, d, 'x']));
+                        for encoding in [Encoding::DeepSeek, Encoding::Qwen, Encoding::Tekken] {
+                            let tokens = |text: &str| pairs::tokens(encoding, text);
+                            let whole = tokens(&[&*left, &right].concat());
+                            assert_eq!(
+                                tokens(&left) + tokens(&right),
+                                whole,
+                                "{encoding:?} {left:?} | {right:?}"
+                            );
+                        }
                         for engine in &engines {
                             let mut parts = engine.encode_ordinary(&left);
                             parts.extend(engine.encode_ordinary(&right));

@@ -1,0 +1,163 @@
+//! Which token are these bytes, and which are they when they are none?
+
+/// A vocabulary: the bytes of each token, and its rank, which is its id.
+pub(super) struct Vocab {
+    /// Open addressing, at most three quarters full.
+    slots: Vec<Slot>,
+    shift: u32,
+    /// The bytes of the tokens longer than a key, one after the other.
+    long: Vec<u8>,
+    /// Where the bytes of a token end there, by rank.
+    ends: Vec<u32>,
+}
+
+/// A token. Twelve bytes, so that more of them stay near.
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    /// Up to eight bytes themselves, more by their hash.
+    key: [u32; 2],
+    /// How many bytes, and above them the rank; 0 for no token.
+    place: u32,
+}
+
+const KEY_BYTES: usize = 8;
+const LENGTH_BITS: u32 = 8;
+const NONE: u32 = u32::MAX;
+
+/// Room to work in.
+#[derive(Default)]
+pub(super) struct Room {
+    /// Where the parts of a piece start.
+    starts: Vec<u32>,
+    /// The rank of a part with the next.
+    ranks: Vec<u32>,
+}
+
+impl Vocab {
+    /// Reads the tokens in the order of their bytes. In columns: how many there are, in four bytes; for
+    /// each how many bytes it shares with the one before, how many more it has; the three bytes of each
+    /// rank, the lowest of all first; and the bytes of all that are not shared.
+    pub(super) fn read(coded: &[u8]) -> Self {
+        let (count, columns) = coded.split_at(4);
+        let count = count.iter().rev().fold(0, |all, byte| all << 8 | usize::from(*byte));
+        let column = |no: usize| &columns[no * count..(no + 1) * count];
+        let [shared, more, low, middle, high] = [0, 1, 2, 3, 4].map(column);
+        let mut own = &columns[5 * count..];
+        let size = (count * 4 / 3).next_power_of_two();
+        let shift = u64::BITS - size.ilog2();
+        let mut vocab =
+            Self { slots: vec![Slot::default(); size], shift, long: Vec::new(), ends: vec![0; count] };
+        let mut token = Vec::new();
+        for no in 0..count {
+            token.truncate(usize::from(shared[no]));
+            let (rest, after) = own.split_at(usize::from(more[no]));
+            token.extend_from_slice(rest);
+            own = after;
+            let rank = u32::from_le_bytes([low[no], middle[no], high[no], 0]);
+            vocab.add(&token, rank);
+        }
+        vocab
+    }
+
+    fn add(&mut self, token: &[u8], rank: u32) {
+        let key = key(token, 0, token.len());
+        if token.len() > KEY_BYTES {
+            self.long.extend_from_slice(token);
+            self.ends[rank as usize] = self.long.len() as u32;
+        }
+        let mut at = self.home(key, token.len());
+        while self.slots[at].place != 0 {
+            at = (at + 1) & (self.slots.len() - 1);
+        }
+        let place = rank << LENGTH_BITS | token.len() as u32;
+        self.slots[at] = Slot { key: [key as u32, (key >> 32) as u32], place };
+    }
+
+    #[inline]
+    fn home(&self, key: u64, length: usize) -> usize {
+        ((key ^ (length as u64) << 56).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift) as usize
+    }
+
+    /// The token of `text[start..end]`, which must not be empty.
+    #[inline]
+    pub(super) fn find(&self, text: &[u8], start: usize, end: usize) -> Option<u32> {
+        let length = end - start;
+        let key = key(text, start, end);
+        let mut at = self.home(key, length);
+        loop {
+            let slot = self.slots[at];
+            if slot.place == 0 {
+                return None;
+            }
+            let same = slot.key == [key as u32, (key >> 32) as u32]
+                && slot.place & ((1 << LENGTH_BITS) - 1) == length as u32;
+            let rank = slot.place >> LENGTH_BITS;
+            if same && (length <= KEY_BYTES || self.is_long(rank, &text[start..end])) {
+                return Some(rank);
+            }
+            at = (at + 1) & (self.slots.len() - 1);
+        }
+    }
+
+    fn is_long(&self, rank: u32, token: &[u8]) -> bool {
+        let end = self.ends[rank as usize] as usize;
+        self.long[..end].ends_with(token)
+    }
+
+    /// The tokens of a piece that is none itself.
+    pub(super) fn merge(
+        &self,
+        text: &[u8],
+        start: usize,
+        end: usize,
+        room: &mut Room,
+        give: &mut impl FnMut(u32),
+    ) {
+        let Room { starts, ranks } = room;
+        starts.clear();
+        ranks.clear();
+        starts.extend(start as u32..=end as u32);
+        let rank = |starts: &[u32], part: usize| match starts.get(part + 2) {
+            Some(after) => self.find(text, starts[part] as usize, *after as usize).unwrap_or(NONE),
+            None => NONE,
+        };
+        ranks.extend((0..end - start).map(|part| rank(starts, part)));
+        loop {
+            let lowest = ranks.iter().copied().min().unwrap_or(NONE);
+            if lowest == NONE {
+                break;
+            }
+            let part = ranks.iter().position(|rank| *rank == lowest).unwrap_or_default();
+            starts.remove(part + 1);
+            ranks.remove(part + 1);
+            ranks[part] = rank(starts, part);
+            if part > 0 {
+                ranks[part - 1] = rank(starts, part - 1);
+            }
+        }
+        for part in starts.windows(2) {
+            // Every byte is a token, and what was joined is one.
+            give(self.find(text, part[0] as usize, part[1] as usize).unwrap_or(NONE));
+        }
+    }
+}
+
+/// Up to eight bytes themselves; a hash of more.
+#[inline]
+fn key(text: &[u8], start: usize, end: usize) -> u64 {
+    let word = |at: usize| match text[at..].first_chunk() {
+        Some(word) => u64::from_le_bytes(*word),
+        None => text[at..].iter().rev().fold(0, |all, byte| all << 8 | u64::from(*byte)),
+    };
+    let length = end - start;
+    if length <= KEY_BYTES {
+        return word(start) & (u64::MAX >> (64 - 8 * length));
+    }
+    let mut hash = 0_u64;
+    let mut at = start;
+    while at + KEY_BYTES < end {
+        hash = (hash.rotate_left(5) ^ word(at)).wrapping_mul(0xF135_7AEA_2E62_A9C5);
+        at += KEY_BYTES;
+    }
+    (hash.rotate_left(5) ^ word(end - KEY_BYTES)).wrapping_mul(0xF135_7AEA_2E62_A9C5)
+}
