@@ -16,7 +16,7 @@ LLM := .venv-llm
 BIN := $(CURDIR)/$(VENV)/bin
 RUFF_CHECK = $(BIN)/ruff check --quiet --config python/pyproject.toml
 RUFF_FORMAT = $(BIN)/ruff format --quiet --config python/pyproject.toml
-SCRIPTS := python tests examples bindings core/prices core/vocab
+SCRIPTS := python tests examples bindings docs/verify_ledger.py core/prices core/vocab
 NEXTEST = $(BIN)/cargo-nextest nextest run --locked --cargo-quiet --status-level fail --final-status-level slow --no-fail-fast
 RUST := $(shell find core/src core/prices bindings -name '*.rs' -o -name '*.json' -o -name '*.sql' -o -name Cargo.toml) \
 	Cargo.toml Cargo.lock core/Cargo.toml

@@ -19,17 +19,24 @@
 //! ```
 
 pub mod attribution;
+pub mod audit;
+pub mod checkpoint;
+mod lines;
 pub mod meter;
 mod names;
 pub mod rows;
+pub mod signing;
 pub mod since;
 pub mod standing;
 pub mod summary;
 pub mod text;
 
 pub use attribution::{Figures, Tokens};
+pub use audit::{Audit, Place, Problem};
+pub use checkpoint::Checkpoint;
 pub use meter::{MeterReport, MeterRow};
 pub use rows::{By, Report, ReportOptions, Row};
+pub use signing::{PublicKey, SecretKey};
 pub use since::Since;
 pub use standing::{BudgetState, DoubtedCall, LimitState, Standing, TaskState};
 pub use summary::{AttemptLine, Loss, Summary};

@@ -70,6 +70,8 @@ fn round(victim: &Path, file: &Path, wait: Duration) -> Settles {
     spend(&task, 1).unwrap();
     other.sweep().unwrap();
     other.check_balances().unwrap();
+    let audit = other.audit(None).unwrap();
+    assert!(audit.is_sound(), "after a kill: {audit}");
     let db = Connection::open(file).unwrap();
     all_are_there(&db, &settles);
     assert_eq!(number(&db, "SELECT count(*) FROM calls WHERE state = 0"), 0, "open calls of a dead owner");

@@ -98,6 +98,17 @@ Examples:
     /// Recompute every balance from the entries and compare
     #[command(after_help = "Example:\n  outlay check && echo sound")]
     Check(Json),
+    /// Prove that nobody edited the ledger: its chains, its balances, its names
+    #[command(after_help = "\
+Somebody who can write the file can also make it fit together again. A checkpoint kept elsewhere
+shows any change of what lies before it; docs/verify_ledger.py does so without outlay.
+
+Examples:
+  outlay audit
+  outlay audit keygen audit.pem
+  outlay audit checkpoint --sign audit.pem > 2026-11-22.checkpoint
+  outlay audit verify 2026-11-22.checkpoint --key 3d4017c3…")]
+    Audit(Audit),
     /// Show what models cost, compare price books, use a newer one
     #[command(
         subcommand,
@@ -250,6 +261,40 @@ pub(crate) struct Json {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Audit {
+    #[command(subcommand)]
+    pub asked: Option<AuditCommand>,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Make a key that signs checkpoints; print the public key
+    Keygen {
+        /// Where the secret key goes, as PEM; it must not exist
+        file: PathBuf,
+    },
+    /// Print what the ledger is now, signed
+    Checkpoint {
+        /// The secret key, as PEM
+        #[arg(long, value_name = "FILE")]
+        sign: PathBuf,
+    },
+    /// Prove that nothing from before a checkpoint was edited
+    Verify {
+        /// The checkpoint
+        file: PathBuf,
+        /// The public key it must be signed by, as printed by `keygen`
+        #[arg(long, value_name = "KEY")]
+        key: Option<String>,
+        #[command(flatten)]
+        json: Json,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -7,11 +7,12 @@ use outlay::{
 use serde_json::{Map, Value, json};
 
 use crate::{
+    OK,
     arguments::{
         Arguments, Breaker, BreakerCommand, Command, Ending, Forget, Json, Meter, Report, Resolve, Route,
         RouteCommand, Show, Tasks,
     },
-    csv, json, orders,
+    audit, csv, json, orders,
     place::Opened,
     prices, replay, route, tables,
 };
@@ -19,9 +20,11 @@ use crate::{
 /// The most calls in doubt that are listed.
 const LISTED_MAX: usize = 10_000;
 
-pub(crate) fn run(arguments: &Arguments) -> Result<String> {
+/// Gives the exit code and the text.
+pub(crate) fn run(arguments: &Arguments) -> Result<(i32, String)> {
     let open = || Opened::new(arguments.store.as_deref());
-    match &arguments.command {
+    let text = match &arguments.command {
+        Command::Audit(asked) => return audit::run(asked, open),
         Command::Tasks(asked) => tasks(&open()?, asked),
         Command::Show(asked) => show(&open()?, asked),
         Command::Report(asked) => report(&open()?, asked),
@@ -54,7 +57,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
             let said = "every balance is the sum of its entries\n".to_owned();
             Ok(if asked.json { json::printed(&json!({ "sound": true })) } else { said })
         }
-    }
+    };
+    Ok((OK, text?))
 }
 
 fn tasks(ledger: &Opened, asked: &Tasks) -> Result<String> {

@@ -4,7 +4,8 @@ use outlay::{
     Balance, Id, Millis, Money, Unit, Window,
     policy::limit::show_time,
     report::{
-        BudgetState, DoubtedCall, Figures, LimitState, MeterReport, MeterRow, Report, Row, Summary, TaskState,
+        Audit, BudgetState, DoubtedCall, Figures, LimitState, MeterReport, MeterRow, Place, Problem, Report,
+        Row, Summary, TaskState,
     },
 };
 use serde_json::{Map, Value, json};
@@ -114,6 +115,28 @@ pub(crate) fn report(report: &Report) -> Value {
         "rows": report.rows.iter().map(row).collect::<Vec<_>>(),
         "totals": figures(&report.totals),
         "dropped_entries": report.dropped_entries,
+    })
+}
+
+/// What an audit found.
+pub(crate) fn audit(audit: &Audit) -> Value {
+    let problem = |problem: &Problem| {
+        let place = match problem.place {
+            Place::Entries(first, last) => json!({ "entries": [first, last] }),
+            Place::Owner(no) => json!({ "owner": no }),
+            Place::Name(no) => json!({ "name": no }),
+            Place::Balance(account, slot) => json!({ "account": account, "slot": slot }),
+        };
+        json!({ "place": place, "what": problem.what })
+    };
+    json!({
+        "sound": audit.is_sound(),
+        "entries": audit.entries,
+        "checkpoint_entries": audit.checkpoint_entries,
+        "owners": audit.owners,
+        "erased_names": audit.erased,
+        "problems": audit.problems.iter().map(problem).collect::<Vec<_>>(),
+        "more_problems": audit.more_problems,
     })
 }
 

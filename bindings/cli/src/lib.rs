@@ -5,6 +5,7 @@
 //! byte goes out, so a reader that goes away early is no error.
 
 mod arguments;
+mod audit;
 mod commands;
 mod csv;
 mod json;
@@ -58,7 +59,7 @@ pub fn run_into(arguments: &[String], out: &mut dyn Write, errors: &mut dyn Writ
     let words = std::iter::once("outlay").chain(arguments.iter().map(String::as_str));
     let (code, result) = match Arguments::try_parse_from(words) {
         Ok(arguments) => match commands::run(&arguments) {
-            Ok(text) => (OK, out.write_all(text.as_bytes())),
+            Ok((code, text)) => (code, out.write_all(text.as_bytes())),
             Err(error) => (code_of(&error), tell(errors, &error)),
         },
         Err(error) => match error.kind() {

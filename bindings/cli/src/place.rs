@@ -1,4 +1,4 @@
-//! Which ledger is meant? One that exists: reading makes none.
+//! Which ledger is meant, which file? One that exists: reading makes none.
 
 use std::path::Path;
 
@@ -36,4 +36,13 @@ impl Drop for Opened {
         // Nothing of it is open; an owner that could not be ended is swept by the next one.
         let _ = self.0.close();
     }
+}
+
+/// The text of a file the user named.
+pub(crate) fn read(file: &Path) -> Result<String> {
+    std::fs::read_to_string(file).map_err(|error| unusable(file, "read", &error))
+}
+
+pub(crate) fn unusable(file: &Path, how: &str, error: &std::io::Error) -> Error {
+    Error::new(ErrorKind::InvalidInput, format!("`{}` cannot be {how}: {error}", file.display()))
 }

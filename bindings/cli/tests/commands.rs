@@ -503,3 +503,38 @@ fn a_scope_is_halted_listed_and_halted_no_longer() {
     sample.refused(&["halt", "=x", "--reason", "y"], 2, "tag key");
     assert_eq!(sample.json(&["halt", "tenant=none", "--reason", "y"])["open_attempts"], 0);
 }
+
+#[test]
+fn an_audit_proves_the_ledger_against_a_checkpoint() {
+    let sample = sample();
+    assert!(sample.printed(&["audit"]).contains(" are as they were written"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (key, file) = (path("audit.pem"), path("kept"));
+    let public = outlay(&["audit", "keygen", &key]);
+    assert_eq!((public.code, public.out.trim().len()), (0, 64), "{}", public.errors);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    assert_eq!(outlay(&["audit", "keygen", &key]).code, 2, "a key is not written over");
+    std::fs::write(&file, sample.printed(&["audit", "checkpoint", "--sign", &key])).unwrap();
+    let public = public.out.trim();
+    let verified = sample.printed(&["audit", "verify", &file, "--key", public]);
+    assert!(verified.contains(" as the checkpoint says") && verified.contains(public), "{verified}");
+    assert!(sample.printed(&["audit", "verify", &file]).contains("a key nobody vouched for"));
+    let other = "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c";
+    sample.refused(&["audit", "verify", &file, "--key", other], 1, "is signed by");
+
+    let db = rusqlite::Connection::open(sample.store.strip_prefix("sqlite:").unwrap()).unwrap();
+    db.execute("UPDATE entries SET usd = usd - 1 WHERE seq = 5", []).unwrap();
+    drop(db);
+    let printed = sample.outlay(&["audit", "verify", &file, "--json"]);
+    assert_eq!((printed.code, printed.errors.as_str()), (1, ""));
+    let said: Value = serde_json::from_str(&printed.out).unwrap();
+    assert_eq!((&said["sound"], &said["problems"][0]["place"]["entries"][0]), (&false.into(), &5.into()));
+    let printed = sample.outlay(&["audit"]);
+    assert!(printed.code == 1 && printed.out.starts_with("entr"), "{}", printed.out);
+    sample.refused(&["audit", "checkpoint", "--sign", &key], 3, "not sound");
+}

@@ -1,9 +1,10 @@
 //! Ledgers, options of the process, forks, and the command line.
 
-use outlay::{BudgetOptions, TaskOptions, Unit, policy::Scope, run::process};
+use outlay::{BudgetOptions, TaskOptions, Unit, policy::Scope, report::Checkpoint, run::process};
 use pyo3::{prelude::*, types::PyDict};
 
 use crate::{
+    audit::Audit,
     convert::{Money, count, limits},
     error::{guard, invalid, waiting},
     report::Report,
@@ -175,6 +176,25 @@ impl Ledger {
     /// Recomputes every balance from the entries; raises Corrupt if one differs.
     fn check_balances(&self, py: Python<'_>) -> PyResult<()> {
         waiting(py, true, || self.0.check_balances())
+    }
+
+    /// Computes chains, balances and names again. With the text of a checkpoint, holds what lies
+    /// before it against it; with a public key too, refuses a checkpoint by another key.
+    #[pyo3(signature = (checkpoint=None, *, key=None))]
+    fn audit(&self, py: Python<'_>, checkpoint: Option<&str>, key: Option<&str>) -> PyResult<Audit> {
+        let read = || {
+            let kept: Option<Checkpoint> = checkpoint.map(str::parse).transpose()?;
+            if let (Some(kept), Some(key)) = (&kept, key) {
+                kept.expect_signer(key)?;
+            }
+            self.0.audit(kept.as_ref())
+        };
+        waiting(py, true, read).map(Audit)
+    }
+
+    /// What the ledger is now, signed by an Ed25519 key in PEM, as a text to keep elsewhere.
+    fn checkpoint(&self, py: Python<'_>, key_pem: &str) -> PyResult<String> {
+        waiting(py, true, || self.0.checkpoint(key_pem)).map(|checkpoint| checkpoint.to_string())
     }
 
     /// Ends owners that died; returns how many of their calls are in doubt now.

@@ -8,6 +8,7 @@
     clippy::struct_excessive_bools
 )]
 
+mod audit;
 mod breaker;
 mod call;
 mod convert;
@@ -25,6 +26,8 @@ use pyo3::prelude::*;
 /// The native part of `outlay`.
 #[pymodule]
 mod _native {
+    #[pymodule_export]
+    use super::audit::{Audit, Problem};
     #[pymodule_export]
     use super::breaker::{Breaker, Verdict};
     #[pymodule_export]

@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use super::{
-    entry::{Entry, Kind, Under},
+    entry::{Entry, Kind, Under, flag},
     store::{Filter, State, Tx},
 };
 use crate::{
@@ -12,14 +12,16 @@ use crate::{
     value::{Id, Millis},
 };
 
+#[derive(Debug)]
 struct Call {
     under: Under,
     held: Amounts,
     state: State,
 }
 
-#[derive(Default)]
-struct Sums {
+/// What the entries say the balances are.
+#[derive(Debug, Default)]
+pub(crate) struct Sums {
     calls: FxHashMap<Id, Call>,
     balances: FxHashMap<(u32, Millis), Balance>,
 }
@@ -45,21 +47,41 @@ pub(crate) fn differing(tx: &mut dyn Tx) -> Result<Vec<u32>> {
     if let Some(damage) = damage {
         return Err(damage);
     }
-    let mut differing = Vec::new();
-    tx.balances(&mut |account, slot, balance| {
-        if sums.balances.remove(&(account, slot)).unwrap_or_default() != balance {
-            differing.push(account);
-        }
-    })?;
-    let rowless = sums.balances.into_iter().filter(|(_, sum)| *sum != Balance::default());
-    differing.extend(rowless.map(|((account, _), _)| account));
-    differing.sort_unstable();
-    differing.dedup();
-    Ok(differing)
+    // A row that is not there says zero.
+    let differing = sums.differing(tx)?.into_iter().filter(|row| row.kept || row.sum != Balance::default());
+    let mut accounts: Vec<u32> = differing.map(|row| row.account).collect();
+    accounts.dedup();
+    Ok(accounts)
+}
+
+/// A slot whose row is not the sum of its entries.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Differing {
+    pub account: u32,
+    pub slot: Millis,
+    /// What the entries say.
+    pub sum: Balance,
+    /// Is there a row?
+    pub kept: bool,
 }
 
 impl Sums {
-    fn add(&mut self, entry: &Entry) -> Result<()> {
+    /// The slots whose rows are not the sum of their entries, or are not there, in order.
+    pub fn differing(self, tx: &mut dyn Tx) -> Result<Vec<Differing>> {
+        let (mut left, mut found) = (self.balances, Vec::new());
+        tx.balances(&mut |account, slot, balance| {
+            let sum = left.remove(&(account, slot)).unwrap_or_default();
+            if sum != balance {
+                found.push(Differing { account, slot, sum, kept: true });
+            }
+        })?;
+        let rowless = left.into_iter();
+        found.extend(rowless.map(|((account, slot), sum)| Differing { account, slot, sum, kept: false }));
+        found.sort_unstable_by_key(|row| (row.account, row.slot));
+        Ok(found)
+    }
+
+    pub fn add(&mut self, entry: &Entry) -> Result<()> {
         let Some(id) = entry.call else { return Ok(()) };
         if let (Kind::Reserved, Some(under)) = (entry.kind, &entry.under) {
             let (under, held) = (under.clone(), entry.amounts());
@@ -82,6 +104,10 @@ impl Sums {
             let sum = self.balances.entry(*place).or_default();
             let added = sum.checked_add(&change);
             *sum = added.ok_or_else(|| Error::corrupt("the entries sum up to more than fits"))?;
+        }
+        if state == State::Settled && !entry.has(flag::ESTIMATED) {
+            // Nothing can be said of it any more: what is kept does not grow with history.
+            self.calls.remove(&id);
         }
         Ok(())
     }

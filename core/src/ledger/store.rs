@@ -6,13 +6,13 @@
 use rustc_hash::FxHashMap;
 
 use super::{
-    chain::Proof,
+    chain::{Link, Proof, Salt},
     entry::{Entry, Under},
     halt::Orders,
     held::Held,
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     policy::{Amounts, Balance, Ceiling, View, Window},
     sync::Arc,
     value::{Id, Millis, Tags},
@@ -140,6 +140,33 @@ pub(crate) struct OwnerRow {
     pub ended: bool,
 }
 
+/// An entry as it lies in the file.
+#[derive(Debug)]
+pub(crate) struct Line {
+    /// Its number, from 1 without a gap.
+    pub seq: u64,
+    /// Nothing when the row cannot be an entry.
+    pub entry: Option<Entry>,
+    /// On the last entry of a commit.
+    pub link: Option<Link>,
+}
+
+/// Where the chain of an owner ends, by the owner's row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub links: u64,
+    pub link: Link,
+}
+
+/// A word of the dictionary; value and salt are nothing when it was erased.
+#[derive(Debug)]
+pub(crate) struct Word {
+    pub no: u32,
+    pub key: String,
+    pub value: Option<String>,
+    pub salt: Option<Salt>,
+}
+
 /// Which entries a reader wants.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Filter {
@@ -209,6 +236,22 @@ pub(crate) trait Tx: Orders {
     /// flags, bound, count and what of it was known, of its end flags and input.
     fn counts(&mut self, filter: Filter, visit: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
         self.entries(filter, &mut |entry| visit(&entry))
+    }
+    /// Hands out every entry as it lies in the file until the visitor returns false.
+    fn lines(&mut self, _visit: &mut dyn FnMut(Line) -> bool) -> Result<()> {
+        Err(unchained())
+    }
+    /// The number of the last entry.
+    fn last_line(&mut self) -> Result<u64> {
+        Err(unchained())
+    }
+    /// Every owner, and where its chain ends.
+    fn heads(&mut self) -> Result<Vec<(u32, Head)>> {
+        Err(unchained())
+    }
+    /// Hands out the whole dictionary.
+    fn words(&mut self, _visit: &mut dyn FnMut(Word)) -> Result<()> {
+        Err(unchained())
     }
     /// Is every entry and every slot still kept?
     fn is_whole(&self) -> bool {
@@ -285,4 +328,8 @@ pub(crate) trait Tx: Orders {
 /// What of an entry's kind of row must exist, or the ledger is damaged.
 pub(crate) fn present<T>(row: Option<T>, what: &str, no: impl std::fmt::Display) -> Result<T> {
     row.ok_or_else(|| Error::corrupt(format!("{what} `{no}` is missing from the ledger")))
+}
+
+fn unchained() -> Error {
+    Error::new(ErrorKind::Unsupported, "a ledger in memory has no chain; use `sqlite:PATH`")
 }

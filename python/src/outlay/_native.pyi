@@ -33,6 +33,7 @@ _Detector: TypeAlias = Literal[
 ]
 __all__ = [
     "AttemptLine",
+    "Audit",
     "Breaker",
     "Call",
     "Charge",
@@ -44,6 +45,9 @@ __all__ = [
     "Loss",
     "Money",
     "Outgoing",
+    "Plan",
+    "PlanRow",
+    "Problem",
     "Report",
     "ReportRow",
     "Settled",
@@ -60,6 +64,7 @@ __all__ = [
     "error_codes",
     "extract_usage",
     "ledger",
+    "plan",
     "price",
     "reset_options",
     "run_command",
@@ -91,6 +96,39 @@ class AttemptLine(Figures):
     def reason(self, /) -> str | None:
         """
         What was said of its end.
+        """
+
+@final
+class Audit:
+    """
+    What an audit found. It is true when everything is as it was written.
+    """
+
+    def __bool__(self, /) -> bool: ...
+    def __repr__(self, /) -> str: ...
+    def __str__(self, /) -> str: ...
+    @property
+    def checkpoint_entries(self, /) -> int | None:
+        """
+        How many of them lie before the checkpoint; None without one.
+        """
+
+    @property
+    def entries(self, /) -> int:
+        """
+        How many entries were read.
+        """
+
+    @property
+    def erased_names(self, /) -> int:
+        """
+        How many names are erased, as entries say.
+        """
+
+    @property
+    def problems(self, /) -> list[Problem]:
+        """
+        What is wrong, the first bad entry first; at most twenty.
         """
 
 @final
@@ -565,6 +603,12 @@ class Ledger:
     """
 
     def __repr__(self, /) -> str: ...
+    def audit(self, /, checkpoint: str | None = None, *, key: str | None = None) -> Audit:
+        """
+        Computes chains, balances and names again. With the text of a checkpoint, holds what lies
+        before it against it; with a public key too, refuses a checkpoint by another key.
+        """
+
     def budget(
         self,
         /,
@@ -584,6 +628,11 @@ class Ledger:
     def check_balances(self, /) -> None:
         """
         Recomputes every balance from the entries; raises Corrupt if one differs.
+        """
+
+    def checkpoint(self, /, key_pem: str) -> str:
+        """
+        What the ledger is now, signed by an Ed25519 key in PEM, as a text to keep elsewhere.
         """
 
     def default_task(self, /) -> Task:
@@ -767,6 +816,38 @@ class Outgoing:
     def wait_ms(self, /) -> int:
         """
         How long an attempt of it waits for money that other calls hold, in milliseconds.
+        """
+
+@final
+class Problem:
+    """
+    Something that is not as it was written.
+    """
+
+    def __repr__(self, /) -> str: ...
+    def __str__(self, /) -> str: ...
+    @property
+    def number(self, /) -> int:
+        """
+        The number of the entry, owner or name, or of the balance's account.
+        """
+
+    @property
+    def place(self, /) -> str:
+        """
+        "entry", "owner", "name" or "balance".
+        """
+
+    @property
+    def until(self, /) -> int | None:
+        """
+        The last entry that may be the bad one; for a balance its slot.
+        """
+
+    @property
+    def what(self, /) -> str:
+        """
+        What is wrong there.
         """
 
 @final

@@ -1,5 +1,6 @@
 //! The rows of a ledger file, one statement each.
 
+mod lines;
 mod orders;
 mod scan;
 
@@ -21,7 +22,9 @@ use crate::{
     ledger::{
         chain::{self, Link, Proof},
         entry::{Entry, under_bytes},
-        store::{Account, Budget, Cache, CallRow, Filter, OwnerRow, State, TaskRow, Tx, Which},
+        store::{
+            Account, Budget, Cache, CallRow, Filter, Head, Line, OwnerRow, State, TaskRow, Tx, Which, Word,
+        },
     },
     policy::{Amounts, Balance},
     value::{Id, Millis, Tags},
@@ -151,6 +154,22 @@ impl Tx for Session {
 
     fn counts(&mut self, filter: Filter, visit: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
         self.scan_counts(filter, visit)
+    }
+
+    fn lines(&mut self, visit: &mut dyn FnMut(Line) -> bool) -> Result<()> {
+        self.scan_lines(visit)
+    }
+
+    fn last_line(&mut self) -> Result<u64> {
+        self.number_of_last_line()
+    }
+
+    fn heads(&mut self) -> Result<Vec<(u32, Head)>> {
+        self.every("SELECT no, links, head FROM owners ORDER BY no", [], lines::head_of)
+    }
+
+    fn words(&mut self, visit: &mut dyn FnMut(Word)) -> Result<()> {
+        self.scan_words(visit)
     }
 
     fn intern(&mut self, key: &str, value: &str) -> Result<(u32, Option<Proof>)> {

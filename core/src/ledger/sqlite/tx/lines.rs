@@ -1,0 +1,65 @@
+//! What lies in the file? The rows a proof is about, each as it is, readable or not.
+
+use rusqlite::{Row, types::ValueRef};
+
+use super::{
+    super::{
+        Session,
+        rows::{entry_of, failed},
+    },
+    Entry, Head, Line, Link, Result, Word,
+};
+
+impl Session {
+    pub(super) fn scan_lines(&self, visit: &mut dyn FnMut(Line) -> bool) -> Result<()> {
+        let columns = Entry::COLUMNS.join(", ");
+        let sql = format!("SELECT {columns}, call, under, proofs, link, seq FROM entries ORDER BY seq");
+        let mut statement = self.db()?.prepare_cached(&sql).map_err(failed)?;
+        let mut rows = statement.query([]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            if !visit(line_of(row).map_err(failed)?) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn number_of_last_line(&self) -> Result<u64> {
+        let last = self.first("SELECT max(seq) FROM entries", [], |row| row.get::<_, Option<i64>>(0))?;
+        Ok(last.flatten().and_then(|last| u64::try_from(last).ok()).unwrap_or(0))
+    }
+
+    pub(super) fn scan_words(&self, visit: &mut dyn FnMut(Word)) -> Result<()> {
+        let sql = "SELECT no, key, value, salt FROM names ORDER BY no";
+        let mut statement = self.db()?.prepare_cached(sql).map_err(failed)?;
+        let mut rows = statement.query([]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            visit(word_of(row).map_err(failed)?);
+        }
+        Ok(())
+    }
+}
+
+/// A cell that is not of its type makes a line that cannot be an entry.
+fn line_of(row: &Row<'_>) -> rusqlite::Result<Line> {
+    const BLOBS: usize = Entry::COLUMNS.len();
+    // Nothing is written as no blob, so that the same entry has one form only.
+    let empty = |column| matches!(row.get_ref(column), Ok(ValueRef::Blob([])));
+    let link = row.get::<_, Option<Link>>(BLOBS + 3);
+    let odd = link.is_err() || empty(BLOBS + 1) || empty(BLOBS + 2);
+    let entry = entry_of(row).unwrap_or_default().filter(|_| !odd);
+    let seq = row.get::<_, i64>(BLOBS + 4)?;
+    Ok(Line { seq: u64::try_from(seq).unwrap_or(0), entry, link: link.unwrap_or_default() })
+}
+
+fn word_of(row: &Row<'_>) -> rusqlite::Result<Word> {
+    Ok(Word { no: row.get(0)?, key: row.get(1)?, value: row.get(2)?, salt: row.get(3)? })
+}
+
+/// What cannot be the end of a chain is the end of none.
+pub(super) fn head_of(row: &Row<'_>) -> rusqlite::Result<(u32, Head)> {
+    let links = row.get::<_, i64>(1).ok().and_then(|links| u64::try_from(links).ok());
+    let link = row.get(2).ok();
+    let head = links.zip(link).map(|(links, link)| Head { links, link });
+    Ok((row.get(0)?, head.unwrap_or(Head { links: u64::MAX, ..Head::default() })))
+}
