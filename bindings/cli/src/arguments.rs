@@ -98,6 +98,13 @@ Examples:
     /// Recompute every balance from the entries and compare
     #[command(after_help = "Example:\n  outlay check && echo sound")]
     Check(Json),
+    /// Say what a flow of steps will cost, before anything runs
+    #[command(after_help = "\
+FILE says what the steps cost and how often they succeed; docs/plan.md tells how. No ledger is opened.
+
+Example:
+  outlay plan flow.toml")]
+    Plan(Plan),
     /// Prove that nobody edited the ledger: its chains, its balances, its names
     #[command(after_help = "\
 Somebody who can write the file can also make it fit together again. A checkpoint kept elsewhere
@@ -261,6 +268,14 @@ pub(crate) struct Json {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    /// The flow, as TOML
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub json: Json,
 }
 
 #[derive(Debug, Args)]

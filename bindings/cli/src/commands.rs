@@ -1,19 +1,20 @@
 //! What does each command do? Asks the core, and gives the text to print.
 
 use outlay::{
-    Error, ErrorKind, Result, Usage,
-    report::{ReportOptions, text::shown},
+    Clock, Error, ErrorKind, Result, Usage,
+    report::{Flow, ReportOptions, text::shown},
+    run::process,
 };
 use serde_json::{Map, Value, json};
 
 use crate::{
     OK,
     arguments::{
-        Arguments, Breaker, BreakerCommand, Command, Ending, Forget, Json, Meter, Report, Resolve, Route,
-        RouteCommand, Show, Tasks,
+        Arguments, Breaker, BreakerCommand, Command, Ending, Forget, Json, Meter, Plan, Report, Resolve,
+        Route, RouteCommand, Show, Tasks,
     },
     audit, csv, json, orders,
-    place::Opened,
+    place::{self, Opened},
     prices, replay, route, tables,
 };
 
@@ -42,6 +43,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(i32, String)> {
             open()?.forget(key, value)?;
             Ok(format!("{} is forgotten\n", shown(&asked.tag)))
         }
+        Command::Plan(asked) => plan(asked),
         Command::Prices(asked) => prices::run(asked),
         Command::Breaker(Breaker { asked: BreakerCommand::Replay(asked) }) => {
             replay::replay(&asked.file, asked.config.as_deref())
@@ -125,6 +127,12 @@ fn meter(ledger: &Opened, asked: &Meter) -> Result<String> {
         return Ok("no call was counted here and settled\n".to_owned());
     }
     Ok(format!("{report}\n"))
+}
+
+fn plan(asked: &Plan) -> Result<String> {
+    let text = place::read(&asked.file)?;
+    let plan = Flow::from_toml(&text)?.plan(&process::config()?.prices, Clock::System.now())?;
+    Ok(if asked.json.json { json::printed(&json::plan(&plan)) } else { format!("{plan}\n") })
 }
 
 fn budgets(ledger: &Opened, asked: &Json) -> Result<String> {

@@ -4,8 +4,8 @@ use outlay::{
     Balance, Id, Millis, Money, Unit, Window,
     policy::limit::show_time,
     report::{
-        Audit, BudgetState, DoubtedCall, Figures, LimitState, MeterReport, MeterRow, Place, Problem, Report,
-        Row, Summary, TaskState,
+        Audit, BudgetState, DoubtedCall, Figures, LimitState, MeterReport, MeterRow, Place, Plan, PlanRow,
+        Problem, Report, Row, Summary, TaskState, plan::Estimate,
     },
 };
 use serde_json::{Map, Value, json};
@@ -115,6 +115,35 @@ pub(crate) fn report(report: &Report) -> Value {
         "rows": report.rows.iter().map(row).collect::<Vec<_>>(),
         "totals": figures(&report.totals),
         "dropped_entries": report.dropped_entries,
+    })
+}
+
+/// What a flow will cost: figures of a simulation have an interval, those of a formula none.
+pub(crate) fn plan(plan: &Plan) -> Value {
+    let figure = |one: &Estimate| json!({ "value": one.value, "interval": one.interval });
+    let row = |row: &PlanRow| {
+        let [p50, p95, p99] = &row.quantiles;
+        json!({
+            "policy": row.policy.name(),
+            "success": figure(&row.success),
+            "usd_per_task": figure(&row.usd),
+            "usd_per_success": row.usd_per_success(),
+            "overhead": row.overhead(),
+            "usd_p50": figure(p50),
+            "usd_p95": figure(p95),
+            "usd_p99": figure(p99),
+            "usd_all_tasks": plan.total_usd(row.policy),
+        })
+    };
+    json!({
+        "tasks": plan.tasks,
+        "run_success": plan.run_success,
+        "ideal_usd_per_task": plan.ideal_usd,
+        "rows": plan.rows.iter().map(row).collect::<Vec<_>>(),
+        "break_even": plan.break_even.map(|even| json!({
+            "usd_per_task": even.usd_per_task,
+            "failure_rate": even.failure_rate,
+        })),
     })
 }
 

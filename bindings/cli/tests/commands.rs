@@ -538,3 +538,22 @@ fn an_audit_proves_the_ledger_against_a_checkpoint() {
     assert!(printed.code == 1 && printed.out.starts_with("entr"), "{}", printed.out);
     sample.refused(&["audit", "checkpoint", "--sign", &key], 3, "not sound");
 }
+
+#[test]
+fn a_plan_says_what_a_flow_will_cost() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("flow.toml").display().to_string();
+    let flow = "tasks = 100\nretries = 1\nstep = [{ name = 'a', usd = 1, success = 0.9 }]";
+    std::fs::write(&file, flow).unwrap();
+    let said: Value = serde_json::from_str(&outlay(&["plan", &file, "--json"]).out).unwrap();
+    assert_eq!(said["rows"][0]["policy"], "restart");
+    assert!((said["rows"][0]["usd_per_task"]["value"].as_f64().unwrap() - 1.1).abs() < 1e-9);
+    assert!(said["rows"][0]["usd_per_task"]["interval"].is_null());
+    let printed = outlay(&["plan", &file]);
+    assert_eq!(printed.code, 0, "{}", printed.errors);
+    assert!(printed.out.starts_with("a run costs 1.0000 USD if nothing fails, and 90.0 % of runs succeed\n"));
+    assert!(printed.out.contains("\nrestart "), "{}", printed.out);
+    std::fs::write(&file, "step = []").unwrap();
+    assert_eq!(outlay(&["plan", &file]).code, 2);
+    assert_eq!(outlay(&["plan", "/nowhere/flow.toml"]).code, 2);
+}

@@ -16,6 +16,7 @@ mod count;
 mod error;
 mod exchange;
 mod ledger;
+mod plan;
 mod price;
 mod report;
 mod task;
@@ -43,6 +44,8 @@ mod _native {
         Ledger, after_fork_in_child, after_fork_in_parent, before_fork, close_all, configure, error_codes,
         ledger, reset_options, run_command, unbound_policy, unmetered_policy, version,
     };
+    #[pymodule_export]
+    use super::plan::{Plan, PlanRow, plan};
     #[pymodule_export]
     use super::price::{Charge, price};
     #[pymodule_export]

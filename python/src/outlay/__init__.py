@@ -28,6 +28,7 @@ from ._native import (
     count,
     price,
 )
+from ._plan import plan
 from ._process import (
     budget,
     configure,
@@ -105,6 +106,7 @@ __all__ = [
     "halt",
     "instrument",
     "ledger",
+    "plan",
     "price",
     "report",
     "resolve",

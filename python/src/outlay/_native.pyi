@@ -819,6 +819,106 @@ class Outgoing:
         """
 
 @final
+class Plan:
+    """
+    What a flow will cost. `str()` is a table.
+    """
+
+    def __repr__(self, /) -> str: ...
+    def __str__(self, /) -> str: ...
+    @property
+    def checkpoint_failure_rate(self, /) -> float | None:
+        """
+        From which failure rate of a run on checkpoints pay; None where no formula or rate says.
+        """
+
+    @property
+    def checkpoint_gain_usd(self, /) -> float | None:
+        """
+        What checkpoints may cost a task more in USD before they do not pay; None without their row.
+        """
+
+    @property
+    def ideal_usd(self, /) -> float:
+        """
+        What a run costs in USD in which nothing fails.
+        """
+
+    @property
+    def rows(self, /) -> list[PlanRow]:
+        """
+        Each policy: restart, checkpoint, abort. Checkpoint is left out where nobody knows what a
+        resume costs.
+        """
+
+    @property
+    def run_success(self, /) -> float:
+        """
+        The chance that a run succeeds at once, from 0 to 1.
+        """
+
+    @property
+    def tasks(self, /) -> int:
+        """
+        How many tasks.
+        """
+
+@final
+class PlanRow:
+    """
+    What a policy comes to.
+    """
+
+    def __repr__(self, /) -> str: ...
+    @property
+    def overhead(self, /) -> float:
+        """
+        What a task costs beside a run in which nothing fails: 1.18 is a tax of 18 %.
+        """
+
+    @property
+    def policy(self, /) -> str:
+        """
+        What is done about a run that failed: "restart", "checkpoint" or "abort".
+        """
+
+    @property
+    def success(self, /) -> float:
+        """
+        How many of the tasks succeed, from 0 to 1.
+        """
+
+    @property
+    def success_interval(self, /) -> tuple[float, float] | None:
+        """
+        Where that lies 19 times of 20; None where it has a formula.
+        """
+
+    @property
+    def usd(self, /) -> float:
+        """
+        What a task costs in USD, whether it succeeds or not.
+        """
+
+    @property
+    def usd_interval(self, /) -> tuple[float, float] | None:
+        """
+        Where that lies 19 times of 20; None where it has a formula.
+        """
+
+    @property
+    def usd_per_success(self, /) -> float:
+        """
+        What a task that succeeds costs in USD, with those that did not.
+        """
+
+    @property
+    def usd_quantiles(self, /) -> tuple[float, float, float]:
+        """
+        What half of the tasks, 95 and 99 of a hundred cost at most in USD, by simulation.
+        """
+
+@final
 class Problem:
     """
     Something that is not as it was written.
@@ -1448,6 +1548,11 @@ def extract_usage(body: str, provider: str, api: str) -> Usage:
 def ledger(store: str | None = None) -> Ledger:
     """
     Opens a ledger, or gives the one that is open already.
+    """
+
+def plan(flow: str, is_json: bool) -> Plan:
+    """
+    What a flow will cost, given as JSON or TOML.
     """
 
 def price(
