@@ -27,6 +27,11 @@ const CHAT: &[Field] = &[
     ("completion_tokens_details.text_tokens", Ignored),
     ("completion_tokens_details.accepted_prediction_tokens", Ignored),
     ("completion_tokens_details.rejected_prediction_tokens", Ignored),
+    // Where servers that imitate the protocol tell the same: Moonshot, DeepSeek, SGLang.
+    ("cached_tokens", Again(CacheRead)),
+    ("prompt_cache_hit_tokens", Again(CacheRead)),
+    ("prompt_cache_miss_tokens", Ignored),
+    ("reasoning_tokens", Again(Reasoning)),
 ];
 
 const RESPONSES: &[Field] = &[
@@ -45,7 +50,9 @@ const RESPONSES: &[Field] = &[
     ("output_tokens_details.image_tokens", Adds(&[OutputImage])),
 ];
 
+/// Of transcriptions too, which say what kind of usage theirs is.
 const REALTIME: &[Field] = &[
+    ("type", Ignored),
     ("input_tokens", Needed(&[Input])),
     ("output_tokens", Needed(&[Output])),
     ("total_tokens", Total),
@@ -118,7 +125,10 @@ const GEMINI: &[Field] = &[
     // What a live connection calls candidates.
     ("responseTokenCount", Adds(&[Output])),
     ("responseTokensDetails[modality=TEXT].tokenCount", Ignored),
+    ("responseTokensDetails[modality=MODALITY_UNSPECIFIED].tokenCount", Ignored),
     ("responseTokensDetails[modality=AUDIO].tokenCount", Adds(&[OutputAudio])),
+    ("responseTokensDetails[modality=IMAGE].tokenCount", Adds(&[OutputImage])),
+    ("responseTokensDetails[modality=VIDEO].tokenCount", Adds(&[OutputVideo])),
     // What an embedding calls `promptTokensDetails`.
     ("promptTokenDetails", Ignored),
     ("trafficType", Ignored),
@@ -148,10 +158,6 @@ const MISTRAL: &[Field] = &[
     ("request_count", Ignored),
     ("service_tier", Ignored),
 ];
-
-/// Two shapes of the same cache; what missed it is the rest of the prompt.
-const DEEPSEEK: &[Field] =
-    &[("prompt_cache_hit_tokens", Again(CacheRead)), ("prompt_cache_miss_tokens", Ignored)];
 
 /// Reasoning is beside the output, and stands in the total; so is a cache that is larger than the
 /// prompt. A tick is 10⁻¹⁰ USD.
@@ -263,8 +269,13 @@ const LANGCHAIN: &[Field] = &[
     ("input_token_details.ephemeral_5m_input_tokens", Adds(&[CacheWrite5m])),
     ("input_token_details.ephemeral_1h_input_tokens", Adds(&[CacheWrite1h])),
     ("input_token_details.audio", Adds(&[InputAudio])),
+    ("input_token_details.image", Adds(&[InputImage])),
+    ("input_token_details.video", Adds(&[InputVideo])),
+    ("input_token_details.text", Ignored),
     ("output_token_details.reasoning", Adds(&[Reasoning])),
     ("output_token_details.audio", Adds(&[OutputAudio])),
+    ("output_token_details.image", Adds(&[OutputImage])),
+    ("output_token_details.text", Ignored),
     // What is left of the whole in that service tier, and the parts under its name.
     ("input_token_details.flex", Ignored),
     ("input_token_details.priority", Ignored),
@@ -290,6 +301,10 @@ const AI_SDK: &[Field] = &[
     ("reasoningTokens", Again(Reasoning)),
     ("raw", Ignored),
 ];
+
+/// Of the package `ai` before version 5.
+const AI_SDK_OLD: &[Field] =
+    &[("promptTokens", Needed(&[Input])), ("completionTokens", Needed(&[Output])), ("totalTokens", Total)];
 
 /// Of models of versions 3 and 4.
 const AI_SDK_MODEL: &[Field] = &[
@@ -324,7 +339,7 @@ impl Shape {
     /// The table of an API.
     pub(in crate::meter) const fn of(api: Api) -> Self {
         match api {
-            Api::OpenAiChat => shape(&[CHAT]),
+            Api::OpenAiChat | Api::DeepSeekChat => shape(&[CHAT]),
             Api::OpenAiResponses => of_responses(&[RESPONSES]),
             Api::OpenAiImages => shape(&[RESPONSES]),
             Api::OpenAiRealtime => {
@@ -344,7 +359,6 @@ impl Shape {
             },
             Api::BedrockConverse => Self { events: &["metadata.usage", "usage"], ..shape(&[CONVERSE]) },
             Api::MistralChat => shape(&[MISTRAL, CHAT]),
-            Api::DeepSeekChat => shape(&[DEEPSEEK, CHAT]),
             Api::XaiChat => shape(&[XAI, CHAT]),
             Api::XaiResponses => of_responses(&[XAI_RESPONSES, RESPONSES]),
             Api::XaiSdk => shape(&[XAI_SDK]),
@@ -372,7 +386,8 @@ impl Shape {
                 roots: &["usage", ""],
                 events: &["totalUsage", "usage"],
                 models: &["response.modelId"],
-                ..shape(&[AI_SDK])
+                // To find it by; `of_ai_sdk` then says which of them it is.
+                ..shape(&[AI_SDK, AI_SDK_OLD])
             },
         }
     }
@@ -380,7 +395,12 @@ impl Shape {
     /// The table of one of the AI SDK's usage objects.
     pub(super) fn of_ai_sdk(found: &Object) -> Self {
         let is_deep = found.get("inputTokens").is_some_and(Value::is_object);
-        let groups: &[&[Field]] = if is_deep { &[AI_SDK_MODEL] } else { &[AI_SDK] };
+        let is_old = found.contains_key("promptTokens");
+        let groups: &[&[Field]] = match (is_deep, is_old) {
+            (true, _) => &[AI_SDK_MODEL],
+            (_, true) => &[AI_SDK_OLD],
+            _ => &[AI_SDK],
+        };
         Self { groups, ..Self::of(Api::AiSdk) }
     }
 }

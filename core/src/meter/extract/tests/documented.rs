@@ -41,6 +41,29 @@ fn chat_and_its_dialects() {
 }
 
 #[test]
+fn what_servers_that_imitate_the_protocol_tell_elsewhere() {
+    let moonshot = json!({"usage": {"prompt_tokens": 100, "completion_tokens": 7, "total_tokens": 107,
+        "cached_tokens": 64, "prompt_tokens_details": null, "completion_tokens_details": null}});
+    let cached = Usage { cache_read_tokens: 64, ..Usage::tokens(100, 7) };
+    check(Api::OpenAiChat, &moonshot, cached);
+    let deepseek = json!({"usage": {"prompt_tokens": 100, "completion_tokens": 7, "total_tokens": 107,
+        "prompt_cache_hit_tokens": 64, "prompt_cache_miss_tokens": 36}});
+    check(Api::OpenAiChat, &deepseek, cached);
+    let sglang = json!({"usage": {"prompt_tokens": 100, "completion_tokens": 7, "total_tokens": 107,
+        "reasoning_tokens": 5}});
+    check(Api::OpenAiChat, &sglang, Usage { reasoning_tokens: 5, ..Usage::tokens(100, 7) });
+}
+
+#[test]
+fn transcriptions_tell_tokens_or_nothing_we_can_charge() {
+    let tokens = json!({"text": "x", "usage": {"type": "tokens", "input_tokens": 14, "output_tokens": 45,
+        "total_tokens": 59, "input_token_details": {"audio_tokens": 13, "text_tokens": 1}}});
+    check(Api::OpenAiRealtime, &tokens, Usage { input_audio_tokens: 13, ..Usage::tokens(14, 45) });
+    let seconds = json!({"text": "x", "usage": {"type": "duration", "seconds": 3}});
+    assert!(usage(Api::OpenAiRealtime, &seconds).is_err());
+}
+
+#[test]
 fn xai_tells_reasoning_beside_the_output_and_its_cost_in_ticks() {
     let chat = json!({"usage": {"prompt_tokens": 100, "completion_tokens": 7, "total_tokens": 147,
         "prompt_tokens_details":
@@ -238,7 +261,7 @@ fn perplexity_and_openrouter_say_what_they_charge() {
 #[test]
 fn langchain_and_the_ai_sdk() {
     let message = json!({"usage_metadata": {"input_tokens": 350, "output_tokens": 240, "total_tokens": 590,
-        "input_token_details": {"audio": 10, "cache_creation": 0, "cache_read": 100,
+        "input_token_details": {"audio": 10, "image": 12, "text": 28, "cache_creation": 0, "cache_read": 100,
             "ephemeral_5m_input_tokens": 150, "ephemeral_1h_input_tokens": 50},
         "output_token_details": {"audio": 11, "reasoning": 200}},
         "response_metadata": {"model_name": "m"}, "content": "x"});
@@ -247,6 +270,7 @@ fn langchain_and_the_ai_sdk() {
         cache_write_tokens: 150,
         cache_write_1h_tokens: 50,
         input_audio_tokens: 10,
+        input_image_tokens: 12,
         reasoning_tokens: 200,
         output_audio_tokens: 11,
         ..Usage::tokens(350, 240)
@@ -271,6 +295,9 @@ fn langchain_and_the_ai_sdk() {
     // Models before version 3 may leave reasoning out of the output.
     let older = json!({"inputTokens": 100, "outputTokens": 33, "totalTokens": 140, "reasoningTokens": 7});
     check(Api::AiSdk, &older, Usage { reasoning_tokens: 7, ..Usage::tokens(100, 40) });
+    let oldest = json!({"promptTokens": 100, "completionTokens": 40, "totalTokens": 140});
+    check(Api::AiSdk, &oldest, Usage::tokens(100, 40));
+    check(Api::AiSdk, &json!({"usage": oldest}), Usage::tokens(100, 40));
 }
 
 /// The usage of these events, and that without the last of them there is none.
