@@ -63,6 +63,7 @@ export interface BreakerConfig extends Partial<Record<Detector, Ladder>> {
 
 /** What the breaker says about a step. */
 export interface Verdict {
+  /** How far up the ladder. */
   readonly level: "ok" | "nudge" | "refuse" | "pause" | "stop";
   /** Who found something; null at `ok`. */
   readonly detector: string | null;

@@ -31,6 +31,7 @@ export {
   BudgetExceeded,
   Conflict,
   Corrupt,
+  type Evidence,
   Fault,
   type Fields,
   Halted,

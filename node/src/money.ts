@@ -44,14 +44,17 @@ export class Money {
     return unwrap(native.showMoney(this.nanos));
   }
 
+  /** With its unit: `0.0075 USD`. */
   toString(): string {
     return `${this.usd} USD`;
   }
 
+  /** The exact decimal, as a text. */
   toJSON(): string {
     return this.usd;
   }
 
+  /** The nano-USD, by which amounts compare. */
   valueOf(): bigint {
     return this.nanos;
   }
@@ -73,9 +76,13 @@ export interface LimitOptions {
 
 /** A limit: an amount, hard or soft, over a window. */
 export class Limit {
+  /** As a decimal number. */
   readonly amount: string;
+  /** Is it told, not enforced? */
   readonly soft: boolean;
+  /** Over what. */
   readonly window: string;
+  /** The time zone of a calendar window. */
   readonly tz: string | undefined;
 
   /** @throws {InvalidInput} an amount, a window or a time zone that cannot be. */

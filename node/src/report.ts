@@ -29,6 +29,7 @@ export interface ReportRow extends Figures {
 export interface AttemptLine extends Figures {
   /** Its number, from 1. */
   readonly number: number;
+  /** How it stands. */
   readonly outcome: Outcome;
   /** What was said of its end. */
   readonly reason: string | null;
@@ -41,6 +42,7 @@ export type Outcome = "running" | "succeeded" | "failed" | "stopped" | "lost";
 export interface Loss {
   /** `failed attempts`, `stopped attempts`, `lost attempts`, `calls in doubt` or `estimated`. */
   readonly what: string;
+  /** How much of it. */
   readonly spent: Money;
   /** How many calls of a model. */
   readonly calls: number;
@@ -67,6 +69,7 @@ export class Report {
     this.#text = told.text;
   }
 
+  /** The same for people. */
   toString(): string {
     return this.#text;
   }
@@ -74,6 +77,7 @@ export class Report {
 
 /** What a task spent, over all attempts and everything inside it. `String(summary)` is a few lines. */
 export class Summary {
+  /** The task's name. */
   readonly name: string;
   /** Its id in the ledger. */
   readonly id: string;
@@ -131,6 +135,7 @@ export class Summary {
     this.#text = told.text;
   }
 
+  /** The same for people. */
   toString(): string {
     return this.#text;
   }
