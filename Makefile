@@ -155,7 +155,7 @@ check-node: node/dist/ready ## biome has nothing to say, the tests have types, c
 	@node bindings/node/stubs.mjs --check
 
 .PHONY: test-node
-test-node: node/dist/ready $(VENV)/outlay ## the npm package, with the real clients, and with Python on one ledger
+test-node: node/dist/ready $(VENV)/outlay tests/aimock/node_modules/ready ## the npm package, with the real clients, and with Python on one ledger
 	@cd node && npx tsc --project tsconfig.test.json
 	@cd node && OUTLAY_PYTHON=$(BIN)/python node --test .build/test/*.test.js
 

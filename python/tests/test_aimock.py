@@ -1,7 +1,8 @@
 """Does the guard hold against a provider that is not of our making?
 
-The npm package @copilotkit/aimock serves what a fixture scripts, usage included, and keeps a
-journal of the requests it saw. `make test` installs it under tests/aimock.
+The npm package @copilotkit/aimock serves what `tests/aimock/fixtures.json` scripts, usage
+included, and keeps a journal of the requests it saw; TypeScript asks it the same. `make test`
+installs it there.
 """
 
 from __future__ import annotations
@@ -22,30 +23,9 @@ import outlay
 import pytest
 from endpoints import MESSAGES, task
 
-AIMOCK = Path(__file__).parents[2] / "tests" / "aimock" / "node_modules" / ".bin" / "llmock"
+ROOT = Path(__file__).parents[2] / "tests" / "aimock"
+AIMOCK = ROOT / "node_modules" / ".bin" / "llmock"
 TOOL: Any = {"type": "object", "properties": {"city": {"type": "string"}}}
-USAGE = {"prompt_tokens": 1_001, "completion_tokens": 37, "total_tokens": 1_038}
-FIXTURES: Any = [
-    {
-        "match": {"userMessage": "weather", "hasToolResult": False},
-        "response": {
-            "toolCalls": [{"name": "get_weather", "arguments": '{"city": "Bonn"}'}],
-            "usage": {"prompt_tokens": 200, "completion_tokens": 20, "total_tokens": 220},
-        },
-    },
-    {
-        "match": {"userMessage": "weather", "hasToolResult": True},
-        "response": {
-            "content": "It rains.",
-            "usage": {"prompt_tokens": 300, "completion_tokens": 30, "total_tokens": 330},
-        },
-    },
-    {
-        "match": {"userMessage": "too much"},
-        "response": {"error": {"message": "slow down", "type": "rate_limit_error"}, "status": 429},
-    },
-    {"match": {"userMessage": "hello"}, "response": {"content": "Hello there.", "usage": USAGE}},
-]
 #: 1,001 tokens in and 37 out, at USD 2.50 and 10 per million, and at 5 and 25.
 GPT_4O_NANOS = 1_001 * 2_500 + 37 * 10_000
 OPUS_4_7_NANOS = 1_001 * 5_000 + 37 * 25_000
@@ -67,12 +47,11 @@ class Aimock:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aimock]:
+def running() -> Iterator[Aimock]:
     if not AIMOCK.exists() or shutil.which("node") is None:
         pytest.skip("aimock is not installed: run `make test`, or `npm ci` in tests/aimock")
-    fixtures = tmp_path_factory.mktemp("aimock") / "fixtures.json"
-    fixtures.write_text(json.dumps({"fixtures": FIXTURES}))
-    command = [str(AIMOCK), "--port", "0", "--fixtures", str(fixtures), "--strict"]
+    fixtures = str(ROOT / "fixtures.json")
+    command = [str(AIMOCK), "--port", "0", "--fixtures", fixtures, "--strict"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert process.stdout is not None
     try:

@@ -53,6 +53,11 @@ export function guardAnthropic(client: { prototype: object }): void {
   patches.apply(client.prototype as Record<string, unknown>, "@anthropic-ai/sdk", { backendMiddleware });
 }
 
+/** Is this client one of those? */
+export function isAnthropicGuarded(client: unknown): boolean {
+  return patches.guards(client);
+}
+
 /** Undoes it. Calls already in flight are still settled. */
 export function unguardAnthropic(): void {
   patches.restore();

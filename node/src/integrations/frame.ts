@@ -10,18 +10,23 @@ import { below, held } from "../context.js";
 import { InvalidInput } from "../errors.js";
 import { currentOrDefault } from "../task.js";
 import { extractUsage } from "../usage.js";
+import { isAnthropicGuarded } from "./anthropic.js";
 import { Ask, type Attempt, failureOf } from "./attempt.js";
 import { Bill } from "./billed.js";
+import { isOpenAIGuarded } from "./openai.js";
 
 const CHAT = new Bill("openai");
-/** Classes of models that ask through one client, always the same. */
-const ONE_CLIENT = new Set([
-  "AzureChatOpenAI",
-  "ChatAnthropic",
-  "ChatOpenAI",
-  "OpenAIChatCompletionsModel",
-  "OpenAIResponsesModel",
-]);
+// biome-ignore lint/suspicious/noExplicitAny: models have no type in common.
+type Any = any;
+
+/** Classes of models that ask through one client, always the same; and where they show it, if they do. */
+const ONE_CLIENT: Record<string, (model: Any) => unknown[]> = {
+  AzureChatOpenAI: ofLangChain,
+  ChatAnthropic: () => [],
+  ChatOpenAI: ofLangChain,
+  OpenAIChatCompletionsModel: () => [],
+  OpenAIResponsesModel: ({ _client }) => [_client],
+};
 /** Models of these classes that were seen to ask through a guarded client. */
 let overClients = new WeakSet<object>();
 const TURN_MAX = 64;
@@ -57,7 +62,9 @@ export class Frame {
 
   /** Does a client that is guarded hold the money of this model's calls? */
   get isOverClient(): boolean {
-    return overClients.has(this.#model);
+    if (overClients.has(this.#model)) return true;
+    const clients = ONE_CLIENT[this.#model.constructor.name]?.(this.#model) ?? [];
+    return clients.length > 0 && clients.every((one) => isOpenAIGuarded(one) || isAnthropicGuarded(one));
   }
 
   /**
@@ -85,7 +92,7 @@ export class Frame {
   async giveBack(toClient = true): Promise<void> {
     const attempt = this.#taken();
     if (attempt === undefined) return;
-    if (toClient && ONE_CLIENT.has(this.#model.constructor.name)) overClients.add(this.#model);
+    if (toClient && this.#model.constructor.name in ONE_CLIENT) overClients.add(this.#model);
     await attempt.failed("not_sent");
   }
 
@@ -141,4 +148,16 @@ export class Frame {
     this.#held = undefined;
     return attempt;
   }
+}
+
+/** The clients of LangChain's OpenAI models, which make them when first asked. */
+function ofLangChain({ completions, responses }: Any): unknown[] {
+  return [completions, responses].map((part) => {
+    try {
+      part._getClientOptions({});
+    } catch {
+      // Then it shows none, and the hook holds the money.
+    }
+    return part?.client;
+  });
 }

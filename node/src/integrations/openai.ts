@@ -90,6 +90,11 @@ export function guardOpenAI(client: { prototype: object }): void {
   });
 }
 
+/** Is this client one of those? */
+export function isOpenAIGuarded(client: unknown): boolean {
+  return patches.guards(client);
+}
+
 /** Undoes it. Calls already in flight are still settled. */
 export function unguardOpenAI(): void {
   patches.restore();

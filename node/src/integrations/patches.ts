@@ -39,6 +39,12 @@ export class Patches {
     this.#made.set(owner, made);
   }
 
+  /** Does this object have methods that were replaced? */
+  guards(one: unknown): boolean {
+    const owners = [...this.#made.keys()];
+    return this.on && owners.some((owner) => Object.prototype.isPrototypeOf.call(owner, Object(one)));
+  }
+
   /** Puts the originals back, except where another package's wrapper now holds ours. */
   restore(): void {
     this.on = false;
