@@ -28,7 +28,10 @@ mkdirSync(join(dist, "integrations"), { recursive: true });
 copyFileSync(join(root, "../tests/billed.json"), join(dist, "integrations/billed.json"));
 copyFileSync(join(root, "src/core.d.ts"), join(dist, "core.d.ts"));
 
-for (const entry of ["index", "integrations/ai", "integrations/langchain", "integrations/agents"]) {
+for (const entry of [
+  "index",
+  ...["ai", "agents", "fetch", "langchain"].map((name) => `integrations/${name}`),
+]) {
   const types = readFileSync(join(dist, `${entry}.d.ts`), "utf8");
   writeFileSync(join(dist, `${entry}.d.mts`), types);
   const names = Object.keys(createRequire(import.meta.url)(join(dist, `${entry}.js`))).sort();

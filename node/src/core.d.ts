@@ -381,6 +381,8 @@ export interface TermsSpec {
   maxInputTokens?: number;
   /** The user input this call belongs to answering. */
   turn?: string;
+  /** The host it goes to, which may speak a dialect of its API. */
+  host?: string;
 }
 
 /** What one call used, in whole tokens; what is absent is none. */

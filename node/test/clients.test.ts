@@ -4,6 +4,7 @@ import { createRequire } from "node:module";
 import { type AddressInfo, createServer } from "node:net";
 import { after, before, beforeEach, describe, test } from "node:test";
 
+import OpenAI from "openai";
 import {
   BudgetExceeded,
   call,
@@ -316,4 +317,24 @@ test("what never left is given back, whatever the client threw", () =>
     await assert.rejects(client.chat.completions.create(body), { message: "no signature" });
     const { totals } = await t.summary();
     assert.deepEqual([totals.calls, totals.voidedCalls], [0, 1]);
+  }));
+
+test("a gateway's own charge is what a call costs", () =>
+  within({}, async (t) => {
+    const usage = { prompt_tokens: 12, completion_tokens: 3, total_tokens: 15, cost: 0.00125 };
+    const choices = [{ index: 0, message: { role: "assistant", content: "hi" }, finish_reason: "stop" }];
+    const headers = { "content-type": "application/json" };
+    const answer = JSON.stringify({ id: "1", object: "chat.completion", choices, usage });
+    const client = new OpenAI({
+      // The host says whose dialect of usage is spoken.
+      baseURL: "https://openrouter.ai/api/v1",
+      apiKey: "any",
+      fetch: async () => new Response(answer, { headers }),
+    });
+    await client.chat.completions.create({
+      model: "openai/gpt-4o",
+      messages: [{ role: "user", content: "hello" }],
+      max_tokens: 10,
+    });
+    assert.equal((await t.spent()).usd, "0.00125");
   }));

@@ -7,6 +7,7 @@ use napi::{
 use napi_derive::napi;
 use outlay::{
     Error, ErrorKind, Money,
+    meter::Api,
     run::{Exchange, Failure as Failed, Outgoing, Terms},
 };
 
@@ -31,6 +32,8 @@ pub struct TermsSpec {
     pub max_input_tokens: Option<i64>,
     /// The user input this call belongs to answering.
     pub turn: Option<String>,
+    /// The host it goes to, which may speak a dialect of its API.
+    pub host: Option<String>,
 }
 
 /// What is known of a request that was read.
@@ -65,13 +68,16 @@ pub fn read_request(
     let task = TASKS.get(task);
     later(env, move || {
         let most = terms.max_usd.as_deref().map(Money::parse).transpose()?;
+        let host = terms.host;
         let terms = Terms {
             max_usd: most,
             max_input_tokens: terms.max_input_tokens.map(i64::unsigned_abs),
             turn: terms.turn,
             ..Terms::default()
         };
-        let outgoing = task?.outgoing(api.parse()?, body.as_bytes(), &terms)?;
+        let api: Api = api.parse()?;
+        let api = host.map_or(api, |host| api.at(&host));
+        let outgoing = task?.outgoing(api, body.as_bytes(), &terms)?;
         let wait_ms = outgoing.wait_ms() as i64;
         Ok(OutgoingFacts { handle: OUTGOING.add(outgoing)?, wait_ms })
     })

@@ -11,6 +11,7 @@
 
 import { Ask, type Attempt, failureOf } from "./attempt.js";
 import { Bill } from "./billed.js";
+import { sending } from "./fetch.js";
 import { type Method, Patches } from "./patches.js";
 import { guarded } from "./response.js";
 
@@ -33,7 +34,7 @@ async function attempted(request: Request, next: (request: Request) => Promise<R
   attempt.sent();
   let response: Response;
   try {
-    response = await next({ ...request, body });
+    response = await sending(() => next({ ...request, body }));
   } catch (error) {
     await attempt.failed(failureOf(error));
     throw error;

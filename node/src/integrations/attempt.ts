@@ -38,10 +38,17 @@ export class Ask {
   /**
    * Reads a request; null if it is free, or goes through unmetered.
    *
+   * @param base what the url is relative to, if it is.
    * @throws {Unsupported} it is billed and cannot be metered, under a hard limit on money.
    * @throws {Unbounded | Unpriced | InvalidInput} its worst case cannot be known.
    */
-  static async read(bill: Bill, method: string, url: string, body: unknown): Promise<Ask | null> {
+  static async read(
+    bill: Bill,
+    method: string,
+    url: string,
+    body: unknown,
+    base: string = url,
+  ): Promise<Ask | null> {
     const api = bill.api(method, url);
     if (api === null) return null;
     const json = api === "" ? undefined : jsonOf(body);
@@ -51,7 +58,9 @@ export class Ask {
     }
     const { maxUsd, maxInputTokens, frame } = held();
     const task = await currentOrDefault();
+    const host = URL.canParse(url, base) ? new URL(url, base).hostname : undefined;
     const terms = {
+      ...(host && { host }),
       ...(frame?.turn !== undefined && { turn: frame.turn }),
       ...(maxUsd !== undefined && { maxUsd }),
       ...(maxInputTokens !== undefined && { maxInputTokens }),

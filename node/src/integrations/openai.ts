@@ -10,6 +10,7 @@
 
 import { Ask, type Attempt, failureOf } from "./attempt.js";
 import { Bill } from "./billed.js";
+import { sending } from "./fetch.js";
 import { type Method, Patches } from "./patches.js";
 import { guarded } from "./response.js";
 
@@ -26,7 +27,8 @@ const asks = new WeakMap<object, Ask>();
 function buildRequest(original: Method): Method {
   return async function buildRequest(options, ...more) {
     if (!patches.on) return original.call(this, options, ...more);
-    const ask = asks.get(options) ?? (await Ask.read(OPENAI, options.method, options.path, options.body));
+    const { method, path, body: asked } = options;
+    const ask = asks.get(options) ?? (await Ask.read(OPENAI, method, path, asked, this.baseURL));
     if (ask === null) return original.call(this, options, ...more);
     asks.set(options, ask);
     let attempt: Attempt;
@@ -72,7 +74,7 @@ function fetchWithTimeout(original: Method): Method {
     attempt.sent();
     let response: Response;
     try {
-      response = await original.call(this, url, init, ms, controller, ...more);
+      response = await sending(() => original.call(this, url, init, ms, controller, ...more));
     } catch (error) {
       await attempt.failed(failureOf(error));
       throw error;
