@@ -60,6 +60,7 @@ class Exchange:
     body_patch: dict[str, object] | None
 
 class Ledger:
+    def approve(self, add: _Number): ...
     def budget(
         self,
         tags: dict[str, str] | None,

@@ -3,6 +3,7 @@
 //! Money changes in one place: an *act* (in `commit`) reads rows, judges them by `policy`, and
 //! writes entries and balance rows in one transaction of a store. The stores know rows, not rules.
 
+pub mod approval;
 pub mod chain;
 pub(crate) mod check;
 pub(crate) mod commit;
@@ -16,5 +17,6 @@ pub(crate) mod open;
 pub(crate) mod sqlite;
 pub(crate) mod store;
 
+pub use approval::Approval;
 pub use entry::{Entry, Kind, flag};
 pub use halt::Halt;

@@ -1,5 +1,6 @@
 //! Doing it: ledgers, tasks and calls as a program holds them.
 
+mod approval;
 mod calibration;
 pub mod call;
 pub mod config;
@@ -15,6 +16,7 @@ pub mod route;
 mod stream;
 pub mod task;
 
+pub use approval::{Approvers, OnLimit};
 pub use call::{Call, Outcome, Request, Settled};
 pub use config::{Bound, Config, OnUnavailable, Unbound, Unmetered};
 pub use exchange::{Exchange, Failure, Outgoing, Terms};

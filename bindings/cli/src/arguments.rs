@@ -95,6 +95,20 @@ Examples:
     /// Undo a halt
     #[command(after_help = "Example:\n  outlay unhalt tenant=acme --by maria")]
     Unhalt(Unhalt),
+    /// Give a task what it asks for: raise the limit that is in its way
+    #[command(after_help = "\
+Tasks opened with `on_limit=\"ask\"` ask when a hard limit refuses a call. The task goes on with its
+next call, or its next attempt. Where the configuration names `approvers`, the key of one is needed;
+else `--by` is a claim.
+
+Examples:
+  outlay approvals
+  outlay approve 019a2b3c-0000-7000-8000-000000000001 --add 0.50 --by maria
+  outlay approve 019a2b3c-0000-7000-8000-000000000001 --add 0.50 --by maria --key maria.pem")]
+    Approve(Approve),
+    /// List what tasks ask for that nobody has approved
+    #[command(after_help = "Examples:\n  outlay approvals\n  outlay approvals --json")]
+    Approvals(Json),
     /// Recompute every balance from the entries and compare
     #[command(after_help = "Example:\n  outlay check && echo sound")]
     Check(Json),
@@ -406,6 +420,23 @@ pub(crate) struct Unhalt {
     /// Who says so [default: the user's name]
     #[arg(long, value_name = "NAME")]
     pub by: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Approve {
+    /// The request, as the error and `outlay approvals` name it
+    pub id: String,
+    /// By how much: USD, tokens or calls, whatever the limit is of
+    #[arg(long, value_name = "AMOUNT")]
+    pub add: String,
+    /// Who says so [default: the user's name]
+    #[arg(long, value_name = "NAME")]
+    pub by: Option<String>,
+    /// Their private Ed25519 key, in PEM
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    #[command(flatten)]
+    pub json: Json,
 }
 
 #[derive(Debug, Args)]

@@ -52,6 +52,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(i32, String)> {
             (Some(scope), Some(reason)) => orders::halt(&open()?, scope, reason, asked),
             _ => orders::halts(&open()?, &asked.json),
         },
+        Command::Approve(asked) => orders::approve(&open()?, asked),
+        Command::Approvals(asked) => orders::approvals(&open()?, asked),
         Command::Unhalt(asked) => orders::unhalt(&open()?, asked),
         Command::Route(Route { asked: RouteCommand::Explain(asked) }) => route::explain(asked),
         Command::Check(asked) => {

@@ -1,10 +1,17 @@
-//! What does a person order? Halts and their undoing.
+//! What does a person order? Halts and their undoing, approvals.
 
-use outlay::{Result, policy::Scope, policy::limit::show_time, report::text::Table, report::text::shown};
+use std::path::Path;
+
+use outlay::{
+    Error, ErrorKind, Result,
+    ledger::{Approval, Halt as Halted},
+    policy::{Scope, limit::show_time},
+    report::text::{Table, shown},
+};
 use serde_json::{Value, json};
 
 use crate::{
-    arguments::{Halt, Json, Unhalt},
+    arguments::{Approve, Halt, Json, Unhalt},
     json,
     place::Opened,
 };
@@ -33,7 +40,7 @@ pub(crate) fn unhalt(ledger: &Opened, asked: &Unhalt) -> Result<String> {
 pub(crate) fn halts(ledger: &Opened, asked: &Json) -> Result<String> {
     let halts = ledger.halts()?;
     if asked.json {
-        let row = |halt: &outlay::ledger::Halt| {
+        let row = |halt: &Halted| {
             json!({
                 "scope": halt.scope,
                 "by": halt.by,
@@ -51,4 +58,52 @@ pub(crate) fn halts(ledger: &Opened, asked: &Json) -> Result<String> {
         table.row([halt.scope, show_time(halt.at_ms), halt.by, halt.reason]);
     }
     Ok(format!("{table}\n"))
+}
+
+pub(crate) fn approve(ledger: &Opened, asked: &Approve) -> Result<String> {
+    let key = asked.key.as_deref().map(key_of).transpose()?;
+    let by = by(asked.by.as_deref());
+    let given = ledger.approve(&asked.id.parse()?, &asked.add, &by, key.as_deref())?;
+    if asked.json.json {
+        return Ok(json::printed(&approval(&given)));
+    }
+    let unit = given.unit.name().replace('_', " ");
+    Ok(format!("{} allows {} {unit} now\n", shown(&given.budget), given.unit.show(given.limit)))
+}
+
+fn key_of(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|fault| {
+        Error::new(ErrorKind::InvalidInput, format!("the key `{}` cannot be read: {fault}", path.display()))
+    })
+}
+
+pub(crate) fn approvals(ledger: &Opened, asked: &Json) -> Result<String> {
+    let asks = ledger.approvals()?;
+    if asked.json {
+        return Ok(json::printed(&asks.iter().map(approval).collect()));
+    }
+    if asks.is_empty() {
+        return Ok("nobody asks for approval\n".to_owned());
+    }
+    let mut table = Table::new(["id", "asked", "task", "limit of", "unit", "limit", "needed"]).left(5);
+    for ask in asks {
+        let (limit, needed) = (ask.unit.show(ask.limit), ask.unit.show(ask.needed));
+        let unit = ask.unit.name().replace('_', " ");
+        table.row([ask.id.to_string(), show_time(ask.asked_at), ask.task, ask.budget, unit, limit, needed]);
+    }
+    Ok(format!("{table}\n"))
+}
+
+fn approval(ask: &Approval) -> Value {
+    json!({
+        "id": ask.id.to_string(),
+        "asked_at": show_time(ask.asked_at),
+        "task": ask.task,
+        "budget": ask.budget,
+        "unit": ask.unit.name(),
+        "limit": ask.unit.show(ask.limit),
+        "needed": ask.unit.show(ask.needed),
+        "granted": ask.granted.map(|granted| ask.unit.show(granted)),
+        "by": ask.by,
+    })
 }

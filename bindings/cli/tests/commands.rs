@@ -4,7 +4,7 @@ use std::{io, sync::Arc};
 
 use outlay::{
     Attempt, BudgetOptions, Clock, Config, Ledger, Limit, ManualClock, Request, TaskOptions, Unit, Usage,
-    Window, meter::Api, run::Terms,
+    Window, meter::Api, run::OnLimit, run::Terms,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -556,4 +556,29 @@ fn a_plan_says_what_a_flow_will_cost() {
     std::fs::write(&file, "step = []").unwrap();
     assert_eq!(outlay(&["plan", &file]).code, 2);
     assert_eq!(outlay(&["plan", "/nowhere/flow.toml"]).code, 2);
+}
+
+#[test]
+fn what_a_task_asks_for_is_listed_and_given() {
+    let sample = sample();
+    assert_eq!(sample.printed(&["approvals"]), "nobody asks for approval\n");
+    let options = TaskOptions::new("write").limit(Limit::usd("0.01").unwrap()).on_limit(OnLimit::Ask);
+    let task = sample.ledger.open_task(options).unwrap();
+    let request = Request::model("gpt-4o").input_tokens(4_000).max_output_tokens(500); // 0.015 USD
+    task.reserve(&request).unwrap_err();
+    let asks = sample.json(&["approvals"]);
+    let id = asks[0]["id"].as_str().unwrap();
+    let expected = [
+        "id asked task limit of unit limit needed".to_owned(),
+        format!("{id} 2100-01-01T12:00:00Z write task `write` usd 0.01 0.005"),
+    ];
+    assert_eq!(cells(&sample.printed(&["approvals"])), expected);
+    sample.refused(&["approve", id, "--add", "0"], 2, "a limit cannot be raised by `0`");
+    sample.refused(&["approve", id, "--add", "1", "--key", "/nowhere"], 2, "cannot be read");
+    let said = sample.printed(&["approve", id, "--add", "0.50", "--by", "maria"]);
+    assert_eq!(said, "task `write` allows 0.51 usd now\n");
+    task.reserve(&request).unwrap();
+    let again = sample.json(&["approve", id, "--add", "0.50"]);
+    assert_eq!((&again["granted"], &again["by"]), (&"0.50".into(), &"maria".into()));
+    sample.refused(&["approve", id, "--add", "0.60"], 1, "(conflict)");
 }

@@ -1,16 +1,24 @@
 //! Ledgers, options of the process, forks, and the command line.
 
-use outlay::{BudgetOptions, TaskOptions, Unit, policy::Scope, report::Checkpoint, run::process};
+use outlay::{
+    BudgetOptions, TaskOptions, Unit,
+    policy::Scope,
+    report::Checkpoint,
+    run::{OnLimit, process},
+};
 use pyo3::{prelude::*, types::PyDict};
 
 use crate::{
     audit::Audit,
-    convert::{Money, count, limits},
+    convert::{Money, count, decimal_text, limits},
     error::{guard, invalid, waiting},
     report::Report,
     task::Task,
     usage::Usage,
 };
+
+/// A request for approval: its id, the task, whose limit, its unit, how much is needed.
+type Asked = (String, String, String, String, String);
 
 /// A ledger; `outlay.ledger` opens it once per process.
 #[pyclass(frozen, module = "outlay._native")]
@@ -34,7 +42,7 @@ impl Ledger {
     /// Opens a task.
     #[pyo3(signature = (
         name, *, id=None, usd=None, tokens=None, llm_calls=None, tool_calls=None, tags=None,
-        enforce=true, clamp=false, wait_ms=None, under=None, by=None, fallback=None
+        enforce=true, clamp=false, wait_ms=None, on_limit="raise", under=None, by=None, fallback=None
     ))]
     #[allow(clippy::too_many_arguments)]
     fn task(
@@ -50,6 +58,7 @@ impl Ledger {
         enforce: bool,
         clamp: bool,
         wait_ms: Option<&Bound<'_, PyAny>>,
+        on_limit: &str,
         under: Option<&Task>,
         by: Option<&str>,
         fallback: Option<Vec<String>>,
@@ -73,6 +82,7 @@ impl Ledger {
         if let Some(wait) = wait_ms {
             options = options.wait_ms(count(wait, "wait_ms")?);
         }
+        options = options.on_limit(guard(py, || OnLimit::parse(on_limit))?);
         if let Some(parent) = under {
             options = options.under(&parent.task);
         }
@@ -154,6 +164,36 @@ impl Ledger {
     fn halts(&self, py: Python<'_>) -> PyResult<Vec<(String, String, String)>> {
         let halts = waiting(py, true, || self.0.halts())?;
         Ok(halts.into_iter().map(|halt| (halt.scope, halt.by, halt.reason)).collect())
+    }
+
+    /// Raises the limit that is in the way of a task, by an amount of its unit.
+    #[pyo3(signature = (id, *, add, by, key=None))]
+    fn approve(
+        &self,
+        py: Python<'_>,
+        id: &str,
+        add: &Bound<'_, PyAny>,
+        by: &str,
+        key: Option<&str>,
+    ) -> PyResult<()> {
+        let add = decimal_text(add, "add")?;
+        waiting(py, true, || self.0.approve(&id.parse()?, &add, by, key).map(drop))
+    }
+
+    /// Was it approved? Raises Halted if the task that asks was halted.
+    fn is_approved(&self, py: Python<'_>, id: &str) -> PyResult<bool> {
+        waiting(py, true, || self.0.is_approved(&id.parse()?))
+    }
+
+    /// What tasks ask for that nobody has approved, oldest first: id, task, whose limit, unit, how
+    /// much is needed.
+    fn approvals(&self, py: Python<'_>) -> PyResult<Vec<Asked>> {
+        let asks = waiting(py, true, || self.0.approvals())?;
+        let shown = |ask: outlay::ledger::Approval| {
+            let (unit, needed) = (ask.unit.name().to_owned(), ask.unit.show(ask.needed));
+            (ask.id.to_string(), ask.task, ask.budget, unit, needed)
+        };
+        Ok(asks.into_iter().map(shown).collect())
     }
 
     /// The ids of calls in doubt, oldest first, each with what it holds.

@@ -5,14 +5,15 @@
 //! knows its halt, so a reserve looks nothing up.
 
 use super::{
+    approval::AskRow,
     commit::intern,
     entry::{Entry, Kind},
     open::{DEPTH_MAX, name_of},
-    store::{TaskRow, Tx, present},
+    store::{Account, TaskRow, Tx, present},
 };
 use crate::{
     error::{Error, ErrorKind, Field, Result},
-    policy::Scope,
+    policy::{Scope, Unit},
     sync::Arc,
     value::{Id, Millis, tags::checked_text},
 };
@@ -38,6 +39,17 @@ pub(crate) trait Orders {
     fn put_halt(&mut self, row: &HaltRow) -> Result<()>;
     /// Drops the halt over a scope; was there one?
     fn drop_halt(&mut self, scope: u32) -> Result<bool>;
+
+    fn ask(&mut self, id: &Id) -> Result<Option<AskRow>>;
+    /// The request of a task about a limit that nobody has approved.
+    fn open_ask(&mut self, task: u32, account: u32, unit: Unit) -> Result<Option<AskRow>>;
+    /// The requests nobody has approved, oldest first, at most `most`.
+    fn open_asks(&mut self, most: usize) -> Result<Vec<AskRow>>;
+    /// Every request about an account.
+    fn asks_of(&mut self, account: u32) -> Result<Vec<AskRow>>;
+    /// Keeps a request, in place of what it was before.
+    fn put_ask(&mut self, row: &AskRow) -> Result<()>;
+    fn account(&mut self, no: u32) -> Result<Option<Account>>;
 }
 
 /// A halt in force.

@@ -13,6 +13,7 @@ use calls::Calls;
 use log::Log;
 
 use super::{
+    approval::AskRow,
     chain::Proof,
     entry::{Entry, Kind},
     halt::HaltRow,
@@ -54,6 +55,7 @@ pub(crate) struct Memory {
     balances: FxHashMap<u32, Vec<(Millis, Balance)>>,
     calls: Calls,
     halts: Vec<HaltRow>,
+    asks: Vec<AskRow>,
 }
 
 impl Memory {
@@ -82,6 +84,7 @@ impl Memory {
             balances: FxHashMap::default(),
             calls: Calls::default(),
             halts: Vec::new(),
+            asks: Vec::new(),
         })
     }
 

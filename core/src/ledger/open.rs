@@ -4,6 +4,7 @@
 //! is a grant, recorded with who made it; with smaller ones it is a conflict.
 
 use super::{
+    approval::granted,
     commit::{Ending, end, intern},
     entry::{Entry, Kind, flag},
     held::shared_budgets,
@@ -273,9 +274,12 @@ fn raise(
             return Err(Error::conflict(format!("{label} exists without limits for the window `{window}`")));
         }
         for account in accounts.iter().filter(|account| account.window == *window) {
-            check_raise(account, ceiling)?;
-            if account.ceiling != *ceiling {
-                raised.push((account.clone(), *ceiling));
+            // What a person has approved meanwhile stays on top of what the program declares.
+            let approved = granted(tx, account.no)?;
+            let before = account.ceiling.raised(&approved.negated());
+            check_raise(&Account { ceiling: before, ..account.clone() }, ceiling)?;
+            if before != *ceiling {
+                raised.push((account.clone(), ceiling.raised(&approved)));
             }
         }
     }

@@ -97,6 +97,15 @@ impl Ceiling {
     pub fn is_empty(&self) -> bool {
         self.hard.iter().chain(&self.soft).all(Option::is_none)
     }
+
+    /// The same with hard limits larger by so much, where there are any.
+    #[must_use]
+    pub fn raised(mut self, by: &Amounts) -> Self {
+        for (limit, by) in self.hard.iter_mut().zip(by.0) {
+            *limit = limit.map(|limit| limit.saturating_add(by));
+        }
+        self
+    }
 }
 
 /// The time a limit covers.

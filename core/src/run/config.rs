@@ -3,11 +3,12 @@
 //! Options come from an explicit call or from a TOML file at `$OUTLAY_CONFIG` or in the user's
 //! configuration folder; never from the working directory, which an agent may write to.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Deserialize;
 
 use super::{
+    approval::Approvers,
     prices,
     route::{Route, RouteChoice},
 };
@@ -79,6 +80,8 @@ pub struct Config {
     pub bound: Bound,
     /// The prices, the user's own over the bundled ones.
     pub prices: PriceBook,
+    /// Whose signature a grant needs; with nobody named, none.
+    pub approvers: Approvers,
     /// The most output tokens of a request that sets none; reasoning models have four times that.
     pub default_max_output_tokens: u64,
     /// Fewer output tokens are not worth a call; reasoning models need sixteen times that.
@@ -97,6 +100,7 @@ impl Default for Config {
             on_unavailable: OnUnavailable::default(),
             bound: Bound::default(),
             prices: PriceBook::bundled().clone(),
+            approvers: Approvers::default(),
             default_max_output_tokens: 4_096,
             min_output_tokens: 256,
             routes: Arc::new([]),
@@ -122,6 +126,8 @@ pub struct Choices {
     pub bound: Option<Bound>,
     /// Prices by model, in USD per million tokens; see [`PriceBook::with_overrides`].
     pub prices: Option<serde_json::Value>,
+    /// Public Ed25519 keys by the name of their owner; see [`Approvers::parse`].
+    pub approvers: Option<BTreeMap<String, String>>,
     /// See [`Config::default_max_output_tokens`].
     pub default_max_output_tokens: Option<u64>,
     /// See [`Config::min_output_tokens`].
@@ -160,7 +166,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// `InvalidInput`: a price, a durability or a count that cannot be.
+    /// `InvalidInput`: a price, a durability, a key or a count that cannot be.
     ///
     /// ```
     /// use outlay::run::config::{Choices, Config};
@@ -184,6 +190,9 @@ impl Config {
         self.bound = choices.bound.unwrap_or(self.bound);
         if let Some(prices) = &choices.prices {
             self.prices = self.prices.with_overrides(&prices.to_string())?;
+        }
+        if let Some(keys) = &choices.approvers {
+            self.approvers = Approvers::parse(keys)?;
         }
         self.default_max_output_tokens =
             choices.default_max_output_tokens.unwrap_or(self.default_max_output_tokens);

@@ -7,6 +7,7 @@
 use std::{thread::sleep, time::Duration};
 
 use super::{
+    approval::OnLimit,
     call::{Call, Request},
     config::{OnUnavailable, Unmetered},
     ledger::Ledger,
@@ -48,6 +49,7 @@ pub struct TaskOptions {
     observes: bool,
     clamps: bool,
     wait_ms: Option<u64>,
+    on_limit: OnLimit,
     parent: Option<Task>,
     by: Option<String>,
     fallback: Option<route::Models>,
@@ -116,6 +118,13 @@ impl TaskOptions {
         Ok(self)
     }
 
+    /// What happens to a call that a hard limit refuses.
+    #[must_use]
+    pub fn on_limit(mut self, on_limit: OnLimit) -> Self {
+        self.on_limit = on_limit;
+        self
+    }
+
     /// The task it lies in: its tags are inherited, its limits hold too.
     #[must_use]
     pub fn under(mut self, parent: &Task) -> Self {
@@ -167,6 +176,7 @@ struct Inner {
     observes: bool,
     clamps: bool,
     wait_ms: Option<u64>,
+    on_limit: OnLimit,
     state: Mutex<Standing>,
     latest: Latest,
     fallback: Option<Fallback>,
@@ -215,9 +225,7 @@ impl Task {
             match opened {
                 Opened::Yes { no, id, attempt } => {
                     let OpenTask { name, tags, observes, .. } = want;
-                    let (clamps, wait_ms) = (options.clamps, options.wait_ms);
-                    let (state, latest, replaced) =
-                        (Mutex::default(), Latest::default(), Replaced::default());
+                    let TaskOptions { clamps, wait_ms, on_limit, .. } = options;
                     let inner = Inner {
                         ledger,
                         no,
@@ -228,10 +236,11 @@ impl Task {
                         observes,
                         clamps,
                         wait_ms,
-                        state,
-                        latest,
+                        on_limit,
+                        state: Mutex::default(),
+                        latest: Latest::default(),
                         fallback,
-                        replaced,
+                        replaced: Replaced::default(),
                     };
                     return Ok(Self(Arc::new(inner)));
                 }
@@ -306,6 +315,10 @@ impl Task {
         &self.0.replaced
     }
 
+    pub(super) fn on_limit(&self) -> OnLimit {
+        self.0.on_limit
+    }
+
     pub(crate) fn no(&self) -> u32 {
         self.0.no
     }
@@ -333,6 +346,7 @@ impl Task {
     ///
     /// * `BudgetExceeded`: a hard limit would be passed. Nothing is held. The error names the
     ///   limit, how many output tokens would still fit, and when the limit resets.
+    /// * `ApprovalRequired`: the same under [`OnLimit::Ask`]; the field `id` is what to approve.
     /// * `Halted`: somebody halted a scope this task lies in. Nothing is held.
     /// * `Unpriced`, `Unbounded`: the worst case cannot be known. Nothing is held.
     /// * `Conflict`: the attempt has ended, or the call id was used with another request.
@@ -417,7 +431,7 @@ impl Task {
             verdict => verdict?,
         };
         match verdict {
-            Verdict::Denied(denial) => Err(denial.into_error()),
+            Verdict::Denied(denial) => Err(self.refusal(denial)),
             Verdict::Held { id, created, grant, ended, denied, names } => {
                 if created {
                     model.remember(names);
@@ -496,7 +510,7 @@ impl Task {
         };
         let tool = tool.to_owned();
         let result = match ledger.act(move |tx| commit::tool_call(tx, &want, &tool)) {
-            Ok(Verdict::Denied(denial)) => Err(denial.into_error()),
+            Ok(Verdict::Denied(denial)) => Err(self.refusal(denial)),
             Ok(Verdict::Held { .. }) => Ok(()),
             Err(error) => Err(error),
         };

@@ -14,6 +14,7 @@ bounds whatever runs inside it without another line.
 from __future__ import annotations
 
 from . import _process
+from ._approval import approve, await_approval, wait_approval
 from ._call_options import call
 from ._native import (
     Breaker,
@@ -96,6 +97,8 @@ __all__ = [
     "Usage",
     "Verdict",
     "__version__",
+    "approve",
+    "await_approval",
     "budget",
     "call",
     "configure",
@@ -113,4 +116,5 @@ __all__ = [
     "task",
     "unhalt",
     "uninstrument",
+    "wait_approval",
 ]

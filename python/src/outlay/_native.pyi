@@ -603,6 +603,17 @@ class Ledger:
     """
 
     def __repr__(self, /) -> str: ...
+    def approvals(self, /) -> list[tuple[str, str, str, str, str]]:
+        """
+        What tasks ask for that nobody has approved, oldest first: id, task, whose limit, unit, how
+        much is needed.
+        """
+
+    def approve(self, /, id: str, *, add: _Number, by: str, key: str | None = None) -> None:
+        """
+        Raises the limit that is in the way of a task, by an amount of its unit.
+        """
+
     def audit(self, /, checkpoint: str | None = None, *, key: str | None = None) -> Audit:
         """
         Computes chains, balances and names again. With the text of a checkpoint, holds what lies
@@ -660,6 +671,11 @@ class Ledger:
         The ids of calls in doubt, oldest first, each with what it holds.
         """
 
+    def is_approved(self, /, id: str) -> bool:
+        """
+        Was it approved? Raises Halted if the task that asks was halted.
+        """
+
     def report(self, /, by: str = "task", *, since: str | None = None) -> Report:
         """
         Where the money went: by "task", "attempt", "agent", "model" or "tag:NAME".
@@ -695,6 +711,7 @@ class Ledger:
         enforce: bool = True,
         clamp: bool = False,
         wait_ms: int | None = None,
+        on_limit: str = "raise",
         under: Task | None = None,
         by: str | None = None,
         fallback: SupportsGetItem[int, str] | None = None,

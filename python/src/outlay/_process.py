@@ -35,6 +35,7 @@ def configure(
     unmetered: str | None = None,
     on_unavailable: str | None = None,
     bound: str | None = None,
+    approvers: Mapping[str, str] | None = None,
     prices: Mapping[str, Mapping[str, Any]] | None = None,
     default_max_output_tokens: int | None = None,
     min_output_tokens: int | None = None,
@@ -52,6 +53,7 @@ def configure(
         on_unavailable: if the ledger cannot answer: ``refuse`` or ``allow``.
         bound: the input of a request held: ``counted`` (as good as the model's tokenizer is known)
             or ``strict`` (its bytes, which nothing passes).
+        approvers: whose signature an approval needs: public Ed25519 keys in PEM, by name.
         prices: by model, in USD per million tokens:
             ``{"house-7b": {"input": 0, "output": "0.20"}}``.
         default_max_output_tokens: for requests that set none; reasoning models have four times
@@ -78,6 +80,7 @@ def configure(
         "unmetered": unmetered,
         "on_unavailable": on_unavailable,
         "bound": bound,
+        "approvers": approvers,
         "prices": prices,
         "default_max_output_tokens": default_max_output_tokens,
         "min_output_tokens": min_output_tokens,

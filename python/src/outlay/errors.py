@@ -85,7 +85,9 @@ class Halted(Stopped):
 class ApprovalRequired(Stopped):
     """A person has to approve before the run may go on.
 
-    Attributes, where the loop breaker asks: ``detector``, ``evidence`` (as of a ``Verdict``).
+    Attributes, where a limit is in the way: ``id``, which ``outlay.approve`` takes, and those of
+    ``BudgetExceeded``. Where the loop breaker asks: ``detector``, ``evidence``, as of a
+    ``Verdict``.
     """
 
     code = "approval_required"

@@ -29,7 +29,7 @@ Limits = Amount | list[_native.Limit]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _AGENTS_MAX = 100
-_INHERITED = ("enforce", "clamp", "wait_ms")
+_INHERITED = ("enforce", "clamp", "wait_ms", "on_limit")
 _agents_lock = threading.Lock()
 _warned = False
 # Packages a call of a client passes through on its way here.
@@ -289,6 +289,7 @@ def task(
     enforce: bool = True,
     clamp: bool = False,
     wait_ms: int | None = None,
+    on_limit: str = "raise",
     by: str | None = None,
     breaker: Mapping[str, Any] | bool = False,
     fallback: Sequence[str] | None = None,
@@ -309,6 +310,8 @@ def task(
         enforce: False denies nothing and records what would have been denied.
         clamp: lower a request's own maximum of output tokens where only that makes it fit.
         wait_ms: wait so long for money that other calls hold, before denying.
+        on_limit: what a call raises that a hard limit refuses: ``raise`` ``BudgetExceeded``, or
+            ``ask`` ``ApprovalRequired``; a person can then raise the limit by ``outlay approve``.
         by: who opens it, for the ledger entry when a limit is raised.
         breaker: watch the steps an integration sees for loops: True for the default thresholds, or
             a configuration as for ``Breaker``. Tasks inside are watched with it.
@@ -345,6 +348,7 @@ def task(
         "enforce": enforce,
         "clamp": clamp,
         "wait_ms": wait_ms,
+        "on_limit": on_limit,
         "by": by,
         "fallback": _models(fallback),
     }

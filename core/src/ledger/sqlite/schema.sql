@@ -1,5 +1,5 @@
 -- Schema 1 of an outlay ledger. Entries are never edited or deleted; all other rows are folds
--- over them (balances, calls, halts), the dictionary (names), or what a process needs (meta, owners).
+-- over them (balances, calls, halts, asks), the dictionary (names), or what a process needs (meta, owners).
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE owners (
     no INTEGER PRIMARY KEY, id BLOB NOT NULL, pid INTEGER NOT NULL, started_ms INTEGER NOT NULL,
@@ -44,6 +44,11 @@ CREATE INDEX calls_open ON calls (owner, task, attempt) WHERE state = 0;
 CREATE INDEX calls_in_doubt ON calls (at_ms) WHERE state = 1;
 CREATE TABLE halts (
     scope INTEGER PRIMARY KEY, by INTEGER NOT NULL, reason INTEGER NOT NULL, at_ms INTEGER NOT NULL);
+CREATE TABLE asks (
+    id BLOB PRIMARY KEY, task INTEGER NOT NULL, account INTEGER NOT NULL, unit INTEGER NOT NULL,
+    needed INTEGER NOT NULL, at_ms INTEGER NOT NULL, granted INTEGER NOT NULL, by INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX asks_open ON asks (task, account, unit) WHERE granted = 0;
+CREATE INDEX asks_account ON asks (account);
 CREATE TABLE entries (
     seq INTEGER PRIMARY KEY, {columns}, call BLOB, under BLOB, proofs BLOB, link BLOB);
 CREATE INDEX entries_task ON entries (task) WHERE task <> 0;

@@ -18,11 +18,12 @@ from langchain.agents.middleware import AgentMiddleware
 from langchain_core.messages import convert_to_openai_messages
 from langchain_core.runnables.config import ensure_config
 from langchain_core.utils.function_calling import convert_to_openai_tool
+from langgraph.types import interrupt
 
 from .._context import current_frame, current_options, current_task
 from .._native import Usage
 from .._usage import extract_usage
-from ..errors import InvalidInput
+from ..errors import ApprovalRequired, InvalidInput
 from ..task import current_or_default
 from . import anthropic, openai
 from ._frame import Frame
@@ -39,6 +40,8 @@ _ASKING = ("_generate", "_agenerate", "_stream", "_astream")
 # Where classes of chat models keep the maximum of their answers.
 _MAXIMA = ("max_tokens", "max_output_tokens", "max_completion_tokens", "num_predict")
 _TURN_MAX = 64
+# Where LangGraph keeps the checkpointer of the graph that runs.
+_CHECKPOINTER = "__pregel_checkpointer"
 
 _counted: ContextVar[Any] = ContextVar("outlay_tool_call", default=None)
 
@@ -50,6 +53,9 @@ class OutlayMiddleware(AgentMiddleware[Any, Any, Any]):
     fit raises `BudgetExceeded` out of the agent. Inside a task, what an agent with a name does is
     a task of its own with the tag `agent`. Under `breaker=`, the model is told when it goes in
     circles, then refused the call, and then `ApprovalRequired` or `BreakerTripped` is raised.
+
+    Under `on_limit="ask"` an agent with a checkpointer is interrupted where a limit is in the way,
+    with ``{"approval": ID, "message": …}``. Once approved, ``Command(resume=True)`` goes on.
 
     Example:
         >>> import outlay.testing
@@ -68,7 +74,7 @@ class OutlayMiddleware(AgentMiddleware[Any, Any, Any]):
 
     def wrap_model_call(self, request: _Request, handler: _Handler) -> Any:
         """Lets the model be asked if that fits; for LangChain."""
-        with _agent(), _framed(request) as (frame, ask), model_call(request) as answered:
+        with _asking(), _agent(), _framed(request) as (frame, ask), model_call(request) as answered:
             if ask is not None:
                 frame.hold(ask.reserve())
             try:
@@ -82,7 +88,7 @@ class OutlayMiddleware(AgentMiddleware[Any, Any, Any]):
 
     async def awrap_model_call(self, request: _Request, handler: _Handler) -> Any:
         """The same on an event loop."""
-        with _agent(), _framed(request) as (frame, ask), model_call(request) as answered:
+        with _asking(), _agent(), _framed(request) as (frame, ask), model_call(request) as answered:
             if ask is not None:
                 frame.hold(await ask.reserve_async())
             try:
@@ -96,7 +102,7 @@ class OutlayMiddleware(AgentMiddleware[Any, Any, Any]):
 
     def wrap_tool_call(self, request: _Request, handler: _Handler) -> Any:
         """Counts the call of a tool, and lets it happen if that fits; for LangChain."""
-        with _agent(), tool_call(request) as watched:
+        with _asking(), _agent(), tool_call(request) as watched:
             if watched.refusal:
                 return watched.refusal
             with _counting(request):
@@ -104,11 +110,23 @@ class OutlayMiddleware(AgentMiddleware[Any, Any, Any]):
 
     async def awrap_tool_call(self, request: _Request, handler: _Handler) -> Any:
         """The same on an event loop."""
-        with _agent(), tool_call(request) as watched:
+        with _asking(), _agent(), tool_call(request) as watched:
             if watched.refusal:
                 return watched.refusal
             with _counting(request):
                 return watched.answered(await handler(request))
+
+
+@contextmanager
+def _asking() -> Generator[None, None, None]:
+    """Makes a call that needs approval an interrupt, where the agent can be resumed after one."""
+    try:
+        yield
+    except ApprovalRequired as required:
+        # The breaker asks without an id: going on is `Task.excuse`, not a grant.
+        if "id" in required.fields and ensure_config().get("configurable", {}).get(_CHECKPOINTER):
+            interrupt({"approval": required.id, "message": str(required)})
+        raise
 
 
 @contextmanager
