@@ -20,6 +20,7 @@ mod custom;
 mod diff;
 mod names;
 mod row;
+mod similar;
 mod table;
 mod units;
 

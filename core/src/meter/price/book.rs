@@ -15,6 +15,7 @@ use super::{
     ModelPrice, Rule, custom,
     names::{dashed_date, resolve},
     row::{self, Dated, Row},
+    similar::similar,
     table::{Line, Section, Table},
 };
 use crate::{
@@ -190,8 +191,8 @@ impl PriceBook {
     /// # Ok::<(), outlay::Error>(())
     /// ```
     pub fn find(&self, provider: Option<&str>, model: &str, at: Millis) -> Result<Arc<ModelPrice>> {
-        let rows = self.rows(provider, model).ok_or_else(|| unpriced(provider, model))?;
-        let row = row::at(&rows, at).ok_or_else(|| unpriced(provider, model))?;
+        let rows = self.rows(provider, model).ok_or_else(|| self.unknown(provider, model))?;
+        let row = row::at(&rows, at).ok_or_else(|| unpriced(provider, model, &[]))?;
         row.price.clone().ok_or_else(|| not_in_tokens(provider, model, &row.other))
     }
 
@@ -201,7 +202,7 @@ impl PriceBook {
     ///
     /// `Unpriced`: as [`find`](Self::find), at any time.
     pub fn history(&self, provider: Option<&str>, model: &str) -> Result<Vec<(Millis, Arc<ModelPrice>)>> {
-        let rows = self.rows(provider, model).ok_or_else(|| unpriced(provider, model))?;
+        let rows = self.rows(provider, model).ok_or_else(|| self.unknown(provider, model))?;
         let priced = rows.iter().filter_map(|row| Some((row.from, row.price.clone()?)));
         let priced: Vec<_> = priced.collect();
         if priced.is_empty() {
@@ -266,9 +267,27 @@ impl PriceBook {
                 (section, head.filter(|head| head.id == section.id).map_or(model, |_| name), model)
             }
         };
-        // Some providers begin their names with what is another's, or their own.
-        let found = self.of_provider(section, bare).or_else(|| self.of_provider(section, whole));
+        // Some providers begin their names with what is another's, or their own; where the provider
+        // is given apart, the name is most likely whole.
+        let names = if provider.is_some() { [whole, bare] } else { [bare, whole] };
+        let found = names.into_iter().find_map(|name| self.of_provider(section, name));
         found.or_else(|| self.local(section, bare))
+    }
+
+    /// The error of a name nobody knows, with those that look like it.
+    fn unknown(&self, provider: Option<&str>, model: &str) -> Error {
+        let lowered = lower(model);
+        let (head, name) = self.split(&lowered);
+        let given = provider.and_then(|name| self.table.provider(&lower(name)));
+        let is_theirs = given.zip(head).is_none_or(|(given, head)| given.id == head.id);
+        let name = if is_theirs { name } else { &lowered };
+        let sections = || self.table.sections().iter();
+        let listed: Vec<_> = match given.or(head) {
+            Some(section) => self.table.models(section).collect(),
+            None => sections().filter(|one| one.is_maker).flat_map(|one| self.table.models(one)).collect(),
+        };
+        let known = listed.iter().map(|line| line.name).chain(self.own_names());
+        unpriced(provider, model, &similar(name, known))
     }
 
     fn own(&self, provider: Option<&str>, model: &str, bare: Option<&str>) -> Option<&Dated> {
@@ -349,11 +368,14 @@ fn lower(name: &str) -> Cow<'_, str> {
     }
 }
 
-fn unpriced(provider: Option<&str>, model: &str) -> Error {
+fn unpriced(provider: Option<&str>, model: &str, similar: &[&str]) -> Error {
     let advice = "give one in USD per million tokens";
     let shown = shown(model);
     let example = format!("prices = {{\"{shown}\": {{\"input\": \"…\", \"output\": \"…\"}}}}");
-    no_price(provider, model, &format!("has no known price; {advice}: {example}"))
+    let alike = similar.join("`, `");
+    let alike = if similar.is_empty() { alike } else { format!(" did you mean `{alike}`?") };
+    no_price(provider, model, &format!("has no known price;{alike} {advice}: {example}"))
+        .with("similar", Field::Text(similar.join(" ")))
 }
 
 fn not_in_tokens(provider: Option<&str>, model: &str, other: &str) -> Error {

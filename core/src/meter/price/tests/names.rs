@@ -156,3 +156,28 @@ fn a_neighbour_has_no_price() {
     let error = book.find(None, "my-model", NOW).unwrap_err();
     assert!(error.to_string().contains("model `my-model` has no known price"), "{error}");
 }
+
+#[test]
+fn a_name_nobody_knows_is_told_what_it_looks_like() {
+    let book = PriceBook::bundled().with_overrides(r#"{"house-7b": {"input": 0, "output": 0}}"#).unwrap();
+    for (provider, name, alike) in [
+        (None, "gpt-4o-minj", "did you mean `gpt-4o-mini`"),
+        (None, "anthropic/claude-opus5", "did you mean `claude-opus-5`"),
+        (Some("groq"), "openai/gpt-oss-120", "did you mean `openai/gpt-oss-120b`"),
+        (None, "house-7c", "did you mean `house-7b`"),
+    ] {
+        let error = book.find(provider, name, NOW).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unpriced, "{name}");
+        assert!(error.to_string().contains(alike), "{error}");
+    }
+    let error = book.find(None, "nothing-like-any-model-there-is", NOW).unwrap_err();
+    assert!(!error.to_string().contains("did you mean"), "{error}");
+}
+
+#[test]
+fn a_name_that_begins_with_its_own_provider_is_whole_where_that_is_given() {
+    let book = PriceBook::bundled();
+    let model = |provider| book.find(provider, "perplexity/sonar", NOW).unwrap().model.to_string();
+    assert_eq!(model(Some("perplexity")), "perplexity/sonar");
+    assert_eq!(model(None), "sonar");
+}
