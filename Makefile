@@ -141,8 +141,8 @@ test-pydoc: $(VENV)/outlay ## the examples in the docs of the package
 	@cd python && OUTLAY_CONFIG=/dev/null OUTLAY_STORE=memory:docs $(BIN)/pytest --doctest-modules --pyargs outlay
 
 .PHONY: test-openai2
-test-openai2: $(OPENAI2)/outlay ## the tests of the clients with openai 2.x, the generation before
-	@cd python && ../$(OPENAI2)/bin/pytest tests/test_openai_client.py tests/test_billed.py
+test-openai2: $(OPENAI2)/outlay ## the tests of the clients with the generation before: openai 2.x, google-genai 2.x
+	@cd python && ../$(OPENAI2)/bin/pytest tests/test_openai_client.py tests/test_billed.py tests/test_langchain_google.py
 
 .PHONY: test-python
 test-python: $(VENV)/outlay tests/aimock/node_modules/ready ## the Python package, with the real clients

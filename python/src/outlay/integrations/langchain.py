@@ -25,7 +25,7 @@ from .._native import Usage
 from .._usage import extract_usage
 from ..errors import ApprovalRequired, InvalidInput
 from ..task import current_or_default
-from . import anthropic, openai
+from . import anthropic, google, openai
 from ._frame import Frame
 from ._langchain_watch import messages_of, model_call, tool_call
 from ._stainless import Ask
@@ -34,7 +34,11 @@ _Request: TypeAlias = Any
 _Handler: TypeAlias = Callable[[Any], Any]
 
 # Packages whose chat models ask through a client that can be guarded.
-_CLIENTS = {"langchain_openai": openai, "langchain_anthropic": anthropic}
+_CLIENTS = {
+    "langchain_openai": openai,
+    "langchain_anthropic": anthropic,
+    "langchain_google_genai": google,
+}
 # What a chat model may define to ask its model.
 _ASKING = ("_generate", "_agenerate", "_stream", "_astream")
 # Where classes of chat models keep the maximum of their answers.
