@@ -18,7 +18,7 @@ pub mod task;
 
 pub use approval::{Approvers, OnLimit};
 pub use call::{Call, Outcome, Request, Settled};
-pub use config::{Bound, Config, OnUnavailable, Unbound, Unmetered};
+pub use config::{Bound, Config, OnUnavailable, StreamUsage, Unbound, Unmetered};
 pub use exchange::{Exchange, Failure, Outgoing, Terms};
 pub use ledger::{BudgetOptions, Ledger};
 pub use task::{Attempt, Task, TaskOptions};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use outlay::{
     ErrorKind, Ledger, Limit, Money, Outcome, Task,
     meter::Api,
-    run::{Bound, Config, Exchange, Failure, Terms},
+    run::{Bound, Config, Exchange, Failure, StreamUsage, Terms},
 };
 
 const START: &str = r#"data: {"type":"message_start","message":{"model":"claude-sonnet-4-5","usage":{"input_tokens":10,"output_tokens":1}}}
@@ -303,4 +303,24 @@ fn a_tier_without_a_price_is_refused_before_and_held_in_full_after() {
     let answer = r#"{"service_tier":"priority","usage":{"prompt_tokens":9,"completion_tokens":10}}"#;
     exchange.answered(200, answer).unwrap();
     assert_eq!(charge(&exchange), (exchange.call().reserved(), true));
+}
+
+#[test]
+fn a_stream_may_be_left_without_usage_for_servers_that_refuse_to_be_asked() {
+    let ledger = Ledger::in_memory();
+    ledger.set_config(Arc::new(Config { stream_usage: StreamUsage::Leave, ..Config::default() }));
+    let task = ledger.task("t", [Limit::usd("1").unwrap()]).unwrap();
+    let exchange = chat(&task, r#","stream":true"#);
+    assert_eq!(exchange.patch(), []);
+    push(&exchange, &text("one two"));
+    push(&exchange, "data: [DONE]\n\n");
+    exchange.ended().unwrap();
+    assert!(charge(&exchange).1);
+    // What comes all the same is the caller's, and is charged.
+    let exchange = chat(&task, r#","stream":true"#);
+    let usage = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":2}}\n\n";
+    assert_eq!(push(&exchange, usage), usage);
+    push(&exchange, "data: [DONE]\n\n");
+    exchange.ended().unwrap();
+    assert_eq!(charge(&exchange), (gpt_4o(2), false));
 }

@@ -29,6 +29,8 @@ export interface Options {
   onUnavailable?: "refuse" | "allow";
   /** How requests are bounded: `counted`, or `strict`, a token for every byte. */
   bound?: "counted" | "strict";
+  /** Streamed chat completions: `ask` them for their usage, or `leave` them as they are. */
+  streamUsage?: "ask" | "leave";
   /** By model, in USD per million tokens: `{ "house-7b": { input: 0, output: "0.20" } }`. */
   prices?: Record<string, object>;
   /** For requests that set none; reasoning models have four times that. */
@@ -44,6 +46,7 @@ const OPTIONS = {
   unmetered: "unmetered",
   onUnavailable: "on_unavailable",
   bound: "bound",
+  streamUsage: "stream_usage",
   prices: "prices",
   defaultMaxOutputTokens: "default_max_output_tokens",
   minOutputTokens: "min_output_tokens",

@@ -189,6 +189,12 @@ impl Facts {
     /// its stream ends with the usage.
     ///
     /// ```
+    /// Leaves the options of a stream as the caller set them: what usage comes is for the caller too.
+    pub(crate) fn leave_stream_options(&mut self) {
+        self.patch.stream_options = None;
+        self.include_usage = true;
+    }
+
     /// use outlay::meter::{Api, Request};
     ///
     /// let body = serde_json::json!({"model": "gpt-4o", "messages": [], "stream": true});

@@ -52,6 +52,18 @@ pub enum Bound {
     Strict,
 }
 
+/// Whether a streamed chat completion is told to end with its usage, which OpenAI tells on demand only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamUsage {
+    /// It is, by `stream_options`.
+    #[default]
+    Ask,
+    /// It is sent as it is, for servers that refuse `stream_options`. A stream without usage is
+    /// settled at the upper count of its text, marked as estimated.
+    Leave,
+}
+
 /// What happens when the ledger cannot answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -78,6 +90,8 @@ pub struct Config {
     pub on_unavailable: OnUnavailable,
     /// How the input of requests is bounded.
     pub bound: Bound,
+    /// Whether streams are told to end with their usage.
+    pub stream_usage: StreamUsage,
     /// The prices, the user's own over the bundled ones.
     pub prices: PriceBook,
     /// Whose signature a grant needs; with nobody named, none.
@@ -99,6 +113,7 @@ impl Default for Config {
             unmetered: Unmetered::default(),
             on_unavailable: OnUnavailable::default(),
             bound: Bound::default(),
+            stream_usage: StreamUsage::default(),
             prices: PriceBook::bundled().clone(),
             approvers: Approvers::default(),
             default_max_output_tokens: 4_096,
@@ -124,6 +139,8 @@ pub struct Choices {
     pub on_unavailable: Option<OnUnavailable>,
     /// See [`Config::bound`].
     pub bound: Option<Bound>,
+    /// See [`Config::stream_usage`].
+    pub stream_usage: Option<StreamUsage>,
     /// Prices by model, in USD per million tokens; see [`PriceBook::with_overrides`].
     pub prices: Option<serde_json::Value>,
     /// Public Ed25519 keys by the name of their owner; see [`Approvers::parse`].
@@ -188,6 +205,7 @@ impl Config {
         self.unmetered = choices.unmetered.unwrap_or(self.unmetered);
         self.on_unavailable = choices.on_unavailable.unwrap_or(self.on_unavailable);
         self.bound = choices.bound.unwrap_or(self.bound);
+        self.stream_usage = choices.stream_usage.unwrap_or(self.stream_usage);
         if let Some(prices) = &choices.prices {
             self.prices = self.prices.with_overrides(&prices.to_string())?;
         }

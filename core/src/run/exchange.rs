@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     calibration::Lesson,
     call::{Call, Request, Settled},
-    config::Bound,
+    config::{Bound, StreamUsage},
     ledger::Ledger,
     model::Asked,
     prefix::Hashes,
@@ -162,6 +162,9 @@ impl Task {
         let mut read = meter::Request::read_with(api, body, price.map(Arc::as_ref), &mut count)?;
         self.check_terms(&read.facts, terms)?;
         let hashes = self.latest().hashes(&read.messages);
+        if ledger.config().stream_usage == StreamUsage::Leave {
+            read.facts.leave_stream_options();
+        }
         let provider = price.map_or("", |price| &*price.provider);
         let lesson = if is_counted(&read.facts, terms) {
             calibrated(self, &ledger, provider, &mut read.facts, &hashes)?

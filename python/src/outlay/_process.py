@@ -36,6 +36,7 @@ def configure(
     on_unavailable: str | None = None,
     bound: str | None = None,
     approvers: Mapping[str, str] | None = None,
+    stream_usage: str | None = None,
     prices: Mapping[str, Mapping[str, Any]] | None = None,
     default_max_output_tokens: int | None = None,
     min_output_tokens: int | None = None,
@@ -51,6 +52,8 @@ def configure(
         unmetered: billed methods that cannot be metered, under a limit in USD: ``refuse`` or
             ``allow``.
         on_unavailable: if the ledger cannot answer: ``refuse`` or ``allow``.
+        stream_usage: ``ask`` streamed chat completions for their usage, or ``leave`` them as they
+            are, for servers that refuse ``stream_options``.
         bound: the input of a request held: ``counted`` (as good as the model's tokenizer is known)
             or ``strict`` (its bytes, which nothing passes).
         approvers: whose signature an approval needs: public Ed25519 keys in PEM, by name.
@@ -81,6 +84,7 @@ def configure(
         "on_unavailable": on_unavailable,
         "bound": bound,
         "approvers": approvers,
+        "stream_usage": stream_usage,
         "prices": prices,
         "default_max_output_tokens": default_max_output_tokens,
         "min_output_tokens": min_output_tokens,
