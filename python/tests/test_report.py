@@ -91,3 +91,25 @@ def test_the_command_reads_the_same_ledger(store: str) -> None:
     assert (missing.returncode, missing.stdout) == (1, "")
     assert missing.stderr == "outlay: task `nothing` is not in the ledger (not_found)\n"
     assert command("speed").returncode == 2
+
+
+def test_the_meter_tells_how_far_bounds_were_from_the_truth(store: str) -> None:
+    body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hello world"}]}
+    answer = {"model": "gpt-4o", "usage": {"prompt_tokens": 9, "completion_tokens": 1}}
+    with outlay.task("t", usd=1, store=store) as task:
+        outgoing = task._native.outgoing("openai.chat", json.dumps(body))
+        outgoing.reserve().settle_http(200, json.dumps(answer))
+        spend(task, 10)  # with counts of its own: nothing to learn
+    report = outlay.meter_report(store=store)
+    (row,) = report.rows
+    assert (row.provider, row.model, row.has_tools, row.method) == (
+        "openai",
+        "gpt-4o",
+        False,
+        "exact",
+    )
+    assert (row.calls, row.overruns, report.dropped_entries) == (1, 0, 0)
+    assert row.truth_over_count(500) == row.bound_over_truth(1000) == 1000
+    assert "gpt-4o" in str(report)
+    with pytest.raises(outlay.InvalidInput):
+        outlay.meter_report(since="tomorrow", store=store)

@@ -12,7 +12,7 @@ use crate::{
     audit::Audit,
     convert::{Money, count, decimal_text, limits},
     error::{guard, invalid, waiting},
-    report::Report,
+    report::{MeterReport, Report},
     task::Task,
     usage::Usage,
 };
@@ -204,6 +204,12 @@ impl Ledger {
     }
 
     /// Where the money went: by "task", "attempt", "agent", "model" or "tag:NAME".
+    /// How far bounds of input were from the truth.
+    #[pyo3(signature = (*, since=None))]
+    fn meter_report(&self, py: Python<'_>, since: Option<&str>) -> PyResult<MeterReport> {
+        waiting(py, true, || self.0.meter(since.map(str::parse).transpose()?)).map(MeterReport)
+    }
+
     #[pyo3(signature = (by="task", *, since=None))]
     fn report(&self, py: Python<'_>, by: &str, since: Option<&str>) -> PyResult<Report> {
         let read = || {

@@ -49,7 +49,7 @@ mod _native {
     #[pymodule_export]
     use super::price::{Charge, price};
     #[pymodule_export]
-    use super::report::{AttemptLine, Figures, Loss, Report, ReportRow, Summary};
+    use super::report::{AttemptLine, Figures, Loss, MeterReport, MeterRow, Report, ReportRow, Summary};
     #[pymodule_export]
     use super::task::Task;
     #[pymodule_export]

@@ -208,6 +208,92 @@ impl Report {
     }
 }
 
+/// How far counts and bounds of one kind of call were from the truth.
+#[pyclass(frozen, module = "outlay")]
+pub(crate) struct MeterRow(report::MeterRow);
+
+#[pymethods]
+impl MeterRow {
+    /// Who billed them, where the price list says.
+    #[getter]
+    fn provider(&self) -> Option<&str> {
+        self.0.provider.as_deref()
+    }
+
+    /// The model that was asked for.
+    #[getter]
+    fn model(&self) -> Option<&str> {
+        self.0.model.as_deref()
+    }
+
+    /// Did they offer tools?
+    #[getter]
+    fn has_tools(&self) -> bool {
+        self.0.has_tools
+    }
+
+    /// How their input was bounded, such as "exact" or "calibrated".
+    #[getter]
+    fn method(&self) -> &'static str {
+        self.0.method.name()
+    }
+
+    /// How many calls.
+    #[getter]
+    fn calls(&self) -> u64 {
+        self.0.calls
+    }
+
+    /// How many of them had more input than their bound.
+    #[getter]
+    fn overruns(&self) -> u64 {
+        self.0.overruns
+    }
+
+    /// What the provider counted over what was counted here, both per mille: 995 gives what 99.5 % of
+    /// the calls stay within, 1000 the most.
+    fn truth_over_count(&self, quantile: u64) -> u32 {
+        self.0.truth_over_count.quantile(quantile)
+    }
+
+    /// The bound over what the provider counted, likewise.
+    fn bound_over_truth(&self, quantile: u64) -> u32 {
+        self.0.bound_over_truth.quantile(quantile)
+    }
+
+    fn __repr__(&self) -> String {
+        let model = self.0.model.as_deref().unwrap_or("?");
+        format!("<MeterRow {model}: {} calls, {} overruns>", self.0.calls, self.0.overruns)
+    }
+}
+
+/// How far bounds were from the truth. `str()` is a table.
+#[pyclass(frozen, module = "outlay")]
+pub(crate) struct MeterReport(pub(crate) report::MeterReport);
+
+#[pymethods]
+impl MeterReport {
+    /// One for each provider, model, with tools or without, and method.
+    #[getter]
+    fn rows(&self) -> Vec<MeterRow> {
+        self.0.rows.iter().cloned().map(MeterRow).collect()
+    }
+
+    /// Entries a ledger in memory keeps no longer: calls reserved by them are not in the report.
+    #[getter]
+    fn dropped_entries(&self) -> u64 {
+        self.0.dropped_entries
+    }
+
+    fn __str__(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<MeterReport: {} rows>", self.0.rows.len())
+    }
+}
+
 /// One attempt in a summary.
 #[pyclass(frozen, extends = Figures, module = "outlay")]
 pub(crate) struct AttemptLine {

@@ -43,6 +43,8 @@ __all__ = [
     "Ledger",
     "Limit",
     "Loss",
+    "MeterReport",
+    "MeterRow",
     "Money",
     "Outgoing",
     "Plan",
@@ -680,6 +682,11 @@ class Ledger:
         """
         Where the money went: by "task", "attempt", "agent", "model" or "tag:NAME".
         """
+    def meter_report(self, /, *, since: str | None = None) -> MeterReport:
+        """
+        How far bounds of input were from the truth.
+        """
+
 
     def resolve(self, /, id: str, usage: Usage | None = None, *, by: str) -> Money:
         """
@@ -767,6 +774,80 @@ class Loss:
 class Money:
     """
     An exact amount of money.
+@final
+class MeterReport:
+    """
+    How far bounds were from the truth. `str()` is a table.
+    """
+
+    def __repr__(self, /) -> str: ...
+    def __str__(self, /) -> str: ...
+    @property
+    def dropped_entries(self, /) -> int:
+        """
+        Entries a ledger in memory keeps no longer: calls reserved by them are not in the report.
+        """
+
+    @property
+    def rows(self, /) -> list[MeterRow]:
+        """
+        One for each provider, model, with tools or without, and method.
+        """
+
+@final
+class MeterRow:
+    """
+    How far counts and bounds of one kind of call were from the truth.
+    """
+
+    def __repr__(self, /) -> str: ...
+    def bound_over_truth(self, /, quantile: SupportsIndex) -> int:
+        """
+        The bound over what the provider counted, likewise.
+        """
+
+    @property
+    def calls(self, /) -> int:
+        """
+        How many calls.
+        """
+
+    @property
+    def has_tools(self, /) -> bool:
+        """
+        Did they offer tools?
+        """
+
+    @property
+    def method(self, /) -> str:
+        """
+        How their input was bounded, such as "exact" or "calibrated".
+        """
+
+    @property
+    def model(self, /) -> str | None:
+        """
+        The model that was asked for.
+        """
+
+    @property
+    def overruns(self, /) -> int:
+        """
+        How many of them had more input than their bound.
+        """
+
+    @property
+    def provider(self, /) -> str | None:
+        """
+        Who billed them, where the price list says.
+        """
+
+    def truth_over_count(self, /, quantile: SupportsIndex) -> int:
+        """
+        What the provider counted over what was counted here, both per mille: 995 gives what 99.5 % of
+        the calls stay within, 1000 the most.
+        """
+
 
     `str()` prints it with its unit ("0.0075 USD"), `usd` is a `decimal.Decimal`, `nanos` the whole
     number of nano-USD. Amounts can be compared, added and subtracted.
