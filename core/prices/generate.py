@@ -14,6 +14,7 @@ Running it again with the same pins gives the same bytes. `core/src/meter/price/
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import sys
 from collections.abc import Iterable
 from decimal import Decimal
@@ -61,7 +62,8 @@ def by_provider(
     """litellm's entries by our provider and the name behind its prefix, the preferred first."""
     found: dict[str, dict[str, list[tuple[bool, int, Model]]]] = {}
     for key, entry in table.items():
-        own = entry["litellm_provider"].split("-models")[0]
+        # Vertex AI has a provider there for each maker and each kind of its models.
+        own = re.sub(r"(?<=^vertex_ai)-.*|-models$", "", entry["litellm_provider"])
         provider, rank = corrections.provider_of(own)
         head, _, rest = key.partition("/")
         name = rest if rest and corrections.provider_of(head)[0] == provider else key

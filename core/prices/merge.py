@@ -143,7 +143,10 @@ def alone(section: Merged, candidates: list[Model], corrections: Corrections) ->
     """A model only litellm lists; with its maker's history where it costs what it costs there."""
     model = candidates[0]
     for other in candidates[1:]:
-        compare(section, model, other, corrections.decision(section.id, model, other))
+        decision = corrections.decision(section.id, model, other)
+        compare(section, model, other, decision)
+        if is_open(decision):
+            hold_dearer(model.rows[0], other.rows[0])
     for maker in corrections.resold(section.id):
         known = resolved(model.id, *maker)
         if known and "i" in in_force(known).sets[STANDARD].rates:
@@ -226,11 +229,16 @@ def merge_one(section: Merged, model: Model, theirs: list[Model], corrections: C
     model.source = "both"
     model.context_window = model.context_window or first.context_window
     model.max_output_tokens = first.max_output_tokens
+    uplifts = [other.regional_per_mille for other in theirs if other.regional_per_mille]
+    model.regional_per_mille = max(uplifts, default=None)
     model.traits |= first.traits
     decision = corrections.decision(section.id, model, first)
-    for other in theirs:
-        compare(section, model, other, decision or corrections.decision(section.id, model, other))
     row, given = in_force(model), first.rows[0]
+    for other in theirs:
+        verdict = decision or corrections.decision(section.id, model, other)
+        compare(section, model, other, verdict)
+        if is_open(verdict):
+            hold_dearer(row, other.rows[0])
     if decision and decision["take"] == "litellm":
         since = decision.get("since")
         model.rows = [row for row in model.rows if since]
@@ -240,9 +248,18 @@ def merge_one(section: Merged, model: Model, theirs: list[Model], corrections: C
     for service, own in all_completed(given).items():
         if service not in row.sets and "i" in row.sets[STANDARD].rates:
             row.sets[service] = own
-        elif is_open(decision) and is_dearer(row, given, service):
-            row.alternatives[service] = own
     row.other |= given.other
+
+
+def hold_dearer(row: Row, other: Row) -> None:
+    """Keeps another row's prices for reservations, in the tiers where any of them is dearer."""
+    for service, own in all_completed(other).items():
+        if service in row.sets and is_dearer(row, other, service):
+            known = row.alternatives.setdefault(service, own)
+            for above in {0, *own.tiers, *known.tiers}:
+                rates = known.rates if not above else known.tiers.setdefault(above, {})
+                for unit, amount in own.at(above + 1 if above else 0).items():
+                    rates[unit] = max(amount, rates.get(unit, amount))
 
 
 def all_completed(row: Row) -> dict[str, Set]:

@@ -121,6 +121,7 @@ class Model:
     max_output_tokens: int | None = None
     prior_per_mille: int | None = None
     image_tokens: tuple[int, int] | None = None
+    regional_per_mille: int | None = None
     traits: set[str] = field(default_factory=set)
     rows: list[Row] = field(default_factory=list)
     source: str = "genai-prices"
@@ -300,6 +301,7 @@ def litellm_model(name: str, entry: dict[str, Any]) -> Model:
     searches = entry.get("search_context_cost_per_query") or {}
     if searches:
         row.sets[STANDARD].rates["s"] = max(Decimal(value) for value in searches.values())
+    uplift = max((Decimal(value) for value in uplifts(entry)), default=None)
     for own in row.sets.values():
         _doubt_zeros(own)
     simplified(row.sets[STANDARD])
@@ -307,10 +309,18 @@ def litellm_model(name: str, entry: dict[str, Any]) -> Model:
         id=name,
         context_window=entry.get("max_input_tokens"),
         max_output_tokens=entry.get("max_output_tokens"),
+        regional_per_mille=int(uplift * 1000) if uplift else None,
         traits={"reasoning"} if entry.get("supports_reasoning") else set(),
         rows=[row],
         source="litellm",
     )
+
+
+def uplifts(entry: dict[str, Any]) -> list[Decimal]:
+    """What tokens cost in a region, in parts of the price: of Anthropic, OpenAI and Vertex AI."""
+    keys = [key for key in entry if re.match(r"regional_(endpoint|processing)_uplift", key)]
+    own = (entry.get("provider_specific_entry") or {}).get("us")
+    return [Decimal(entry[key]) for key in keys] + ([Decimal(own)] if own else [])
 
 
 def _doubt_zeros(own: Set) -> None:

@@ -41,6 +41,8 @@ def facts(model: Model) -> str:
         words.append(f"p{model.prior_per_mille}")
     if model.image_tokens:
         words.append("g{},{}".format(*model.image_tokens))
+    if model.regional_per_mille:
+        words.append(f"u{model.regional_per_mille}")
     words.append("".join(mark for trait, mark in FLAGS.items() if trait in model.traits))
     return " ".join(word for word in words if word)
 

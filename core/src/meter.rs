@@ -17,7 +17,7 @@ mod samples;
 mod stream;
 pub mod tokens;
 
-pub use api::Api;
+pub use api::{Api, is_regional};
 pub use count::Counted;
 pub use extract::{Extracted, usage};
 pub use price::{

@@ -175,7 +175,7 @@ fn a_usage_that_cannot_be_leaves_the_call_open() {
         let doubted = hold(&task, 5);
         doubted.doubt().unwrap();
         for usage in &usages {
-            invalid(place.ledger.resolve(doubted.id(), Some(*usage), "ann"));
+            invalid(place.ledger.resolve(doubted.id(), Some(&(*usage).into()), "ann"));
         }
         assert_eq!(cents(&task), (5, 0, 5));
         place.check();

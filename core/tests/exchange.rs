@@ -305,6 +305,48 @@ fn a_tier_without_a_price_is_refused_before_and_held_in_full_after() {
     assert_eq!(charge(&exchange), (exchange.call().reserved(), true));
 }
 
+/// Claude Opus 5 at 5 USD and 25 USD per million tokens, times so many tenths.
+fn opus(input: i64, output: i64, tenths: i64) -> Money {
+    Money::from_nanos((input * 5_000 + output * 25_000) * tenths / 10)
+}
+
+#[test]
+fn a_region_costs_a_tenth_more_whoever_names_it() {
+    let body = |geo: &str| {
+        format!(
+            r#"{{"model":"claude-opus-5","max_tokens":100{geo},"messages":[{{"role":"user","content":"hi"}}]}}"#
+        )
+    };
+    let answer = |geo: &str| {
+        format!(
+            r#"{{"model":"claude-opus-5","usage":{{"input_tokens":10,"output_tokens":20,"inference_geo":"{geo}"}}}}"#
+        )
+    };
+    let us = r#","inference_geo":"us""#;
+    let far = Terms { is_regional: true, ..Terms::default() };
+    for (asked, terms, told, tenths) in [
+        ("", Terms::default(), "global", 10),
+        ("", Terms::default(), "not_available", 10),
+        ("", Terms::default(), "us", 11),
+        (us, Terms::default(), "us", 11),
+        ("", far.clone(), "global", 11),
+    ] {
+        let task = task("1");
+        let exchange = task.exchange(Api::AnthropicMessages, body(asked).as_bytes(), &terms).unwrap();
+        exchange.answered(200, &answer(told)).unwrap();
+        assert_eq!(charge(&exchange), (opus(10, 20, tenths), false), "{asked} {told}");
+    }
+    let task = task("1");
+    let held = |asked: &str| {
+        let exchange = task.exchange(Api::AnthropicMessages, body(asked).as_bytes(), &Terms::default());
+        exchange.unwrap().call().reserved().nanos()
+    };
+    assert_eq!(held(us) * 10, held("") * 11);
+    // Of a host, a model without such a price costs what it costs elsewhere.
+    let old = br#"{"model":"gpt-4o","max_tokens":100,"messages":[]}"#;
+    assert!(task.exchange(Api::OpenAiChat, old, &far).is_ok());
+}
+
 #[test]
 fn a_stream_may_be_left_without_usage_for_servers_that_refuse_to_be_asked() {
     let ledger = Ledger::in_memory();

@@ -134,6 +134,7 @@ fn what_nobody_has_decided_is_held_at_the_dearer_of_both() {
             input_media: Media { audio: unit == "ia", ..text },
             output_media: Media { audio: unit == "oa", ..text },
             service_tier: ServiceTier::read(tier).unwrap(),
+            is_regional: false,
         };
         let worst = price.worst(&exposure).unwrap();
         // Fees are listed in USD apiece, all else in USD for a million tokens.

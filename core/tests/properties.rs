@@ -185,7 +185,7 @@ impl Model {
                 made.state = State::Doubted;
             }
             (Act::Correct { cents, .. }, State::Doubted) => {
-                place.ledger.resolve(made.call.id(), Some(usage(*cents)), "ann").unwrap();
+                place.ledger.resolve(made.call.id(), Some(&usage(*cents).into()), "ann").unwrap();
                 (made.used, made.state) = (*cents, State::Settled);
             }
             _ => {}

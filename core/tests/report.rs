@@ -198,8 +198,8 @@ impl Program {
             }
             Step::Resolve(billed) => {
                 if let Some(id) = self.doubted.pop() {
-                    let usage = billed.then(|| Usage::tokens(10, 10));
-                    self.ledger.resolve(id, usage, "ops").unwrap();
+                    let told = billed.then(|| Usage::tokens(10, 10).into());
+                    self.ledger.resolve(id, told.as_ref(), "ops").unwrap();
                 }
             }
             Step::Wait(millis) => self.clock.advance(millis),

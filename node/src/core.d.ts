@@ -283,6 +283,8 @@ export interface RequestSpec {
   id?: string;
   /** The most it can cost by the caller's own word. */
   maxUsd?: string;
+  /** The service tier it asks for. */
+  serviceTier?: string;
 }
 
 /** What a task spent, over all attempts and everything inside it. */

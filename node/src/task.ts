@@ -74,6 +74,8 @@ export interface Request {
   maxUsd?: Amount;
   /** Wait so long for money that other calls hold. */
   waitMs?: number;
+  /** The service tier it asks for, such as "flex" or "priority"; the dearer of it and standard is held. */
+  serviceTier?: string;
 }
 
 /** How much of each unit a task has used. */
@@ -88,7 +90,7 @@ const OPTIONS = ["usd", "tokens", "llmCalls", "toolCalls", "kind", "tags", "id",
 const ALL_OPTIONS = [...OPTIONS, "clamp", "waitMs", "by", "breaker"];
 const AGENTS_MAX = 100;
 const HOT = ["model", "inputTokens", "maxOutputTokens"];
-const REQUEST = [...HOT, "choices", "provider", "id", "maxUsd", "waitMs"];
+const REQUEST = [...HOT, "choices", "provider", "id", "maxUsd", "waitMs", "serviceTier"];
 const MODELS_MAX = 10_000;
 
 const models = new Map<string, number>();
@@ -458,7 +460,7 @@ function modelNumber(model: string): number {
 function requestSpec(request: Request) {
   known(request, REQUEST, "a request");
   const counts = ["inputTokens", "maxOutputTokens", "choices"] as const;
-  const texts = ["provider", "id"] as const;
+  const texts = ["provider", "id", "serviceTier"] as const;
   return {
     model: text(request.model, "model"),
     ...Object.fromEntries(counts.map((name) => [name, maybeCount(request[name], name)])),

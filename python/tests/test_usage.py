@@ -187,6 +187,38 @@ UNCOUNTED = {
 }
 
 
+def test_what_a_response_says_of_itself_is_charged() -> None:
+    flex = {"service_tier": "flex", "usage": {"prompt_tokens": 1000, "completion_tokens": 500}}
+    us = {"usage": {"input_tokens": 1000, "output_tokens": 500, "inference_geo": "us"}}
+    routed = {"usage": {"prompt_tokens": 1000, "completion_tokens": 500, "cost": 0.0071}}
+    with outlay.task("t", usd=1, store="memory:") as task:
+        for model, body, provider, api, charge in [
+            ("gpt-5", flex, "openai", "chat", "0.003125"),
+            ("claude-opus-5", us, "anthropic", "messages", "0.01925"),
+            ("openai/gpt-5", routed, "openrouter", "chat", "0.0071"),
+        ]:
+            call = task.reserve(model=model, input_tokens=1000, max_output_tokens=500)
+            used = extract_usage(body, provider=provider, api=api)
+            assert call.settle(used).charge == outlay.Money(charge)
+            doubted = task.reserve(model=model, input_tokens=1000, max_output_tokens=500)
+            doubted.doubt()
+            charged = task._native.ledger().resolve(doubted.id, used, by="ann")
+            assert charged == outlay.Money(charge)
+
+
+def test_a_reservation_names_the_tier_it_asks_for() -> None:
+    held = {}
+    with outlay.task("t", usd=1, store="memory:") as task:
+        for tier in (None, "flex", "priority"):
+            request = {"model": "gpt-5", "input_tokens": 1000, "max_output_tokens": 500}
+            held[tier] = task.reserve(**request, service_tier=tier).reserved
+        with pytest.raises(outlay.InvalidInput, match="no tier"):
+            task.reserve(**request, service_tier="first class")
+    # It may be served as usual after all.
+    assert held["flex"] == held[None] == outlay.Money("0.00625")
+    assert held["priority"] == outlay.Money("0.0125")
+
+
 def test_recorded_bodies_mean_what_they_meant() -> None:
     folder = os.environ.get("OUTLAY_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data"
     packed = Path(folder) / "usage_bodies.dev.json.gz"

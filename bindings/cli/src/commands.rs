@@ -160,7 +160,8 @@ fn in_doubt(ledger: &Opened, asked: &Json) -> Result<String> {
 }
 
 fn resolve(ledger: &Opened, id: &str, usage: Option<Usage>, asked: &Resolve) -> Result<String> {
-    let spent = ledger.resolve(id.parse()?, usage, &orders::by(asked.by.as_deref()))?;
+    let told = usage.map(Into::into);
+    let spent = ledger.resolve(id.parse()?, told.as_ref(), &orders::by(asked.by.as_deref()))?;
     let state = if usage.is_some() { "settled" } else { "voided" };
     if asked.json.json {
         let said = json!({ "id": id, "state": state, "spent_usd": spent.decimal() });

@@ -2,7 +2,7 @@
 
 use napi::bindgen_prelude::BigInt;
 use napi_derive::napi;
-use outlay::{Call, Error, ErrorKind, Limit, Money, Unit, Usage, Window};
+use outlay::{Call, Error, ErrorKind, Limit, Money, Unit, Usage, Window, meter::Extracted};
 
 use crate::outcome::{Tagged, now};
 
@@ -138,6 +138,12 @@ impl Used {
         };
         usage.check()?;
         Ok(Self { usage, cost: spec.cost.as_deref().map(Money::parse).transpose()? })
+    }
+
+    /// As a response would have told it.
+    pub fn told(spec: &UsageSpec) -> Result<Extracted, Error> {
+        let Self { usage, cost } = Self::read(spec)?;
+        Ok(Extracted { cost, ..usage.into() })
     }
 
     /// Ends a call with it.

@@ -124,8 +124,8 @@ pub fn resolve(
 ) -> napi::Result<Object<'_>> {
     let ledger = LEDGERS.get(ledger);
     later(env, move || {
-        let used = used.as_ref().map(|used| Used::read(used).map(|used| used.usage)).transpose()?;
-        ledger?.resolve(id.parse()?, used, &by).map(nanos)
+        let told = used.as_ref().map(Used::told).transpose()?;
+        ledger?.resolve(id.parse()?, told.as_ref(), &by).map(nanos)
     })
 }
 

@@ -7,7 +7,7 @@ use napi::{
     bindgen_prelude::{BigInt, Object},
 };
 use napi_derive::napi;
-use outlay::{Attempt, Error, ErrorKind, Money, Request, Task, TaskOptions, Unit};
+use outlay::{Attempt, Error, ErrorKind, Money, Request, Task, TaskOptions, Unit, meter::ServiceTier};
 
 use crate::{
     call::CALLS,
@@ -84,6 +84,8 @@ pub struct RequestSpec {
     pub id: Option<String>,
     /// The most it can cost by the caller's own word.
     pub max_usd: Option<String>,
+    /// The service tier it asks for.
+    pub service_tier: Option<String>,
 }
 
 /// What a task has used, holds and cannot tell, over all attempts.
@@ -217,6 +219,11 @@ fn reserve_by(task: &Task, spec: &RequestSpec, poll: bool) -> Result<f64, Error>
     }
     if let Some(id) = &spec.id {
         request = request.id(id);
+    }
+    if let Some(word) = &spec.service_tier {
+        let no_tier =
+            || Error::new(ErrorKind::InvalidInput, format!("`serviceTier` is `{word}`, which is no tier"));
+        request = request.service_tier(ServiceTier::read(word).ok_or_else(no_tier)?);
     }
     if let Some(most) = &spec.max_usd {
         request = request.max_usd(Money::parse(most)?);

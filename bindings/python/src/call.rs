@@ -63,11 +63,15 @@ impl Call {
 
     /// Ends the call with what it used.
     ///
+    /// A usage that was read from a response is charged at the provider's own charge if it told one,
+    /// else by the service tier and the region it was served in.
+    ///
     /// Args:
     ///     usage: what the provider reported.
     ///
     /// Raises:
     ///     InvalidInput: a usage that cannot be; the call is still open.
+    ///     Unpriced: nobody knows what the tier or the region it was served in costs; still open.
     ///     Conflict: it ended otherwise before.
     ///     StoreUnavailable: the ledger could not answer; settle it again.
     ///
@@ -78,7 +82,7 @@ impl Call {
     ///     ...     call.settle(outlay.Usage(1000, 500)).charge
     ///     Money('0.0075')
     fn settle(&self, py: Python<'_>, usage: &Usage) -> PyResult<Settled> {
-        let settled = waiting(py, self.blocking, || usage.settle(&self.call))?;
+        let settled = waiting(py, self.blocking, || self.call.settle_told(&usage.told()))?;
         Ok(Settled(settled))
     }
 

@@ -162,7 +162,7 @@ impl Exchange {
 
     /// Ends it with what it used, as a framework reports it.
     fn settle(&self, py: Python<'_>, usage: &Usage) -> PyResult<()> {
-        waiting(py, self.blocking, || usage.settle(self.exchange.call())).map(drop)?;
+        waiting(py, self.blocking, || self.exchange.call().settle_told(&usage.told())).map(drop)?;
         warn_unknown(py, usage.unknown_fields());
         Ok(())
     }

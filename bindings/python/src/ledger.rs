@@ -144,7 +144,8 @@ impl Ledger {
     /// Ends a call in doubt: with its usage, or void without one.
     #[pyo3(signature = (id, usage=None, *, by))]
     fn resolve(&self, py: Python<'_>, id: &str, usage: Option<Usage>, by: &str) -> PyResult<Money> {
-        let run = || self.0.resolve(id.parse()?, usage.map(|usage| usage.0), by);
+        let told = usage.map(|usage| usage.told());
+        let run = || self.0.resolve(id.parse()?, told.as_ref(), by);
         waiting(py, true, run).map(Money)
     }
 
@@ -203,13 +204,13 @@ impl Ledger {
         Ok(calls.into_iter().map(|call| (call.id.to_string(), Money(call.held))).collect())
     }
 
-    /// Where the money went: by "task", "attempt", "agent", "model" or "tag:NAME".
     /// How far bounds of input were from the truth.
     #[pyo3(signature = (*, since=None))]
     fn meter_report(&self, py: Python<'_>, since: Option<&str>) -> PyResult<MeterReport> {
         waiting(py, true, || self.0.meter(since.map(str::parse).transpose()?)).map(MeterReport)
     }
 
+    /// Where the money went: by "task", "attempt", "agent", "model" or "tag:NAME".
     #[pyo3(signature = (by="task", *, since=None))]
     fn report(&self, py: Python<'_>, by: &str, since: Option<&str>) -> PyResult<Report> {
         let read = || {

@@ -137,17 +137,19 @@ pub(crate) fn price(
     service_tier: Option<&str>,
 ) -> PyResult<Charge> {
     let at = at.filter(|at| !at.is_none()).map_or_else(|| Ok(Clock::System.now()), millis)?;
-    let tier = match service_tier {
-        None => ServiceTier::Standard,
-        Some(word) => ServiceTier::read(word)
-            .ok_or_else(|| invalid(py, format!("`service_tier` is `{word}`, which is no tier")))?,
-    };
+    let tier = service_tier.map_or(Ok(ServiceTier::Standard), |word| tier(py, word))?;
     let config = waiting(py, true, process::config)?;
     guard(py, || {
         let price = config.prices.find(provider, model, at)?;
         let sum = price.charge_served(&usage.0, tier)?;
         Ok(Charge { sum, lines: price.lines(&usage.0, tier)?, price })
     })
+}
+
+/// The service tier a word means.
+pub(crate) fn tier(py: Python<'_>, word: &str) -> PyResult<ServiceTier> {
+    ServiceTier::read(word)
+        .ok_or_else(|| invalid(py, format!("`service_tier` is `{word}`, which is no tier")))
 }
 
 /// A time in milliseconds since 1970.

@@ -8,6 +8,7 @@ use crate::{
     convert::{Money, count, decimal_text},
     error::{guard, invalid, patiently, raise, waiting},
     exchange::{LARGE_BYTES, Outgoing},
+    price::tier,
     report::Summary,
 };
 
@@ -64,10 +65,12 @@ impl Task {
     ///     id: a name unique within the attempt; reserving it again gives the same call.
     ///     max_usd: the most it can cost by your own word, held instead of the computed worst case.
     ///     wait_ms: wait so long for money that other calls hold.
+    ///     service_tier: the tier it asks for, such as "flex" or "priority"; the dearer of it and
+    ///         standard is held, and it is charged at unless the usage tells another.
     ///
     /// Raises:
     ///     BudgetExceeded: a hard limit would be passed. Nothing is held.
-    ///     Unpriced: the model has no known price. Nothing is held.
+    ///     Unpriced: the model or its tier has no known price. Nothing is held.
     ///     InvalidInput: a number that cannot be.
     ///     Conflict: the attempt has ended, or the id was used with another request.
     ///     StoreUnavailable: the ledger could not answer. Do not make the call.
@@ -79,7 +82,7 @@ impl Task {
     ///     Money('0.0425')
     #[pyo3(signature = (
         *, model, input_tokens=None, max_output_tokens=None, choices=None, provider=None, id=None,
-        max_usd=None, wait_ms=None
+        max_usd=None, wait_ms=None, service_tier=None
     ))]
     #[allow(clippy::too_many_arguments)]
     fn reserve(
@@ -93,6 +96,7 @@ impl Task {
         id: Option<&str>,
         max_usd: Option<&Bound<'_, PyAny>>,
         wait_ms: Option<&Bound<'_, PyAny>>,
+        service_tier: Option<&str>,
     ) -> PyResult<Call> {
         let Ok(model) = model.cast::<pyo3::types::PyString>() else {
             return Err(invalid(py, "`model` is not a text".to_owned()));
@@ -124,6 +128,9 @@ impl Task {
             let text = decimal_text(most, "max_usd")?;
             request = request.max_usd(guard(py, || outlay::Money::parse(&text))?);
         }
+        if let Some(word) = service_tier {
+            request = request.service_tier(tier(py, word)?);
+        }
         let wait_ms = wait_ms.map(|wait| count(wait, "wait_ms")).transpose()?;
         let request = request.wait_ms(0);
         let reserve = || self.task.reserve(&request);
@@ -150,7 +157,8 @@ impl Task {
         max_input_tokens: Option<&Bound<'_, PyAny>>,
         turn: Option<String>,
     ) -> PyResult<Outgoing> {
-        let mut terms = outlay::run::Terms { wait_ms, turn, ..Default::default() };
+        let is_regional = host.is_some_and(outlay::meter::is_regional);
+        let mut terms = outlay::run::Terms { wait_ms, turn, is_regional, ..Default::default() };
         if let Some(most) = max_usd {
             let text = decimal_text(most, "max_usd")?;
             terms.max_usd = Some(guard(py, || outlay::Money::parse(&text))?);

@@ -27,12 +27,9 @@ impl PartialEq for Usage {
 }
 
 impl Usage {
-    /// Ends a call with it.
-    pub(crate) fn settle(&self, call: &outlay::Call) -> Result<outlay::Settled, Error> {
-        match self.1.cost {
-            Some(cost) => call.settle_at(&self.0, cost),
-            None => call.settle(&self.0),
-        }
+    /// It, with what else the response it was read from said.
+    pub(crate) fn told(&self) -> Extracted {
+        Extracted { usage: Some(self.0), ..self.1.clone() }
     }
 
     /// Every count by its name.

@@ -133,6 +133,27 @@ const HOSTS: [(&str, &str); 6] = [
     ("api.perplexity.ai", "perplexity"),
 ];
 
+/// Beginnings and ends of hosts that keep what they are sent in a region, for a price.
+const REGIONAL_HOSTS: [(&str, &str); 3] =
+    [("", ".api.openai.com"), ("", "-aiplatform.googleapis.com"), ("aiplatform.", ".rep.googleapis.com")];
+
+/// Does a request to this host stay in a region, where the same provider has a host that promises
+/// nothing of the kind? Bedrock tells regions by the names of models instead.
+///
+/// ```
+/// use outlay::meter::is_regional;
+///
+/// assert!(is_regional("eu.api.openai.com") && is_regional("us-east5-aiplatform.googleapis.com"));
+/// assert!(!is_regional("api.openai.com") && !is_regional("aiplatform.googleapis.com"));
+/// ```
+pub fn is_regional(host: &str) -> bool {
+    let host = host.to_ascii_lowercase();
+    REGIONAL_HOSTS.iter().any(|(start, end)| {
+        let region = host.strip_prefix(start).and_then(|rest| rest.strip_suffix(end));
+        region.is_some_and(|region| !region.is_empty())
+    })
+}
+
 /// What others offer beside their own, or instead.
 const COMPATIBLE: &[Named] = &[
     (&["chat"], Api::OpenAiChat),

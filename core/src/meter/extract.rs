@@ -48,9 +48,18 @@ pub struct Extracted {
     pub model: Option<String>,
     /// The service tier that served it.
     pub service_tier: Option<String>,
+    /// The region it was bound to, where the provider has a price for that.
+    pub region: Option<String>,
     /// Fields of the usage, by path, that hold something no table knows: perhaps billed, not charged.
     /// At most 32.
     pub unknown_fields: Vec<String>,
+}
+
+impl From<Usage> for Extracted {
+    /// A usage somebody knows, and nothing else.
+    fn from(usage: Usage) -> Self {
+        Self { usage: Some(usage), ..Self::default() }
+    }
 }
 
 /// Reads the usage of a whole response.
@@ -73,6 +82,7 @@ pub(super) fn usage_apart(api: Api, found: &Object, model: Option<&str>, body: &
     let mut extracted = Extracted {
         model: model.map(str::to_owned),
         service_tier: tier(body).or_else(|| tier(found)),
+        region: region(found),
         ..Extracted::default()
     };
     let mut usage = shape.read(found)?;
@@ -189,6 +199,12 @@ fn text(body: &Object, paths: &[&str]) -> Option<String> {
 
 fn tier(object: &Object) -> Option<String> {
     text(object, &["service_tier", "serviceTier", "serviceTier.type"])
+}
+
+/// Anthropic says `global` or `not_available` where nothing was bound.
+fn region(found: &Object) -> Option<String> {
+    let told = text(found, &["inference_geo"])?;
+    Some(told).filter(|region| !["global", "not_available"].contains(&region.as_str()))
 }
 
 /// Searches are billed apiece, but only the output tells how many there were.

@@ -71,6 +71,9 @@ pub struct ModelPrice {
     pub image_tokens: Option<[u64; 2]>,
     /// Does every call search, for a fee that its usage does not tell?
     pub unreported_searches: bool,
+    /// What tokens cost where they are bound to a region, in thousandths of these prices; nothing if
+    /// no such price is known.
+    pub regional_per_mille: Option<u32>,
     standard: Served,
     /// The service tiers that have prices of their own.
     served: Arc<[(ServiceTier, Served)]>,
@@ -117,6 +120,8 @@ pub struct Exposure {
     pub output_media: Media,
     /// The service tier it names.
     pub service_tier: ServiceTier,
+    /// Is it bound to a region, by what it names or by where it goes?
+    pub is_regional: bool,
 }
 
 /// Kinds of tokens beside text that can have prices of their own.
@@ -138,6 +143,7 @@ impl Exposure {
             input_media: Media { audio: false, image: false },
             output_media: Media { audio: false, image: false },
             service_tier: ServiceTier::Standard,
+            is_regional: false,
         }
     }
 }
@@ -181,7 +187,50 @@ impl Worst {
     }
 }
 
+impl Served {
+    fn map(&self, change: impl Fn(i64) -> i64 + Copy) -> Self {
+        let disputed = self.disputed.as_ref().map(|prices| prices.map(change));
+        Self { charged: self.charged.map(change), disputed }
+    }
+}
+
 impl ModelPrice {
+    /// The prices of the same model, bound to a region by the request or by the endpoint it goes to.
+    ///
+    /// # Errors
+    ///
+    /// `Unpriced`: nobody knows what that costs.
+    ///
+    /// ```
+    /// use outlay::{Usage, meter::PriceBook};
+    ///
+    /// let price = PriceBook::bundled().find(None, "claude-opus-5", 1_795_000_000_000)?;
+    /// let usage = Usage::tokens(1_000, 500);
+    /// assert_eq!(price.charge(&usage)?.amount.to_string(), "0.0175 USD");
+    /// assert_eq!(price.in_region()?.charge(&usage)?.amount.to_string(), "0.01925 USD");
+    /// # Ok::<(), outlay::Error>(())
+    /// ```
+    pub fn in_region(&self) -> Result<Self> {
+        let per_mille = self.regional_per_mille.ok_or_else(|| {
+            let message = format!("model `{}` bound to a region has no known price", self.model);
+            Error::new(ErrorKind::Unpriced, message).with("model", Field::Text(self.model.to_string()))
+        })?;
+        let uplifted = |pico: i64| {
+            let parts = i128::from(pico) * i128::from(per_mille);
+            i64::try_from((parts + 999) / 1_000).unwrap_or(i64::MAX)
+        };
+        Ok(self.with_units(uplifted))
+    }
+
+    /// All unit prices of tokens changed in the same way; fees as they are.
+    fn with_units(&self, change: impl Fn(i64) -> i64 + Copy) -> Self {
+        Self {
+            standard: self.standard.map(change),
+            served: self.served.iter().map(|(tier, served)| (*tier, served.map(change))).collect(),
+            ..self.clone()
+        }
+    }
+
     /// The most a request can cost.
     ///
     /// Every tier its input can reach counts, and of the prices in them the dearest this request

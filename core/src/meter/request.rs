@@ -119,6 +119,7 @@ impl InputBound {
 
 /// What a request says about its cost.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "a request asks for each of these or does not")]
 pub struct Facts {
     /// The model it names.
     pub model: String,
@@ -136,6 +137,8 @@ pub struct Facts {
     pub include_usage: bool,
     /// The service tier it names.
     pub service_tier: ServiceTier,
+    /// Does it name a region it must stay in?
+    pub is_regional: bool,
     /// The cache writes it asks for.
     pub cache_write: CacheWrite,
     /// The most searches it lets the provider run; nothing if none.
@@ -182,19 +185,20 @@ impl Facts {
             input_media: self.input_media,
             output_media: self.output_media,
             service_tier: self.service_tier,
+            is_regional: self.is_regional,
         }
     }
 
-    /// The top-level fields to set so that the request holds to `max_output_tokens` per choice, and
-    /// its stream ends with the usage.
-    ///
-    /// ```
     /// Leaves the options of a stream as the caller set them: what usage comes is for the caller too.
     pub(crate) fn leave_stream_options(&mut self) {
         self.patch.stream_options = None;
         self.include_usage = true;
     }
 
+    /// The top-level fields to set so that the request holds to `max_output_tokens` per choice, and
+    /// its stream ends with the usage.
+    ///
+    /// ```
     /// use outlay::meter::{Api, Request};
     ///
     /// let body = serde_json::json!({"model": "gpt-4o", "messages": [], "stream": true});
@@ -301,6 +305,7 @@ impl<'a> Request<'a> {
             stream: json::flag(object, "stream")?,
             include_usage: asks_for_usage(object)?,
             service_tier: reading.service_tier,
+            is_regional: reading.is_regional,
             cache_write: reading.cache_write,
             web_searches_max: reading.web_searches,
             input_media: reading.input_media,

@@ -24,8 +24,6 @@ use crate::{
 
 /// The most answers one request can ask for.
 const CHOICES_MAX: u64 = 1_000;
-/// Stands for the unit prices of a charge the provider told.
-const TOLD_PRICE: &str = "told by the provider";
 
 /// What is known of a call before it is made.
 ///
@@ -107,6 +105,13 @@ impl Request {
     #[must_use]
     pub fn wait_ms(mut self, wait_ms: u64) -> Self {
         self.wait_ms = Some(wait_ms);
+        self
+    }
+
+    /// The service tier it asks for; it may be served as usual after all, so the dearer is held.
+    #[must_use]
+    pub fn service_tier(mut self, tier: ServiceTier) -> Self {
+        self.exposure.service_tier = tier;
         self
     }
 
@@ -214,7 +219,8 @@ impl Request {
 
     fn asked(&self) -> Asked<'_> {
         let provider = self.provider.as_deref();
-        Asked { provider, model: &self.model, tier: self.exposure.service_tier }
+        let Exposure { service_tier: tier, is_regional, .. } = self.exposure;
+        Asked { provider, model: &self.model, tier, is_regional }
     }
 
     /// A keyed hash of all that decides what it holds.
@@ -429,11 +435,34 @@ impl Call {
     /// # Ok::<(), outlay::Error>(())
     /// ```
     pub fn settle_at(&self, usage: &Usage, charge: Money) -> Result<Settled> {
-        if charge < Money::ZERO {
+        self.settle_told(&Extracted { cost: Some(charge), ..(*usage).into() })
+    }
+
+    /// Ends the call with what its response said: its usage, at the provider's own charge if it told
+    /// one, else by the service tier and the region it was served in.
+    ///
+    /// # Errors
+    ///
+    /// As [`settle`](Self::settle); `InvalidInput` too if it tells no usage, `Unpriced` if nobody knows
+    /// what the tier or the region it tells costs. The call is still open.
+    ///
+    /// ```
+    /// use outlay::{Ledger, Limit, Request, meter::{self, Api}};
+    ///
+    /// let task = Ledger::in_memory().task("t", [Limit::usd("1")?])?;
+    /// let call = task.reserve(&Request::model("gpt-5").input_tokens(1_000).max_output_tokens(500))?;
+    /// let body = serde_json::json!({"model": "gpt-5-2025-08-07", "service_tier": "flex",
+    ///     "usage": {"prompt_tokens": 1_000, "completion_tokens": 500}});
+    /// let settled = call.settle_told(&meter::usage(Api::OpenAiChat, &body)?)?;
+    /// assert_eq!(settled.charge.to_string(), "0.003125 USD");
+    /// # Ok::<(), outlay::Error>(())
+    /// ```
+    pub fn settle_told(&self, told: &Extracted) -> Result<Settled> {
+        let usage = told.usage.ok_or_else(|| Error::invalid("the response tells no usage"))?;
+        if let Some(charge) = told.cost.filter(|charge| *charge < Money::ZERO) {
             return Err(Error::invalid(format!("a charge of `{charge}` is negative")));
         }
-        let told = Extracted { cost: Some(charge), ..Extracted::default() };
-        self.settle_as(usage, &told, self.model.tier, 0)
+        self.settle_as(&usage, told, self.model.tier_told(told.service_tier.as_deref()), 0)
     }
 
     /// Ends the call with `usage`, with what else the response said, its model and its cost, and by the
@@ -446,15 +475,12 @@ impl Call {
         flags: u32,
     ) -> Result<Settled> {
         usage.check()?;
-        let (charge, price, flags) = match told.cost {
-            Some(cost) => (cost, Some(Arc::from(TOLD_PRICE)), flags),
-            None => match self.model.charge(usage, tier) {
-                Ok((charge, price)) => (charge, price, flags),
-                Err(_) if self.task.observes() => (Money::ZERO, None, flags | flag::UNPRICED),
-                // Priced by the caller's own `max_usd` only: that word is the charge.
-                Err(_) if self.model.price().is_err() => (self.reserved(), None, flags | flag::ESTIMATED),
-                Err(error) => return Err(error),
-            },
+        let (charge, price, flags) = match self.model.charge(usage, told, tier) {
+            Ok((charge, price)) => (charge, price, flags),
+            Err(_) if self.task.observes() => (Money::ZERO, None, flags | flag::UNPRICED),
+            // Priced by the caller's own `max_usd` only: that word is the charge.
+            Err(_) if self.model.price().is_err() => (self.reserved(), None, flags | flag::ESTIMATED),
+            Err(error) => return Err(error),
         };
         let model = told.model.as_deref();
         let model_used = model.filter(|model| *model != self.model()).map(Arc::from);

@@ -41,6 +41,8 @@ pub struct Terms {
     pub wait_ms: Option<u64>,
     /// The user input this call belongs to answering.
     pub turn: Option<String>,
+    /// Does it go to a host that keeps it in a region? See [`meter::is_regional`].
+    pub is_regional: bool,
 }
 
 /// How an exchange without a response failed.
@@ -160,11 +162,11 @@ impl Task {
         let price = model.price().ok();
         let mut count = |encoding, text: &str| ledger.memo().count(encoding, text);
         let mut read = meter::Request::read_with(api, body, price.map(Arc::as_ref), &mut count)?;
-        self.check_terms(&read.facts, terms)?;
-        let hashes = self.latest().hashes(&read.messages);
         if ledger.config().stream_usage == StreamUsage::Leave {
             read.facts.leave_stream_options();
         }
+        self.check_terms(&read.facts, terms)?;
+        let hashes = self.latest().hashes(&read.messages);
         let provider = price.map_or("", |price| &*price.provider);
         let lesson = if is_counted(&read.facts, terms) {
             calibrated(self, &ledger, provider, &mut read.facts, &hashes)?
@@ -178,6 +180,9 @@ impl Task {
             exposure.input_tokens = facts.strict_input_tokens;
         }
         exposure.input_tokens = terms.max_input_tokens.unwrap_or(exposure.input_tokens);
+        // Of a host, models without such a price cost there what they cost elsewhere.
+        let has_price = price.is_some_and(|price| price.regional_per_mille.is_some());
+        exposure.is_regional |= terms.is_regional && has_price;
         let mut request = Request::model(named).exposure(exposure).choices(facts.choices);
         request.max_output_tokens = facts.max_output_tokens;
         request.least_output = facts.thinking_budget.map(|budget| budget.saturating_add(BESIDE_THINKING));
@@ -376,7 +381,8 @@ impl Exchange {
         if let Some(extracted) = extracted
             && let Some(usage) = extracted.usage
         {
-            let tier = self.exposure.service_tier.told(self.api, extracted.service_tier.as_deref());
+            let of_capacity = self.api == Api::AnthropicMessages;
+            let tier = self.exposure.service_tier.told(of_capacity, extracted.service_tier.as_deref());
             match self.call.settle_as(&usage, &extracted, tier, 0) {
                 // A usage that cannot be, or a tier nobody has a price of.
                 Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unpriced) => {}

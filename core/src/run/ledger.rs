@@ -27,10 +27,10 @@ use crate::{
         sqlite::{self, Settings, Sqlite},
         store::{Budget, Filter, State, Tx},
     },
-    meter::ServiceTier,
+    meter::Extracted,
     policy::Limit,
     sync::{Arc, Mutex, MutexGuard, lock},
-    value::{Clock, Id, IdSource, Millis, Money, Tags, Usage},
+    value::{Clock, Id, IdSource, Millis, Money, Tags},
 };
 
 /// A ledger.
@@ -318,15 +318,20 @@ impl Ledger {
         self.read(|tx| Ok(tx.calls_in_doubt(most)?.into_iter().map(shown).collect()))
     }
 
-    /// Ends a call somebody else cannot end: with the usage on the provider's bill, or void.
+    /// Ends a call somebody else cannot end: with what the provider told or billed, or void.
+    ///
+    /// It costs what it would have cost if it had been settled in time: what the provider says it
+    /// charges, else list prices of the time it was reserved, of the tier it was asked for or told.
     ///
     /// # Errors
     ///
     /// * `NotFound`: no such call.
     /// * `Conflict`: it is still open in a running owner, or ended with other content.
-    pub fn resolve(&self, id: Id, usage: Option<Usage>, by: &str) -> Result<Money> {
+    /// * `InvalidInput`: what was told has no usage, or one that cannot be.
+    /// * `Unpriced`: nobody knows what it costs, and it does not say so itself.
+    pub fn resolve(&self, id: Id, told: Option<&Extracted>, by: &str) -> Result<Money> {
         let by: Arc<str> = by.into();
-        let now = self.now();
+        let told = told.cloned();
         let own = self.clone();
         let ended = self.act(move |tx| {
             let missing = || Error::new(ErrorKind::NotFound, format!("call `{id}` is not in the ledger"));
@@ -334,12 +339,14 @@ impl Ledger {
             if row.state == State::Open {
                 return Err(Error::conflict(format!("call `{id}` is open in a running process")));
             }
-            let ending = match usage {
+            let ending = match &told {
                 None => Ending::Void { by: Some(Arc::clone(&by)) },
-                Some(usage) => {
-                    let asked = own.model_of(tx, &id, row.task)?;
-                    let model = own.model(Asked::plain(&asked), now)?;
-                    let (charge, price) = model.charge(&usage, ServiceTier::Standard)?;
+                Some(told) => {
+                    let usage = told.usage.ok_or_else(|| Error::invalid("there is no usage in this"))?;
+                    usage.check()?;
+                    let model = own.model_of(tx, &id, row.task, row.at_ms)?;
+                    let tier = model.tier_told(told.service_tier.as_deref());
+                    let (charge, price) = model.charge(&usage, told, tier)?;
                     let (usd, by) = (charge.nanos(), Some(Arc::clone(&by)));
                     let settle = commit::Settle { usage, usd, price, by, ..commit::Settle::default() };
                     Ending::Settle(settle)
@@ -350,19 +357,25 @@ impl Ledger {
         Ok(ended.used.usd())
     }
 
-    fn model_of(&self, tx: &mut dyn Tx, id: &Id, task: u32) -> Result<String> {
-        let mut model = 0;
+    /// The model a call was reserved for, as it was asked for, with its prices of that time.
+    fn model_of(&self, tx: &mut dyn Tx, id: &Id, task: u32, at: Millis) -> Result<Arc<Model>> {
+        let mut names = [0; 3];
         let filter = Filter { task: Some(task), ..Filter::default() };
         tx.entries(filter, &mut |entry| {
             let found = entry.call == Some(*id) && entry.model_asked != 0;
             if found {
-                model = entry.model_asked;
+                names = [entry.provider, entry.model_asked, entry.price];
             }
             !found
         })?;
-        let text = open::name_of(tx, model)?;
-        text.map(|text| text.to_string())
-            .ok_or_else(|| Error::corrupt(format!("the model of call `{id}` is unknown in {}", self.0.name)))
+        let [provider, model, price] = names.map(|no| open::name_of(tx, no));
+        let (provider, model, price) = (provider?, model?, price?.unwrap_or_default());
+        let model = model.ok_or_else(|| {
+            Error::corrupt(format!("the model of call `{id}` is unknown in {}", self.0.name))
+        })?;
+        // What only the user prices is found by its name alone.
+        let known = provider.as_deref().filter(|name| !["", "custom"].contains(name));
+        self.model(Asked::again(known, &model, &price), at)
     }
 
     /// Ends owners that died; returns how many of their calls are in doubt now.

@@ -8,7 +8,7 @@ use super::config::Config;
 use crate::{
     error::{Error, Result},
     ledger::commit::Names,
-    meter::{ModelPrice, ServiceTier, UnitPrices},
+    meter::{Extracted, ModelPrice, ServiceTier, UnitPrices},
     sync::{Arc, Mutex, lock},
     value::{Millis, Money, Usage, tags::checked_text},
 };
@@ -19,18 +19,32 @@ const REASONING_DEFAULT: u64 = 4;
 const REASONING_MIN: u64 = 16;
 const MINUTE: Millis = 60_000;
 
+/// Stands for the unit prices of a charge the provider told.
+const TOLD_PRICE: &str = "told by the provider";
+/// Follows the edition in the unit prices of a call bound to a region.
+const IN_REGION: &str = "regional";
+
 /// What a call asks for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked<'a> {
     pub provider: Option<&'a str>,
     pub model: &'a str,
     pub tier: ServiceTier,
+    pub is_regional: bool,
 }
 
 impl<'a> Asked<'a> {
     /// A model by its name alone, served as usual.
     pub fn plain(model: &'a str) -> Self {
-        Self { provider: None, model, tier: ServiceTier::Standard }
+        Self { provider: None, model, tier: ServiceTier::Standard, is_regional: false }
+    }
+
+    /// A model as it was asked for by a call whose unit prices the ledger keeps under this name.
+    pub fn again(provider: Option<&'a str>, model: &'a str, price: &str) -> Self {
+        let head = price.split_once(": ").map_or(price, |(head, _)| head).trim_end_matches(':');
+        let words = || head.rsplit(' ').take(2);
+        let tier = words().find_map(ServiceTier::read).unwrap_or_default();
+        Self { provider, model, tier, is_regional: words().any(|word| word == IN_REGION) }
     }
 }
 
@@ -39,6 +53,7 @@ impl<'a> Asked<'a> {
 pub(crate) struct Model {
     pub asked: Arc<str>,
     pub tier: ServiceTier,
+    is_regional: bool,
     /// Its price, or why there is none.
     price: Result<Arc<ModelPrice>>,
     /// The output tokens of a request that sets no maximum.
@@ -52,12 +67,16 @@ pub(crate) struct Model {
 
 impl Model {
     fn new(config: &Config, asked: Asked<'_>, now: Millis) -> Self {
-        let price = config.prices.find(asked.provider, asked.model, now);
+        let mut price = config.prices.find(asked.provider, asked.model, now);
+        if asked.is_regional {
+            price = price.and_then(|price| price.in_region().map(Arc::new));
+        }
         let reasons = price.as_ref().is_ok_and(|price| price.reasoning);
         let times = |tokens: u64, times| if reasons { tokens.saturating_mul(times) } else { tokens };
         Self {
             asked: asked.model.into(),
             tier: asked.tier,
+            is_regional: asked.is_regional,
             price,
             default_output: times(config.default_max_output_tokens, REASONING_DEFAULT),
             least_output: times(config.min_output_tokens, REASONING_MIN),
@@ -77,7 +96,7 @@ impl Model {
         }
         let (provider, price) = match &self.price {
             Ok(price) => {
-                let text = price_text(price, self.tier, price.first_prices(self.tier));
+                let text = price_text(price, (self.tier, self.is_regional), price.first_prices(self.tier));
                 (Arc::clone(&price.provider), text)
             }
             Err(_) => (Arc::from(""), Arc::from("")),
@@ -92,20 +111,44 @@ impl Model {
     }
 
     /// What a usage costs, and the name of its unit prices where they are not those of the reserve.
-    pub fn charge(&self, usage: &Usage, tier: ServiceTier) -> Result<(Money, Option<Arc<str>>)> {
-        let price = self.price()?;
+    /// What the provider says it charges is the truth.
+    pub fn charge(
+        &self,
+        usage: &Usage,
+        told: &Extracted,
+        tier: ServiceTier,
+    ) -> Result<(Money, Option<Arc<str>>)> {
+        if let Some(cost) = told.cost {
+            return Ok((cost, Some(TOLD_PRICE.into())));
+        }
+        let own = self.price()?;
+        let is_regional = self.is_regional || told.region.is_some();
+        let bound = (is_regional && !self.is_regional).then(|| own.in_region()).transpose()?;
+        let price = bound.as_ref().unwrap_or(own);
         let (amount, prices) = price.amount_served(usage, tier)?;
-        let own = price.first_prices(self.tier);
-        let same = tier == self.tier && (std::ptr::eq(prices, own) || prices == own);
-        Ok((amount, (!same).then(|| price_text(price, tier, prices))))
+        let reserved = own.first_prices(self.tier);
+        let same = tier == self.tier && (std::ptr::eq(prices, reserved) || prices == reserved);
+        Ok((amount, (!same).then(|| price_text(price, (tier, is_regional), prices))))
+    }
+
+    /// The tier it was served in, when the response said `word`.
+    pub fn tier_told(&self, word: Option<&str>) -> ServiceTier {
+        let of_capacity = self.price.as_ref().is_ok_and(|price| &*price.provider == "anthropic");
+        self.tier.told(of_capacity, word)
     }
 }
 
 /// Unit prices as the dictionary keeps them: pico-USD per token and apiece, with the edition. What is
 /// not written costs what it is part of.
-fn price_text(price: &ModelPrice, tier: ServiceTier, prices: &UnitPrices) -> Arc<str> {
-    let served = if tier == ServiceTier::Standard { String::new() } else { format!(" {tier}") };
-    let mut words = vec![format!("{} {}{served}:", price.model, price.version)];
+fn price_text(price: &ModelPrice, served: (ServiceTier, bool), prices: &UnitPrices) -> Arc<str> {
+    let (tier, is_regional) = served;
+    let mut head = format!("{} {}", price.model, price.version);
+    for (word, is_told) in [(tier.code(), tier != ServiceTier::Standard), (IN_REGION, is_regional)] {
+        if is_told {
+            head = format!("{head} {word}");
+        }
+    }
+    let mut words = vec![format!("{head}:")];
     words.extend(prices.apart().map(|(unit, pico)| format!("{unit}={pico}")));
     let request = Some(price.request_nanos()).filter(|fee| *fee > 0);
     for (unit, fee) in [("request", request), ("web_search", price.web_search_nanos())] {
@@ -130,13 +173,13 @@ impl Models {
         asked: Asked<'_>,
         now: Millis,
     ) -> Result<Arc<Model>> {
-        let Asked { provider, model: name, tier } = asked;
+        let Asked { provider, model: name, tier, is_regional } = asked;
         let mut models = lock(&self.0);
         let whole;
-        let key = match (provider, tier) {
-            (None, ServiceTier::Standard) => name,
+        let key = match (provider, tier, is_regional) {
+            (None, ServiceTier::Standard, false) => name,
             _ => {
-                whole = format!("{}\0{tier}\0{name}", provider.unwrap_or_default());
+                whole = format!("{}\0{tier}\0{is_regional}\0{name}", provider.unwrap_or_default());
                 whole.as_str()
             }
         };

@@ -128,7 +128,8 @@ impl Stream {
         if let Ok(Some(extracted)) = self.reader.usage()
             && let Some(usage) = extracted.usage
         {
-            let tier = self.exposure.service_tier.told(self.api, extracted.service_tier.as_deref());
+            let of_capacity = self.api == Api::AnthropicMessages;
+            let tier = self.exposure.service_tier.told(of_capacity, extracted.service_tier.as_deref());
             match call.settle_as(&usage, &extracted, tier, flags) {
                 // A usage that cannot be, or a tier nobody has a price of.
                 Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unpriced) => {}

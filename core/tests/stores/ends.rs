@@ -1,10 +1,13 @@
 //! How does a reservation end?
 
 use outlay::{
-    ErrorKind, Limit, Money, Outcome, Request, Usage, ledger::Kind, ledger::flag, run::config::Choices,
+    ErrorKind, Limit, Money, Outcome, Request, Usage,
+    ledger::{Kind, flag},
+    meter::{Exposure, Extracted, ServiceTier},
+    run::config::Choices,
 };
 
-use crate::fixture::{EVEN, MODEL, Place, cents, config_with, hold, refused, request, spend, usd};
+use crate::fixture::{DAY, EVEN, MODEL, Place, cents, config_with, hold, refused, request, spend, usd};
 
 fn settling_frees_the_hold_and_keeps_the_charge(place: &Place) {
     let task = place.task("1");
@@ -109,11 +112,44 @@ fn an_estimate_is_corrected_once_by_the_truth(place: &Place) {
     let call = estimated(place, &task);
     assert_eq!(cents(&task), (5, 0, 0));
     let usage = Usage::tokens(1_000, 2_000);
-    assert_eq!(place.ledger.resolve(call.id(), Some(usage), "ann").unwrap(), usd("0.03"));
+    assert_eq!(place.ledger.resolve(call.id(), Some(&usage.into()), "ann").unwrap(), usd("0.03"));
     assert_eq!(cents(&task), (3, 0, 0));
-    assert_eq!(place.ledger.resolve(call.id(), Some(usage), "ann").unwrap(), usd("0.03"));
-    refused(place.ledger.resolve(call.id(), Some(Usage::tokens(0, 1)), "ann"), ErrorKind::Conflict);
+    assert_eq!(place.ledger.resolve(call.id(), Some(&usage.into()), "ann").unwrap(), usd("0.03"));
+    refused(place.ledger.resolve(call.id(), Some(&Usage::tokens(0, 1).into()), "ann"), ErrorKind::Conflict);
     refused(call.settle(&usage), ErrorKind::Conflict);
+    place.check();
+}
+
+/// A resolved call costs what it would have cost in time, however it was asked for.
+fn a_resolved_call_keeps_its_tier_its_provider_its_time_and_its_cost(place: &Place) {
+    let task = place.task("1");
+    let in_doubt = |request: Request| {
+        let call = task.reserve(&request.input_tokens(1_000).max_output_tokens(1_000)).unwrap();
+        call.doubt().unwrap();
+        call.id()
+    };
+    let usage = Usage::tokens(1_000, 1_000);
+    let resolve = |id, told: &Extracted| place.ledger.resolve(id, Some(told), "ann").unwrap();
+    // gpt-5 costs 1.25 and 10 USD, in flex half of it, at Groq nothing like it is sold.
+    let flex = in_doubt(Request::model("gpt-5").service_tier(ServiceTier::Flex));
+    assert_eq!(resolve(flex, &usage.into()), usd("0.005625"));
+    let standard = in_doubt(Request::model("gpt-5").service_tier(ServiceTier::Flex));
+    let told = Extracted { service_tier: Some("default".to_owned()), ..usage.into() };
+    assert_eq!(resolve(standard, &told), usd("0.01125"));
+    let routed = in_doubt(Request::model("openai/gpt-oss-120b").provider("groq"));
+    assert_eq!(resolve(routed, &usage.into()), usd("0.00075"));
+    let gateway = in_doubt(Request::model("gpt-5"));
+    let told = Extracted { cost: Some(usd("0.0123")), ..usage.into() };
+    assert_eq!(resolve(gateway, &told), usd("0.0123"));
+    let bound = in_doubt(
+        Request::model("claude-opus-5").exposure(Exposure { is_regional: true, ..Exposure::tokens(0) }),
+    );
+    assert_eq!(resolve(bound, &usage.into()), usd("0.033"));
+    let later = in_doubt(Request::model("gemini-3.6-flash"));
+    // On New Year's Day its price doubles.
+    place.clock.advance(60 * DAY);
+    assert_eq!(resolve(later, &usage.into()), usd("0.0045"));
+    refused(place.ledger.resolve(later, Some(&Extracted::default()), "ann"), ErrorKind::InvalidInput);
     place.check();
 }
 
@@ -130,8 +166,8 @@ fn a_truth_of_the_same_amounts_makes_an_estimate_final(place: &Place) {
     let same = Usage::tokens(2_500, 500);
     let cheap = r#"{"prices": {"nobody-9": {"input": 20, "output": 0}}}"#;
     place.ledger.set_config(config_with(cheap).into());
-    assert_eq!(place.ledger.resolve(call.id(), Some(same), "ann").unwrap(), usd("0.05"));
-    refused(place.ledger.resolve(call.id(), Some(Usage::tokens(0, 1)), "ann"), ErrorKind::Conflict);
+    assert_eq!(place.ledger.resolve(call.id(), Some(&same.into()), "ann").unwrap(), usd("0.05"));
+    refused(place.ledger.resolve(call.id(), Some(&Usage::tokens(0, 1).into()), "ann"), ErrorKind::Conflict);
     place.check();
 }
 
@@ -268,6 +304,7 @@ on_every_store! {
     another_end_is_a_conflict_and_changes_nothing,
     a_void_is_corrected_once_by_the_truth,
     an_estimate_is_corrected_once_by_the_truth,
+    a_resolved_call_keeps_its_tier_its_provider_its_time_and_its_cost,
     an_estimate_settled_again_still_says_so,
     a_truth_of_the_same_amounts_makes_an_estimate_final,
     more_than_was_held_is_accepted_and_told,

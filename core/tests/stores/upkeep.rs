@@ -15,7 +15,10 @@ fn a_call_in_doubt_can_be_resolved_by_a_person(place: &Place) {
         [(ids[0], usd("0.05")), (ids[1], usd("0.04"))]
     );
     assert_eq!(place.ledger.in_doubt(1).unwrap().len(), 1);
-    assert_eq!(place.ledger.resolve(ids[0], Some(Usage::tokens(0, 2_000)), "ann").unwrap(), usd("0.02"));
+    assert_eq!(
+        place.ledger.resolve(ids[0], Some(&Usage::tokens(0, 2_000).into()), "ann").unwrap(),
+        usd("0.02")
+    );
     assert_eq!(place.ledger.resolve(ids[1], None, "ann").unwrap(), usd("0"));
     assert_eq!((cents(&task), place.ledger.in_doubt(10).unwrap().len()), ((2, 0, 0), 0));
     if place.is_shared() {
@@ -33,7 +36,10 @@ fn only_what_is_in_doubt_can_be_resolved(place: &Place) {
     refused(place.ledger.resolve(call.id(), None, "ann"), ErrorKind::Conflict);
     call.settle(&Usage::tokens(0, 1_000)).unwrap();
     refused(place.ledger.resolve(call.id(), None, "ann"), ErrorKind::Conflict);
-    refused(place.ledger.resolve(call.id(), Some(Usage::tokens(0, 2_000)), "ann"), ErrorKind::Conflict);
+    refused(
+        place.ledger.resolve(call.id(), Some(&Usage::tokens(0, 2_000).into()), "ann"),
+        ErrorKind::Conflict,
+    );
     let nobody = outlay::Id::from_bytes([9; 16]);
     refused(place.ledger.resolve(nobody, None, "ann"), ErrorKind::NotFound);
     assert_eq!(call.outcome().map(|outcome| matches!(outcome, Outcome::Settled(_))), Some(true));

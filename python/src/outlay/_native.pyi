@@ -281,11 +281,15 @@ class Call:
         """
         Ends the call with what it used.
 
+        A usage that was read from a response is charged at the provider's own charge if it told one,
+        else by the service tier and the region it was served in.
+
         Args:
             usage: what the provider reported.
 
         Raises:
             InvalidInput: a usage that cannot be; the call is still open.
+            Unpriced: nobody knows what the tier or the region it was served in costs; still open.
             Conflict: it ended otherwise before.
             StoreUnavailable: the ledger could not answer; settle it again.
 
@@ -687,6 +691,10 @@ class Ledger:
         How far bounds of input were from the truth.
         """
 
+    def report(self, /, by: str = "task", *, since: str | None = None) -> Report:
+        """
+        Where the money went: by "task", "attempt", "agent", "model" or "tag:NAME".
+        """
 
     def resolve(self, /, id: str, usage: Usage | None = None, *, by: str) -> Money:
         """
@@ -771,10 +779,6 @@ class Loss:
         """
 
 @final
-class Money:
-    """
-    An exact amount of money.
-@final
 class MeterReport:
     """
     How far bounds were from the truth. `str()` is a table.
@@ -848,6 +852,10 @@ class MeterRow:
         the calls stay within, 1000 the most.
         """
 
+@final
+class Money:
+    """
+    An exact amount of money.
 
     `str()` prints it with its unit ("0.0075 USD"), `usd` is a `decimal.Decimal`, `nanos` the whole
     number of nano-USD. Amounts can be compared, added and subtracted.
@@ -1316,6 +1324,7 @@ class Task:
         id: str | None = None,
         max_usd: _Number | None = None,
         wait_ms: int | None = None,
+        service_tier: str | None = None,
     ) -> Call:
         """
         Reserves the most a call can cost, before the call is made.
@@ -1332,10 +1341,12 @@ class Task:
             id: a name unique within the attempt; reserving it again gives the same call.
             max_usd: the most it can cost by your own word, held instead of the computed worst case.
             wait_ms: wait so long for money that other calls hold.
+            service_tier: the tier it asks for, such as "flex" or "priority"; the dearer of it and
+                standard is held, and it is charged at unless the usage tells another.
 
         Raises:
             BudgetExceeded: a hard limit would be passed. Nothing is held.
-            Unpriced: the model has no known price. Nothing is held.
+            Unpriced: the model or its tier has no known price. Nothing is held.
             InvalidInput: a number that cannot be.
             Conflict: the attempt has ended, or the id was used with another request.
             StoreUnavailable: the ledger could not answer. Do not make the call.

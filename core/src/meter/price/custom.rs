@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::{
-    ByContext, ModelPrice, Rule, Served, UnitPrices,
+    ByContext, ModelPrice, Rule, Served,
     row::{Dated, Row, unknown},
     units::Rates,
 };
@@ -67,24 +67,11 @@ impl Discount {
 
     fn price(self, price: &ModelPrice) -> ModelPrice {
         ModelPrice {
-            standard: self.served(&price.standard),
-            served: price.served.iter().map(|(tier, served)| (*tier, self.served(served))).collect(),
             request_nanos: self.amount(price.request_nanos),
             web_search_nanos: price.web_search_nanos.map(|nanos| self.amount(nanos)),
             web_search_most_nanos: price.web_search_most_nanos.map(|nanos| self.amount(nanos)),
-            ..price.clone()
+            ..price.with_units(|amount| self.amount(amount))
         }
-    }
-
-    fn served(self, served: &Served) -> Served {
-        let disputed = served.disputed.as_ref().map(|prices| self.by_context(prices));
-        Served { charged: self.by_context(&served.charged), disputed }
-    }
-
-    fn by_context(self, prices: &ByContext) -> ByContext {
-        let all = |prices: &UnitPrices| prices.map(|amount| self.amount(amount));
-        let tiers = prices.tiers.iter().map(|(above, prices)| (*above, all(prices))).collect();
-        ByContext { base: all(&prices.base), tiers }
     }
 
     fn amount(self, amount: i64) -> i64 {

@@ -230,6 +230,7 @@ fn facts<'t>(
             "w" => model.context_window = Some(count()?),
             "m" => model.max_output_tokens = Some(count()?),
             "p" => model.prior_per_mille = rest.parse().map_err(|_| word)?,
+            "u" => model.regional_per_mille = Some(rest.parse().map_err(|_| word)?),
             "g" => {
                 let (low, most) = rest.split_once(',').ok_or(word)?;
                 let pair = low.parse().ok().zip(most.parse().ok()).ok_or(word)?;
@@ -275,6 +276,7 @@ pub(super) fn unknown(provider: &str, name: &str, version: &Arc<str>) -> ModelPr
         exact_frames: false,
         image_tokens: None,
         unreported_searches: false,
+        regional_per_mille: None,
         standard: Served { charged: nothing, disputed: None },
         served: Arc::from([]),
         request_nanos: 0,

@@ -271,6 +271,7 @@ fn exposures() -> impl Strategy<Value = Exposure> {
             input_media: Media { audio: media[0], image: media[1] },
             output_media: Media { audio: media[2], image: media[3] },
             service_tier,
+            is_regional: false,
         },
     )
 }

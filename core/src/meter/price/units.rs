@@ -5,8 +5,6 @@
 
 use std::fmt;
 
-use crate::meter::Api;
-
 /// The unit prices of one context tier, in pico-USD per token.
 ///
 /// What a provider does not price apart costs what it is part of: a cache read without its own
@@ -151,6 +149,12 @@ pub(super) struct ByContext {
 }
 
 impl ByContext {
+    /// Each price changed in the same way.
+    pub(super) fn map(&self, change: impl Fn(i64) -> i64 + Copy) -> Self {
+        let tiers = self.tiers.iter().map(|(above, prices)| (*above, prices.map(change))).collect();
+        Self { base: self.base.map(change), tiers }
+    }
+
     /// The prices of an input of so many tokens; they hold for all of them.
     pub(super) fn at(&self, input_tokens: u64) -> &UnitPrices {
         let tier = self.tiers.iter().rev().find(|(above, _)| input_tokens > *above);
@@ -224,12 +228,12 @@ impl ServiceTier {
     /// The tier a call was served in, when it asked for this one and the response said `word`.
     ///
     /// A response that says nothing we know served what was asked for. The tier Anthropic reports is one
-    /// of capacity; it says nothing of the speed.
+    /// `of_capacity`; it says nothing of the speed.
     #[must_use]
-    pub fn told(self, api: Api, word: Option<&str>) -> Self {
+    pub fn told(self, of_capacity: bool, word: Option<&str>) -> Self {
         match word.and_then(Self::read) {
             None => self,
-            Some(Self::Standard) if self == Self::Fast && api == Api::AnthropicMessages => self,
+            Some(Self::Standard) if self == Self::Fast && of_capacity => self,
             Some(told) => told,
         }
     }

@@ -115,6 +115,7 @@ pub(super) struct Reading<'a, 'p> {
     pub input_media: Media,
     pub output_media: Media,
     pub service_tier: ServiceTier,
+    pub is_regional: bool,
     pub thinking_budget: Option<u64>,
     pub has_hidden_output: bool,
     pub tools: Vec<String>,
@@ -154,6 +155,7 @@ impl<'a, 'p> Reading<'a, 'p> {
             input_media: Media::default(),
             output_media: Media::default(),
             service_tier: ServiceTier::Standard,
+            is_regional: false,
             thinking_budget: None,
             has_hidden_output: price.is_none_or(|price| price.reasoning),
             tools: Vec::new(),
@@ -228,7 +230,10 @@ impl<'a, 'p> Reading<'a, 'p> {
             }
         }
         if let Some(region) = json::text(object, "inference_geo")?.filter(|region| *region != "global") {
-            self.unpriced.get_or_insert(format!("region `{region}` has a price of its own"));
+            self.is_regional = true;
+            if self.price.is_some_and(|price| price.regional_per_mille.is_none()) {
+                self.unpriced.get_or_insert(format!("region `{region}` has a price of its own"));
+            }
         }
         if self.price.is_some_and(|price| price.unreported_searches) {
             self.unpriced.get_or_insert("its searches have a fee that the usage does not tell".to_owned());

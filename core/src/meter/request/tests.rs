@@ -247,6 +247,7 @@ fn a_price_of_its_own_is_remarked() {
         messages(json!({"model": "claude-opus-5", "speed": "fast"})),
         responses(json!({"prompt_cache_options": {"ttl": "30m"}})),
         messages(json!({"service_tier": "standard_only", "speed": "standard"})),
+        messages(json!({"model": "claude-opus-5", "inference_geo": "us"})),
     ] {
         assert_eq!(facts.unpriced, None);
     }
