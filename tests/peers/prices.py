@@ -49,6 +49,13 @@ class Case(NamedTuple):
     at: str | None = None
 
 
+# What our usages call some kinds of tokens.
+OURS = {
+    "cache_read": "cache_read_input_tokens",
+    "cache_write_1h": "cache_creation_1h_input_tokens",
+}
+
+
 def _kilo(*kinds: str) -> dict[str, int]:
     return dict.fromkeys(("input", *kinds), 1000)
 
@@ -82,7 +89,9 @@ def _outlay() -> Callable[[Case], object]:
     outlay: Any = importlib.import_module("outlay")
 
     def price(case: Case) -> object:
-        more = {f"{kind}_tokens": count for kind, count in case.tokens.items()}
+        more = {OURS.get(kind, f"{kind}_tokens"): count for kind, count in case.tokens.items()}
+        if hour := case.tokens.get("cache_write_1h"):
+            more["cache_creation_input_tokens"] = hour
         usage = outlay.Usage(**more)
         provider = case.provider or None
         charge = outlay.price(case.model, usage, provider, _time(case), service_tier=case.tier)
