@@ -13,6 +13,7 @@ FLAGS = {
     "thinks_on_request": "T",
     "exact_frames": "E",
     "unreported_searches": "S",
+    "searches_as_one": "O",
     "o200k": "o",
     "cl100k": "c",
 }

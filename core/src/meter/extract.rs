@@ -102,10 +102,7 @@ pub(super) fn usage_apart(api: Api, found: &Object, model: Option<&str>, body: &
         Api::AnthropicMessages => {
             add_rounds(&shape, json::list(found, "iterations")?, &mut usage, &mut extracted)?;
         }
-        // A model's own searches are billed apiece, by rules that differ from model to model.
-        Api::GeminiGenerate if is_grounded(body) => {
-            extracted.unknown_fields.push("groundingMetadata.webSearchQueries".to_owned());
-        }
+        Api::GeminiGenerate => usage.web_searches = grounded(body),
         _ => {}
     }
     usage.check()?;
@@ -217,13 +214,15 @@ fn searches(body: &Object) -> Result<u64> {
     Ok(json::list(body, "output")?.iter().filter(search).count() as u64)
 }
 
-fn is_grounded(body: &Object) -> bool {
+/// Google's own searches stand beside the usage too; whether each is billed is the price list's to know.
+fn grounded(body: &Object) -> u64 {
     let candidates = body.get("candidates").and_then(Value::as_array);
-    candidates.into_iter().flatten().any(|candidate| {
+    let searches = candidates.into_iter().flatten().map(|candidate| {
         let queries =
             candidate.get("groundingMetadata").and_then(|grounding| grounding.get("webSearchQueries"));
-        queries.and_then(Value::as_array).is_some_and(|queries| !queries.is_empty())
-    })
+        queries.and_then(Value::as_array).map_or(0, |queries| queries.len() as u64)
+    });
+    searches.sum()
 }
 
 /// Adds the rounds that the totals leave out: those for which nothing is left in them beside the

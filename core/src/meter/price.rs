@@ -71,6 +71,8 @@ pub struct ModelPrice {
     pub image_tokens: Option<[u64; 2]>,
     /// Does every call search, for a fee that its usage does not tell?
     pub unreported_searches: bool,
+    /// Are all searches of a call billed as one?
+    pub searches_as_one: bool,
     /// What tokens cost where they are bound to a region, in thousandths of these prices; nothing if
     /// no such price is known.
     pub regional_per_mille: Option<u32>,

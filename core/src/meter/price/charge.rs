@@ -136,11 +136,16 @@ impl ModelPrice {
         output_lines(&charge.prices, usage, &mut add)?;
         add("request", u64::from(self.request_nanos > 0), self.request_nanos.saturating_mul(1_000));
         let search = self.web_search_nanos.unwrap_or_default();
-        add("web_search", usage.web_searches, search.saturating_mul(1_000));
+        add("web_search", self.billed_searches(usage.web_searches), search.saturating_mul(1_000));
         Ok(lines)
     }
 
+    fn billed_searches(&self, web_searches: u64) -> u64 {
+        if self.searches_as_one { web_searches.min(1) } else { web_searches }
+    }
+
     pub(super) fn fees(&self, web_searches: u64, nanos_each: Option<i64>) -> Result<i64> {
+        let web_searches = self.billed_searches(web_searches);
         if web_searches == 0 {
             return Ok(self.request_nanos);
         }

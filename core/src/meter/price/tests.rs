@@ -82,6 +82,20 @@ fn what_is_disputed_is_charged_by_one_and_held_by_the_dearer() {
 }
 
 #[test]
+fn searches_are_billed_apiece_or_as_one() {
+    for (model, nanos) in [("gemini-2.5-flash", 35_000_000), ("gemini-3.1-pro-preview", 3 * 14_000_000)] {
+        let price = find(model);
+        let usage = Usage { web_searches: 3, ..Usage::tokens(0, 0) };
+        assert_eq!(price.charge(&usage).unwrap().amount.nanos(), nanos, "{model}");
+        let lines = price.lines(&usage, ServiceTier::Standard).unwrap();
+        assert_eq!(
+            lines.iter().map(|line| line.quantity as i64 * line.pico_each).sum::<i64>(),
+            nanos * 1_000
+        );
+    }
+}
+
+#[test]
 fn a_discount_is_taken_off_everything_of_its_provider() {
     let json = r#"{"openai/*": {"discount": "15%"}, "gpt-4": {"input": 1, "output": 1},
         "azure/prod": {"as": "azure/gpt-4o", "discount": "0.0001%"}}"#;

@@ -21,6 +21,8 @@ const CALL_TOKENS: u64 = 8;
 /// Tools that run at the provider and are billed by the tokens they bring, and no fee beside.
 const FREE_TOOLS: [[&str; 2]; 3] =
     [["codeExecution", "code_execution"], ["urlContext", "url_context"], ["computerUse", "computer_use"]];
+/// The tool whose searches the answer tells.
+const SEARCH: [&str; 2] = ["googleSearch", "google_search"];
 const FUNCTIONS: [&str; 2] = ["functionDeclarations", "function_declarations"];
 const CONFIG: [&str; 2] = ["generationConfig", "generation_config"];
 const MAXIMUM: [&str; 2] = ["maxOutputTokens", "max_output_tokens"];
@@ -140,7 +142,9 @@ fn definitions<'a>(body: &'a Object, reading: &mut Reading<'a, '_>) -> Result<()
                 continue;
             }
             reading.unbounded(format!("the tool `{kind}`, which runs at the provider"));
-            if !FREE_TOOLS.iter().any(|names| names.contains(&kind.as_str())) {
+            let has_price = reading.price.is_some_and(|price| price.web_search_nanos().is_some());
+            let is_priced = SEARCH.contains(&kind.as_str()) && has_price;
+            if !is_priced && !FREE_TOOLS.iter().any(|names| names.contains(&kind.as_str())) {
                 let fee = format!("the tool `{kind}` has a fee that the usage does not tell");
                 reading.unpriced.get_or_insert(fee);
             }

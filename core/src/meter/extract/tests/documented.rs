@@ -180,9 +180,10 @@ fn gemini_in_both_spellings() {
     check(Api::GeminiGenerate, &live, Usage { output_audio_tokens: 5, ..Usage::tokens(9, 5) });
     let new = json!({"usageMetadata": {"promptTokenCount": 9, "totalTokenCount": 9,
         "promptTokensDetails": [{"modality": "SMELL", "tokenCount": 4}]},
-        "candidates": [{"groundingMetadata": {"webSearchQueries": ["a"]}}]});
-    let unknown = usage(Api::GeminiGenerate, &new).unwrap().unknown_fields;
-    assert_eq!(unknown, ["promptTokensDetails[modality=\"SMELL\"]", "groundingMetadata.webSearchQueries"]);
+        "candidates": [{"groundingMetadata": {"webSearchQueries": ["a", "b"]}}]});
+    let told = usage(Api::GeminiGenerate, &new).unwrap();
+    assert_eq!(told.unknown_fields, ["promptTokensDetails[modality=\"SMELL\"]"]);
+    assert_eq!(told.usage.unwrap().web_searches, 2);
 }
 
 #[test]

@@ -147,7 +147,8 @@ fn a_price_of_its_own_is_said_of_gemini_too() {
     let unpriced = |fields: Value| gemini(fields).unpriced.unwrap_or_default();
     assert_eq!(unpriced(json!({"serviceTier": "standard", "tools": [{"codeExecution": {}}]})), "");
     assert!(unpriced(json!({"serviceTier": "of_tomorrow"})).contains("service tier"));
-    assert!(unpriced(json!({"tools": [{"google_search": {}}]})).contains("a fee"));
+    assert_eq!(unpriced(json!({"tools": [{"google_search": {}}]})), "");
+    assert!(unpriced(json!({"tools": [{"googleMaps": {}}]})).contains("a fee"));
     assert!(unpriced(json!({"generationConfig": {"routingConfig": {}}})).contains("chooses the model"));
 }
 
