@@ -215,7 +215,7 @@ fn searches(body: &Object) -> Result<u64> {
 }
 
 /// Google's own searches stand beside the usage too; whether each is billed is the price list's to know.
-fn grounded(body: &Object) -> u64 {
+pub(super) fn grounded(body: &Object) -> u64 {
     let candidates = body.get("candidates").and_then(Value::as_array);
     let searches = candidates.into_iter().flatten().map(|candidate| {
         let queries =

@@ -72,6 +72,8 @@ struct State {
     usage: Option<Object>,
     /// The response it stands in, where that matters to its meaning.
     output: Option<Value>,
+    /// Searches that Gemini says it ran, in one of the events.
+    searches: u64,
     usage_is_final: bool,
     finished: bool,
     /// Candidates of Gemini that have begun, and those that have ended: a bit each.
@@ -212,7 +214,13 @@ impl State {
         if let Some(output) = &self.output {
             body.insert("output".to_owned(), output.clone());
         }
-        Some(usage_apart(api, self.usage.as_ref()?, self.model.as_deref(), &body))
+        let told = usage_apart(api, self.usage.as_ref()?, self.model.as_deref(), &body);
+        Some(told.map(|mut told| {
+            if let Some(usage) = &mut told.usage {
+                usage.web_searches = usage.web_searches.max(self.searches);
+            }
+            told
+        }))
     }
 }
 

@@ -3,7 +3,11 @@
 use serde_json::Value;
 
 use super::{Delta, Lane, State};
-use crate::meter::{api::Api, extract::Shape, json::Object};
+use crate::meter::{
+    api::Api,
+    extract::{Shape, grounded},
+    json::Object,
+};
 
 /// Parts of a chat choice that are not calls of tools.
 const CONTENT: u64 = 0;
@@ -85,6 +89,7 @@ impl State {
 
     /// Every event has the usage so far; the one that ends the last candidate has all of it.
     fn generated(&mut self, event: &Object, told: bool) {
+        self.searches = self.searches.max(grounded(event));
         let candidates = event.get("candidates").and_then(Value::as_array);
         for (position, candidate) in candidates.into_iter().flatten().enumerate() {
             let index = number(candidate, "index").unwrap_or(position as u64);

@@ -358,6 +358,15 @@ fn a_later_usage_of_gemini_may_lack_what_an_earlier_one_told() {
 }
 
 #[test]
+fn searches_of_gemini_count_though_an_earlier_event_told_them() {
+    let searched = json!({"candidates": [{"groundingMetadata": {"webSearchQueries": ["a", "b"]}}]});
+    let last = json!({"candidates": [{"finishReason": "STOP"}],
+        "usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 5, "totalTokenCount": 14}});
+    let expected = Usage { web_searches: 2, ..Usage::tokens(9, 5) };
+    check_events(Api::GeminiGenerate, &[searched, last], expected);
+}
+
+#[test]
 fn of_langchain_the_sum_is_the_whole() {
     let chunk = |input: u64, output: u64, read: u64| {
         json!({"usage_metadata": {"input_tokens": input, "output_tokens": output,
