@@ -37,6 +37,13 @@ export const limit = (error: unknown) => (BudgetExceeded.isInstance(error) ? err
 void task("t", { dollars: 1 }, () => 1);`,
   "ai.mjs": `import { outlayMiddleware } from "outlay/ai";
 console.log(outlayMiddleware({ version: "v3" }).specificationVersion);`,
+  "fetch.cjs": `const { guardFetch } = require("outlay/fetch");
+const before = fetch, undo = guardFetch();
+console.log(fetch !== before, undo() === undefined && fetch === before);`,
+  "kept.mjs": `import { task } from "outlay";
+await task("kept", { usd: 1, store: "sqlite:kept.db" }, async (t) => {
+  await (await t.reserve({ model: "gpt-4o", inputTokens: 1000, maxOutputTokens: 4000 })).settle({ inputTokens: 1000 });
+});`,
   "typed.cts": `import outlay = require("outlay");
 export const told: string = outlay.version;`,
 };
@@ -63,6 +70,8 @@ try {
     "require.cjs": "0.0075 USD\n",
     "both.mjs": "true\n",
     "ai.mjs": "v3\n",
+    "fetch.cjs": "true true\n",
+    "kept.mjs": "",
   };
   for (const [name, text] of Object.entries(wanted)) {
     const said = run(process.execPath, [name], { cwd: project, env });
@@ -70,6 +79,9 @@ try {
   }
   const version = run("npx", ["--no-install", "outlay", "--version"], { cwd: project, env });
   if (!version.startsWith("outlay ")) throw new Error(`the command printed ${version}`);
+  const command = ["--no-install", "outlay", "report", "--store", "sqlite:kept.db"];
+  const report = run("npx", command, { cwd: project, env });
+  if (!/kept.*0\.0025/.test(report)) throw new Error(`the command printed ${report}`);
   mkdirSync(join(project, "node_modules/@types"), { recursive: true });
   symlinkSync(join(root, "node_modules/@types/node"), join(project, "node_modules/@types/node"));
   const strict = ["--strict", "--noEmit", "--module", "nodenext", "--target", "es2022"];

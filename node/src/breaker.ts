@@ -129,6 +129,7 @@ export class Breaker {
   }
 
   #read(config: BreakerConfig): string {
+    if (typeof config !== "object" || config === null) throw new InvalidInput("`config` is not an object");
     const { tools, ...rest } = config;
     const rules = Object.entries(tools ?? {}).map(([name, rule]) => {
       this.#hooks.set(name, rule);

@@ -7,9 +7,11 @@ import { after, before, test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
+import { setTracingDisabled } from "@openai/agents";
 import { instrument, task } from "outlay";
 
 import { endpoints, within } from "./clients.js";
+import { hooks } from "./hooks.js";
 import { Provider, PYTHON } from "./provider.js";
 import { sqlite } from "./stores.js";
 
@@ -115,6 +117,17 @@ test("guarded clients leave nothing behind, streams left or read", async () => {
       await client?.ask();
       for await (const piece of (await client?.stream()) ?? []) if (piece && turn % 2) break;
     }),
+  );
+  assert.ok(mb < 48, `${mb.toFixed(1)} MB more`);
+});
+
+test("the hooks of frameworks leave nothing behind", async () => {
+  setTracingDisabled(true);
+  await provider.reset({ tokens: 10 });
+  const all = hooks(provider, "gpt-4o", 100);
+  let turn = 0;
+  const mb = await grown(CALLS / 5, () =>
+    within({ store: "memory:leaks", breaker: true }, () => all[turn++ % all.length]?.ask() as Promise<void>),
   );
   assert.ok(mb < 48, `${mb.toFixed(1)} MB more`);
 });

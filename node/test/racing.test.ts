@@ -9,9 +9,11 @@ import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { Worker } from "node:worker_threads";
 
+import { setTracingDisabled } from "@openai/agents";
 import { BudgetExceeded, budget, configure, instrument, ledger, task } from "outlay";
 
 import { agrees, endpoints, within } from "./clients.js";
+import { hooks } from "./hooks.js";
 import { Provider, PYTHON } from "./provider.js";
 import { race } from "./race.js";
 import { sqlite, stores } from "./stores.js";
@@ -97,6 +99,7 @@ describe("guarded clients", () => {
   before(async () => {
     provider = await Provider.start();
     instrument();
+    setTracingDisabled(true);
     configure({ prices });
   });
   after(() => provider.stop());
@@ -129,5 +132,36 @@ describe("guarded clients", () => {
           assert.deepEqual([bill.served, bill.cost_nanos], [20, 1_000_000_000]);
         }));
     }
+  }
+
+  for (const which of [0, 1, 2, 3, 4]) {
+    test(`64 agents make 20 calls, through hook ${which}`, () =>
+      within({ usd: 1, waitMs: 60_000 }, async (t) => {
+        await provider.control({ reset: true, default: { fill: true, latency_ms: 5 }, prices });
+        const hook = hooks(provider, "gpt-race", 5000)[which];
+        assert.ok(hook);
+        const untilRefused = async () => {
+          for (let made = 0; ; made++) {
+            try {
+              await hook.ask();
+            } catch (error) {
+              if (BudgetExceeded.isInstance(error) || BudgetExceeded.isInstance((error as Error).cause)) {
+                return made;
+              }
+              throw error;
+            }
+          }
+        };
+        const made = await Promise.all(Array.from({ length: 64 }, untilRefused));
+        assert.equal(
+          made.reduce((sum, each) => sum + each, 0),
+          20,
+          hook.name,
+        );
+        const bill = await provider.bill();
+        assert.deepEqual([bill.count, bill.served, bill.cost_nanos], [20, 20, 1_000_000_000]);
+        assert.deepEqual([(await t.spent()).usd, (await t.pending()).usd], ["1.00", "0.00"]);
+        assert.equal((await t.summary()).totals.calls, 20);
+      }));
   }
 });

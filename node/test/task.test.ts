@@ -4,7 +4,20 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 
 import * as outlay from "outlay";
-import { call, current, Limit, Money, openTask, type Task, type TaskOptions, task } from "outlay";
+import {
+  Breaker,
+  call,
+  count,
+  current,
+  extractUsage,
+  Limit,
+  Money,
+  openTask,
+  price,
+  type Task,
+  type TaskOptions,
+  task,
+} from "outlay";
 
 import { stores } from "./stores.js";
 
@@ -268,6 +281,64 @@ test("what has no meaning is refused where it stands", async () => {
     task("t", { store: "sqlite:/dev/null/x.db" }, () => 1),
     outlay.StoreUnavailable,
   );
+});
+
+test("what cannot be counted, priced, read or watched is refused", () => {
+  const circle: Record<string, unknown> = {};
+  circle.self = circle;
+  const bad: [() => unknown, RegExp][] = [
+    [() => count("gpt-4o", {} as never), /either `text` or `messages`/],
+    [() => count("gpt-4o", { text: "a", messages: [] } as never), /either `text` or `messages`/],
+    [() => count("gpt-4o", { text: 5 } as never), /`text` is `5`, not a text/],
+    [() => count(5 as never, { text: "a" }), /`model` is `5`/],
+    [() => count("gpt-4o", { words: "a" } as never), /has no `words`/],
+    [() => price("gpt-4o", { inputTokens: -1 }), /not negative/],
+    [() => price("gpt-4o", { prompt_tokens: 1 } as never), /has no `prompt_tokens`/],
+    [() => price("gpt-4o", {}, { at: "now" as never }), /`at` is no `Date`/],
+    [() => price("gpt-4o", {}, { at: new Date(Number.NaN) }), /`at` is no `Date`/],
+    [() => extractUsage(circle, { provider: "openai" }), /no JSON/],
+    [() => extractUsage(undefined, { provider: "openai" }), /no JSON/],
+    [() => extractUsage("{", { provider: "openai" }), /JSON/],
+    [() => extractUsage({}, {} as never), /`provider` is `undefined`/],
+    [() => new Breaker({ colour: {} } as never), /colour/],
+    [() => new Breaker({ noProgress: { nudge: -1 } }), /./],
+    [() => new Breaker(undefined, new Uint8Array([1, 2, 3])), /state/],
+    [() => new Breaker(5 as never), /./],
+    [() => new Breaker().observe({} as never), /kind/],
+    [() => new Breaker().observe(null as never), /./],
+    [() => new Breaker().observe({ kind: "tool", args: circle }), /no JSON/],
+  ];
+  for (const [act, message] of bad) {
+    const asWanted = (error: Error) => {
+      assert.ok(outlay.InvalidInput.isInstance(error), `${act}: ${error}`);
+      assert.match(error.message, message, String(act));
+      return true;
+    };
+    assert.throws(act, asWanted, String(act));
+  }
+});
+
+test("a breaker climbs its ladder, goes on from its state, and asks functions of tools", () => {
+  const step = { kind: "tool", name: "bash", args: { command: "ls" }, result: "a.txt" } as const;
+  const breaker = new Breaker();
+  const levels = Array.from({ length: 12 }, () => breaker.observe(step).level);
+  const ladder = { ok: 2, nudge: 2, refuse: 3, pause: 4, stop: 1 };
+  assert.deepEqual(
+    levels,
+    Object.entries(ladder).flatMap(([level, times]) => Array(times).fill(level)),
+  );
+  const { evidence, detector } = new Breaker(undefined, breaker.state()).observe(step);
+  assert.deepEqual([detector, evidence.count, evidence.firstStep], ["no_progress", 13, 1]);
+  assert.equal(breaker.check(step).level, "stop");
+  breaker.excuse();
+  assert.equal(breaker.observe(step).level, "ok");
+  assert.equal(breaker.observeStream("Let me check that again, to be sure. ".repeat(15)).detector, "chant");
+
+  const loopKey = ({ path }: { path: string }) => path;
+  const reading = new Breaker({ noProgress: { nudge: 2 }, tools: { read: { loopKey } } });
+  const read = (at: number) =>
+    reading.observe({ kind: "tool", name: "read", args: { path: "a", at }, result: "same" }).level;
+  assert.deepEqual([read(1), read(2)], ["ok", "nudge"]);
 });
 
 test("`reserveSync` is for a ledger in memory", async () => {
