@@ -11,7 +11,7 @@ import * as openai6 from "openai6";
 import { BudgetExceeded, call, instrument, Unsupported, uninstrument } from "outlay";
 import { outlayMiddleware } from "outlay/ai";
 
-import { agrees, recorded, within } from "./clients.js";
+import { agrees, covers, recorded, within } from "./clients.js";
 import { Provider } from "./provider.js";
 
 // Each generation has types of its own; what is tested here is the same in both.
@@ -154,6 +154,15 @@ for (const [name, ai, sdk, version] of GENERATIONS) {
           const { partial, served } = await recorded(t, provider);
           assert.deepEqual([partial, served], [1, 0]);
           assert.equal((await t.spent()).usd, "0.002");
+        }));
+
+      test("settles a stream that was left at what it can have cost", () =>
+        within({}, async (t) => {
+          await provider.reset({ fill: true, chunk_tokens: 2, chunk_ms: 3 });
+          const prompt = [{ role: "user", content: [{ type: "text", text: "hello world" }] }];
+          const { stream: parts } = await model().doStream({ prompt, maxOutputTokens: 100 });
+          for await (const part of parts) if (part.type === "text-delta") break;
+          assert.equal((await covers(t, provider)).partial, 1);
         }));
 
       test("settles a stream that was aborted at what it can have cost", () =>

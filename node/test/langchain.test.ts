@@ -226,6 +226,19 @@ for (const [name, make] of CLIENTS) {
       assert.equal((await t.spent()).nanos, BigInt(bill.cost_nanos));
     }));
 
+  test(`${name}: a stream is cut when its reservation is used up`, () =>
+    within({}, async (t) => {
+      await provider.reset({ fill: true, chunk_tokens: 5, chunk_ms: 2 });
+      const agent = agentOf(make());
+      const cut = call({ maxUsd: 0.0005 }, async () => {
+        for await (const _ of await agent.stream(ASKED, { streamMode: "messages" }));
+      });
+      await assert.rejects(cut);
+      assert.ok(BudgetExceeded.isInstance(t.stopped));
+      assert.equal((await provider.bill()).partial, 1);
+      assert.equal((await t.spent()).usd, "0.0005");
+    }));
+
   test(`${name}: a stream that is left is covered`, () =>
     within({}, async (t) => {
       await provider.reset({ fill: true, chunk_ms: 3, chunk_tokens: 2 });
