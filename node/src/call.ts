@@ -73,7 +73,7 @@ export class Call {
    * @throws {Conflict} it ended otherwise before.
    * @throws {StoreUnavailable} the ledger could not answer; settle it again.
    * @example
-   * const call = await task.reserve({ model: "gpt-4o", inputTokens: 1000, maxOutputTokens: 500 });
+   * const call = await t.reserve({ model: "gpt-4o", inputTokens: 1000, maxOutputTokens: 500 });
    * const { charge } = await call.settle({ inputTokens: 1000, outputTokens: 500 });
    */
   async settle(usage: Usage): Promise<Settled> {

@@ -150,7 +150,7 @@ export class Task {
    * @throws {Conflict} the attempt has ended, or the id was used with another request.
    * @throws {StoreUnavailable} the ledger could not answer. Do not make the call.
    * @example
-   * const call = await task.reserve({ model: "gpt-4o", inputTokens: 1000, maxOutputTokens: 4000 });
+   * const call = await t.reserve({ model: "gpt-4o", inputTokens: 1000, maxOutputTokens: 4000 });
    * String(call.reserved); // "0.0425 USD"
    */
   async reserve(request: Request): Promise<Call> {

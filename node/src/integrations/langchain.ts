@@ -66,12 +66,13 @@ async function inAgent<T>(fn: () => Promise<T>): Promise<T> {
 }
 
 async function modelCall(request: Any, handler: Any): Promise<Any> {
-  const { model, messages } = request;
+  const { messages } = request;
+  const model = await itself(request.model);
   const watch = above.getStore() === messages ? undefined : current()?.watch;
   asked(watch, messages);
   const human = messages.findLast((message: Any) => message.getType() === "human");
   const frame = new Frame(model, { turn: human?.id, countsTools: true });
-  if (!frame.isOverClient) await frame.hold(await bodyOf(request), request.runtime?.signal);
+  if (!frame.isOverClient) await frame.hold(await bodyOf(request, model), request.runtime?.signal);
   let response: Any;
   try {
     response = await frame.run(() => above.run(messages, () => handler(request)));
@@ -99,9 +100,15 @@ async function toolCall(request: Any, handler: Any): Promise<Any> {
   }
 }
 
+/** The model, where the agent was given its name only. */
+async function itself(model: Any): Promise<Any> {
+  const config = AsyncLocalStorageProviderSingleton.getRunnableConfig();
+  return (await model._getModelInstance?.(config)) ?? model;
+}
+
 /** The request as a chat completion, which the core can read. */
-async function bodyOf(request: Any): Promise<object> {
-  const { model, messages, systemMessage, tools } = request;
+async function bodyOf(request: Any, model: Any): Promise<object> {
+  const { messages, systemMessage, tools } = request;
   const settings = request.modelSettings ?? {};
   const said = model.getLsParams?.(settings) ?? {};
   const maxima = MAXIMA.map((name) => settings[name] ?? model[name]);
