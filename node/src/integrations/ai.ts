@@ -7,9 +7,8 @@
  * the models of @ai-sdk packages do it; `ai` repeats above the middleware, which reserves anew.
  *
  * A call of a tool is counted when the model asks for it, and refused before it is run. Where a model asks
- * through a guarded client, that client reserves instead. Tools a provider runs by
- * itself are refused under a limit in USD, unless the caller says by `call({ maxUsd })` what a request can
- * cost.
+ * through a guarded client, that client reserves instead. Tools a provider runs by itself are refused under
+ * a limit in USD, unless the caller says by `call({ maxUsd })` what a request can cost.
  */
 
 import { AsyncLocalStorage } from "node:async_hooks";
