@@ -299,8 +299,9 @@ fn apply(tx: &mut (impl Tx + ?Sized), under: &[(u32, Millis)], after: &[Balance]
 }
 
 pub(crate) fn end(tx: &mut (impl Tx + ?Sized), id: &Id, ending: &Ending) -> Result<Ended> {
-    let missing = || Error::new(ErrorKind::NotFound, format!("call `{id}` is not in the ledger"));
-    let mut row = tx.call(id)?.ok_or_else(missing)?;
+    let Some(mut row) = tx.call(id)? else {
+        return Err(Error::new(ErrorKind::NotFound, format!("call `{id}` is not in the ledger")));
+    };
     let used = match ending {
         Ending::Settle(settle) => {
             let tokens = i64::try_from(settle.usage.total_tokens()).unwrap_or(i64::MAX);
@@ -331,6 +332,7 @@ pub(crate) fn end(tx: &mut (impl Tx + ?Sized), id: &Id, ending: &Ending) -> Resu
 }
 
 /// What an ending changes; nothing when it says what was said before.
+#[inline]
 fn transition(row: &CallRow, ending: &Ending, used: &Amounts) -> Result<Option<(Kind, State, Balance)>> {
     let freed = row.state.freed(&row.held);
     let change = match (row.state, ending) {

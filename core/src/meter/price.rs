@@ -249,14 +249,16 @@ impl ModelPrice {
         check_tokens(exposure.input_tokens)?;
         let named = self.served_by(exposure.service_tier)?;
         let (mut input, mut output) = (0, 0);
-        let other = Some(named).filter(|named| !std::ptr::eq(*named, &raw const self.standard));
-        for served in std::iter::once(&self.standard).chain(other) {
-            for prices in std::iter::once(&served.charged).chain(&served.disputed) {
-                for prices in prices.up_to(exposure.input_tokens) {
-                    input = input.max(self.dearest_input(prices, exposure));
-                    output = output.max(dearest_output(prices, exposure));
-                }
+        let mut dearest = |prices: &ByContext| {
+            for prices in prices.up_to(exposure.input_tokens) {
+                input = input.max(self.dearest_input(prices, exposure));
+                output = output.max(dearest_output(prices, exposure));
             }
+        };
+        let is_other = !std::ptr::eq(named, &raw const self.standard);
+        for served in [Some(&self.standard), is_other.then_some(named)].into_iter().flatten() {
+            dearest(&served.charged);
+            served.disputed.iter().for_each(&mut dearest);
         }
         Ok(Worst {
             input_pico: times(exposure.input_tokens, input),

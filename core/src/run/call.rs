@@ -54,6 +54,7 @@ pub struct Request {
 
 impl Request {
     /// A request to `model`.
+    #[inline]
     pub fn model(model: &str) -> Self {
         Self { model: model.to_owned(), ..Self::default() }
     }
@@ -66,6 +67,7 @@ impl Request {
     }
 
     /// The most input tokens it has. This is the bound: no margin is added.
+    #[inline]
     #[must_use]
     pub fn input_tokens(mut self, tokens: u64) -> Self {
         self.exposure.input_tokens = tokens;
@@ -74,6 +76,7 @@ impl Request {
 
     /// The most output tokens each answer may have. Without it the ledger chooses, and the choice
     /// must go into the request.
+    #[inline]
     #[must_use]
     pub fn max_output_tokens(mut self, tokens: u64) -> Self {
         self.max_output_tokens = Some(tokens);
@@ -102,6 +105,7 @@ impl Request {
     }
 
     /// Wait so long for money other calls hold; overrides the task's choice.
+    #[inline]
     #[must_use]
     pub fn wait_ms(mut self, wait_ms: u64) -> Self {
         self.wait_ms = Some(wait_ms);
@@ -415,7 +419,7 @@ impl Call {
     /// # Ok::<(), outlay::Error>(())
     /// ```
     pub fn settle(&self, usage: &Usage) -> Result<Settled> {
-        self.settle_as(usage, &Extracted::default(), self.model.tier, 0)
+        self.settle_as(usage, None, self.model.tier, 0)
     }
 
     /// Ends the call with what it used and what the provider says it charges for that: a gateway's
@@ -462,15 +466,15 @@ impl Call {
         if let Some(charge) = told.cost.filter(|charge| *charge < Money::ZERO) {
             return Err(Error::invalid(format!("a charge of `{charge}` is negative")));
         }
-        self.settle_as(&usage, told, self.model.tier_told(told.service_tier.as_deref()), 0)
+        self.settle_as(&usage, Some(told), self.model.tier_told(told.service_tier.as_deref()), 0)
     }
 
-    /// Ends the call with `usage`, with what else the response said, its model and its cost, and by the
-    /// tier it was served by.
+    /// Ends the call with `usage`, with what else the response told, its cost and its model, and by
+    /// the tier it was served by.
     pub(crate) fn settle_as(
         &self,
         usage: &Usage,
-        told: &Extracted,
+        told: Option<&Extracted>,
         tier: ServiceTier,
         flags: u32,
     ) -> Result<Settled> {
@@ -482,7 +486,7 @@ impl Call {
             Err(_) if self.model.price().is_err() => (self.reserved(), None, flags | flag::ESTIMATED),
             Err(error) => return Err(error),
         };
-        let model = told.model.as_deref();
+        let model = told.and_then(|told| told.model.as_deref());
         let model_used = model.filter(|model| *model != self.model()).map(Arc::from);
         let settle = Settle { usage: *usage, usd: charge.nanos(), flags, model_used, price, by: None };
         let ended = self.end(&Ending::Settle(settle))?;
@@ -548,14 +552,12 @@ impl Call {
     ///
     /// `StoreUnavailable`: the call is still open.
     pub fn leave(&self) -> Result<()> {
-        let sent = {
-            let state = lock(&self.state);
-            if state.outcome.is_some() {
-                return Ok(());
-            }
-            state.sent
-        };
-        if sent == Some(false) { self.void() } else { self.doubt() }
+        let Standing { sent, outcome, .. } = *lock(&self.state);
+        match sent {
+            _ if outcome.is_some() => Ok(()),
+            Some(false) => self.void(),
+            _ => self.doubt(),
+        }
     }
 
     fn end(&self, ending: &Ending) -> Result<Ended> {

@@ -383,7 +383,7 @@ impl Exchange {
         {
             let of_capacity = self.api == Api::AnthropicMessages;
             let tier = self.exposure.service_tier.told(of_capacity, extracted.service_tier.as_deref());
-            match self.call.settle_as(&usage, &extracted, tier, 0) {
+            match self.call.settle_as(&usage, Some(&extracted), tier, 0) {
                 // A usage that cannot be, or a tier nobody has a price of.
                 Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unpriced) => {}
                 result => {

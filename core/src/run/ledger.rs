@@ -346,7 +346,7 @@ impl Ledger {
                     usage.check()?;
                     let model = own.model_of(tx, &id, row.task, row.at_ms)?;
                     let tier = model.tier_told(told.service_tier.as_deref());
-                    let (charge, price) = model.charge(&usage, told, tier)?;
+                    let (charge, price) = model.charge(&usage, Some(told), tier)?;
                     let (usd, by) = (charge.nanos(), Some(Arc::clone(&by)));
                     let settle = commit::Settle { usage, usd, price, by, ..commit::Settle::default() };
                     Ending::Settle(settle)

@@ -115,14 +115,14 @@ impl Model {
     pub fn charge(
         &self,
         usage: &Usage,
-        told: &Extracted,
+        told: Option<&Extracted>,
         tier: ServiceTier,
     ) -> Result<(Money, Option<Arc<str>>)> {
-        if let Some(cost) = told.cost {
+        if let Some(cost) = told.and_then(|told| told.cost) {
             return Ok((cost, Some(TOLD_PRICE.into())));
         }
         let own = self.price()?;
-        let is_regional = self.is_regional || told.region.is_some();
+        let is_regional = self.is_regional || told.is_some_and(|told| told.region.is_some());
         let bound = (is_regional && !self.is_regional).then(|| own.in_region()).transpose()?;
         let price = bound.as_ref().unwrap_or(own);
         let (amount, prices) = price.amount_served(usage, tier)?;

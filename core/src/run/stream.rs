@@ -130,7 +130,7 @@ impl Stream {
         {
             let of_capacity = self.api == Api::AnthropicMessages;
             let tier = self.exposure.service_tier.told(of_capacity, extracted.service_tier.as_deref());
-            match call.settle_as(&usage, &extracted, tier, flags) {
+            match call.settle_as(&usage, Some(&extracted), tier, flags) {
                 // A usage that cannot be, or a tier nobody has a price of.
                 Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unpriced) => {}
                 result => return result,

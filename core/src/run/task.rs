@@ -419,12 +419,11 @@ impl Task {
             _ => request,
         };
         let (want, model) = request.prepare(self, &ledger, now)?;
-        let (id, ask) = (want.id, want.ask);
         let verdict = match self.held(&ledger, &want, now, request.wait()) {
             Err(error) if error.kind() == ErrorKind::StoreUnavailable => {
                 if ledger.config().on_unavailable == OnUnavailable::Allow {
                     ledger.count_unrecorded();
-                    return Ok(Call::unrecorded(self, model, id, &ask));
+                    return Ok(Call::unrecorded(self, model, want.id, &want.ask));
                 }
                 return Err(error);
             }

@@ -16,7 +16,10 @@ use crate::{
 /// The calls of a ledger that are open or were, unless all of a call is what its two entries say.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    open: HashMap<Id, Live, Near>,
+    /// For each open call, where its row stands.
+    open: HashMap<Id, u32, Near>,
+    rows: Vec<Option<Live>>,
+    free: Vec<u32>,
     /// Ended, and may change, or is asked for by its name, or has lost the entry that opened it.
     ended: HashMap<Id, Live, Near>,
     /// The open attempt of each task that has one.
@@ -79,7 +82,12 @@ impl Calls {
         if let Some(running) = self.running.get_mut(&row.task) {
             running.open += 1;
         }
-        self.open.insert(row.id, Live { row, opened });
+        let place = self.free.pop().unwrap_or(self.rows.len() as u32);
+        self.open.insert(row.id, place);
+        match self.rows.get_mut(place as usize) {
+            Some(free) => *free = Some(Live { row, opened }),
+            None => self.rows.push(Some(Live { row, opened })),
+        }
     }
 
     /// Keeps how a call ended, unless its entries from number `told_from` on tell all of it.
@@ -87,12 +95,16 @@ impl Calls {
     pub fn end(&mut self, row: &CallRow, told_from: Option<u64>) -> Result<()> {
         let id = row.id;
         let opened = match self.open.remove(&id) {
-            Some(live) => {
+            Some(place) => {
                 let running = self.running.get_mut(&row.task);
                 if let Some(running) = running.filter(|running| running.attempt == row.attempt) {
                     running.open -= 1;
                 }
-                live.opened
+                self.free.push(place);
+                let live = present(self.rows.get_mut(place as usize), "call", id)?;
+                let opened = present(live.as_ref(), "call", id)?.opened;
+                *live = None;
+                opened
             }
             None => {
                 self.doubted.remove(&id);
@@ -111,7 +123,11 @@ impl Calls {
     /// A call that is kept here.
     #[inline]
     pub fn known(&self, id: &Id) -> Option<CallRow> {
-        self.open.get(id).or_else(|| self.ended.get(id)).map(|live| live.row.clone())
+        let live = match self.open.get(id) {
+            Some(place) => self.rows.get(*place as usize)?.as_ref(),
+            None => self.ended.get(id),
+        };
+        live.map(|live| live.row.clone())
     }
 
     /// Forgets a call if it has ended.
@@ -131,7 +147,7 @@ impl Calls {
     pub fn open_of(&self, task: u32, attempt: u32) -> Vec<Id> {
         let running = self.running.get(&task).filter(|running| running.attempt == attempt);
         let left = running.map_or(0, |running| running.open);
-        let rows = self.open.values().map(|live| &live.row);
+        let rows = self.rows.iter().flatten().map(|live| &live.row);
         let of_task = rows.filter(|row| (row.task, row.attempt) == (task, attempt));
         sorted(of_task.map(|row| row.id).take(left))
     }
