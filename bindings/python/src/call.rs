@@ -82,7 +82,7 @@ impl Call {
     ///     ...     call.settle(outlay.Usage(1000, 500)).charge
     ///     Money('0.0075')
     fn settle(&self, py: Python<'_>, usage: &Usage) -> PyResult<Settled> {
-        let settled = waiting(py, self.blocking, || self.call.settle_told(&usage.told()))?;
+        let settled = waiting(py, self.blocking, || usage.settle(&self.call))?;
         Ok(Settled(settled))
     }
 

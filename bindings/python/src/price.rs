@@ -141,8 +141,8 @@ pub(crate) fn price(
     let config = waiting(py, true, process::config)?;
     guard(py, || {
         let price = config.prices.find(provider, model, at)?;
-        let sum = price.charge_served(&usage.0, tier)?;
-        Ok(Charge { sum, lines: price.lines(&usage.0, tier)?, price })
+        let sum = price.charge_served(&usage.used, tier)?;
+        Ok(Charge { sum, lines: price.lines(&usage.used, tier)?, price })
     })
 }
 

@@ -18,23 +18,40 @@ use crate::{
 /// `cost`, which a gateway tells, a call is charged that instead of list prices.
 #[pyclass(frozen, eq, module = "outlay", from_py_object)]
 #[derive(Clone)]
-pub(crate) struct Usage(pub(crate) outlay::Usage, Extracted);
+pub(crate) struct Usage {
+    pub(crate) used: outlay::Usage,
+    /// What else was told; kept apart, as most usages are counts alone and are made for every call.
+    told: Option<Box<Extracted>>,
+}
 
 impl PartialEq for Usage {
     fn eq(&self, other: &Self) -> bool {
-        self.0 == other.0 && self.1.cost == other.1.cost
+        self.used == other.used && self.told_cost() == other.told_cost()
     }
 }
 
 impl Usage {
+    /// Ends a call with it, and with what else the response it was read from said.
+    pub(crate) fn settle(&self, call: &outlay::Call) -> Result<outlay::Settled, Error> {
+        match self.told {
+            Some(_) => call.settle_told(&self.told()),
+            None => call.settle(&self.used),
+        }
+    }
+
     /// It, with what else the response it was read from said.
     pub(crate) fn told(&self) -> Extracted {
-        Extracted { usage: Some(self.0), ..self.1.clone() }
+        let told = self.told.as_deref().cloned().unwrap_or_default();
+        Extracted { usage: Some(self.used), ..told }
+    }
+
+    fn told_cost(&self) -> Option<outlay::Money> {
+        self.told.as_ref().and_then(|told| told.cost)
     }
 
     /// Every count by its name.
     fn counts(&self) -> [(&'static str, u64); 15] {
-        let used = &self.0;
+        let used = &self.used;
         [
             ("input_tokens", used.input_tokens),
             ("output_tokens", used.output_tokens),
@@ -120,122 +137,123 @@ impl Usage {
             }
             usage.check()?;
             let cost = cost.map(|text| outlay::Money::parse(&text)).transpose()?;
-            Ok(Self(usage, Extracted { cost, ..Extracted::default() }))
+            let told = cost.map(|cost| Box::new(Extracted { cost: Some(cost), ..Extracted::default() }));
+            Ok(Self { used: usage, told })
         })
     }
 
     /// All input tokens.
     #[getter]
     fn input_tokens(&self) -> u64 {
-        self.0.input_tokens
+        self.used.input_tokens
     }
 
     /// All output tokens.
     #[getter]
     fn output_tokens(&self) -> u64 {
-        self.0.output_tokens
+        self.used.output_tokens
     }
 
     /// Of the input: read from a cache.
     #[getter]
     fn cache_read_input_tokens(&self) -> u64 {
-        self.0.cache_read_tokens
+        self.used.cache_read_tokens
     }
 
     /// Of the input: written to a cache, of whatever lifetime.
     #[getter]
     fn cache_creation_input_tokens(&self) -> u64 {
-        self.0.cache_write_tokens.saturating_add(self.0.cache_write_1h_tokens)
+        self.used.cache_write_tokens.saturating_add(self.used.cache_write_1h_tokens)
     }
 
     /// Of what was written to a cache: what lives one hour.
     #[getter]
     fn cache_creation_1h_input_tokens(&self) -> u64 {
-        self.0.cache_write_1h_tokens
+        self.used.cache_write_1h_tokens
     }
 
     /// Of the output: reasoning the caller does not see.
     #[getter]
     fn reasoning_output_tokens(&self) -> u64 {
-        self.0.reasoning_tokens
+        self.used.reasoning_tokens
     }
 
     /// Of the input: audio.
     #[getter]
     fn input_audio_tokens(&self) -> u64 {
-        self.0.input_audio_tokens
+        self.used.input_audio_tokens
     }
 
     /// Of the input: images, and pages of documents.
     #[getter]
     fn input_image_tokens(&self) -> u64 {
-        self.0.input_image_tokens
+        self.used.input_image_tokens
     }
 
     /// Of the input: video.
     #[getter]
     fn input_video_tokens(&self) -> u64 {
-        self.0.input_video_tokens
+        self.used.input_video_tokens
     }
 
     /// Of what was read from a cache: audio, where the provider says so.
     #[getter]
     fn cache_read_audio_tokens(&self) -> u64 {
-        self.0.cache_read_audio_tokens
+        self.used.cache_read_audio_tokens
     }
 
     /// Of what was read from a cache: images, where the provider says so.
     #[getter]
     fn cache_read_image_tokens(&self) -> u64 {
-        self.0.cache_read_image_tokens
+        self.used.cache_read_image_tokens
     }
 
     /// Of the output: audio.
     #[getter]
     fn output_audio_tokens(&self) -> u64 {
-        self.0.output_audio_tokens
+        self.used.output_audio_tokens
     }
 
     /// Of the output: images.
     #[getter]
     fn output_image_tokens(&self) -> u64 {
-        self.0.output_image_tokens
+        self.used.output_image_tokens
     }
 
     /// Of the output: video.
     #[getter]
     fn output_video_tokens(&self) -> u64 {
-        self.0.output_video_tokens
+        self.used.output_video_tokens
     }
 
     /// Searches the provider ran on its side and bills apiece.
     #[getter]
     fn web_searches(&self) -> u64 {
-        self.0.web_searches
+        self.used.web_searches
     }
 
     /// What the provider says it charges, where it does.
     #[getter]
     fn cost(&self) -> Option<Money> {
-        self.1.cost.map(Money)
+        self.told_cost().map(Money)
     }
 
     /// The model that answered, where the response it was read from names it.
     #[getter]
     fn model(&self) -> Option<&str> {
-        self.1.model.as_deref()
+        self.told.as_ref()?.model.as_deref()
     }
 
     /// The service tier that served it, where the response it was read from names it.
     #[getter]
     fn service_tier(&self) -> Option<&str> {
-        self.1.service_tier.as_deref()
+        self.told.as_ref()?.service_tier.as_deref()
     }
 
     /// What the response it was read from has beside what we know, by path: perhaps billed.
     #[getter]
     pub(crate) fn unknown_fields(&self) -> Vec<String> {
-        self.1.unknown_fields.clone()
+        self.told.as_ref().map_or_else(Vec::new, |told| told.unknown_fields.clone())
     }
 
     fn __repr__(&self) -> String {
@@ -243,7 +261,7 @@ impl Usage {
             (index < 2 || count > 0).then(|| format!("{name}={count}"))
         };
         let mut parts: Vec<String> = self.counts().into_iter().enumerate().filter_map(told).collect();
-        parts.extend(self.1.cost.map(|cost| format!("cost='{}'", cost.decimal())));
+        parts.extend(self.told_cost().map(|cost| format!("cost='{}'", cost.decimal())));
         format!("Usage({})", parts.join(", "))
     }
 }
@@ -258,7 +276,7 @@ pub(crate) fn extract_usage(py: Python<'_>, body: &str, provider: &str, api: &st
             let message = format!("this has no usage of `{api}`, or is a stream without its end");
             Error::new(ErrorKind::InvalidInput, message)
         })?;
-        Ok(Usage(usage, extracted))
+        Ok(Usage { used: usage, told: Some(Box::new(extracted)) })
     };
     waiting(py, body.len() > LARGE_BYTES, read)
 }
