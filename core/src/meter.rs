@@ -14,6 +14,7 @@ mod request;
 #[cfg(test)]
 #[path = "../tests/fixture/samples.rs"]
 mod samples;
+mod script;
 mod stream;
 pub mod tokens;
 
@@ -24,6 +25,7 @@ pub use price::{
     CacheWrite, Charge, ChargeLine, Exposure, Listing, Media, ModelPrice, PriceBook, PriceChange, Rule,
     ServiceTier, UnitPrices, Worst,
 };
-pub use ratios::{Learned, Ratios};
+pub use ratios::{Learned, LearnedWhole, Ratios};
 pub use request::{Facts, InputBound, Message, Method, Piece, Request};
+pub use script::Script;
 pub use stream::{Delta, Lane, StreamReader, usage_of_events, usage_of_text};

@@ -93,6 +93,31 @@ fn a_new_process_begins_with_what_was_learned() {
     ledger.check_balances().unwrap();
 }
 
+#[test]
+fn scripts_learn_apart_in_this_process_and_the_next() {
+    let folder = TempDir::new().unwrap();
+    let store = url(&folder.path().join("ledger.db"));
+    let (english, mut korean) = (request("house", false), request("house", false));
+    korean["messages"][0]["content"] = "주문 환불이 아직 ".repeat(300).into();
+    let bounds = |ledger: &Ledger| {
+        let task = task(ledger);
+        [
+            send_at(&task, &english, 1_050) * 1_000 / counted(&english),
+            send_at(&task, &korean, 1_500) * 1_000 / counted(&korean),
+        ]
+    };
+    let check = |[english, korean]: [u64; 2]| {
+        assert!((1_050..1_080).contains(&english) && (1_500..1_540).contains(&korean), "{english} {korean}");
+    };
+    {
+        let ledger = Ledger::open(&store, config()).unwrap();
+        (0..40).for_each(|_| _ = bounds(&ledger));
+        check(bounds(&ledger));
+        ledger.close().unwrap();
+    }
+    check(bounds(&Ledger::open(&store, config()).unwrap()));
+}
+
 /// A conversation of 35 calls, each adding a message: what the last ones were bounded by, above what
 /// the provider had counted before, in per mille of what they added.
 fn converse(task: &Task) -> u64 {

@@ -13,10 +13,10 @@ use fixture::config_with;
 use outlay::{
     Config, Ledger, Limit, Task,
     meter::{
-        Api,
+        Api, Method,
         tokens::{Encoding, count},
     },
-    run::Terms,
+    run::{Bound, Terms},
 };
 use serde_json::{Value, json};
 
@@ -278,10 +278,54 @@ fn check(encoding: Encoding, has_tools: bool, languages: usize, turns: [usize; 2
     let what = format!("{encoding:?}, tools {has_tools}, {languages} languages, {turns:?} turns");
     println!("{what}: {calls} calls, {exceeded} exceeded, {} of 1,000 within 1.10", near * 1_000 / calls);
     assert!(exceeded * 1_000 <= calls * 5, "{what}: {exceeded} of {calls} exceeded");
-    assert!(
-        turns[0] < 5 || languages > 1 || near * 100 >= calls * 94,
-        "{what}: {near} of {calls} within 1.10"
-    );
+    // 95 is the bar; docs/tokenizers.md says where it is not met.
+    let least = if turns[0] < 5 { 85 } else { 93 };
+    assert!(near * 100 >= calls * least, "{what}: {near} of {calls} within 1.10");
+}
+
+/// Of requests of conversations, with tools and without, in every language.
+fn requests(turns: usize) -> impl Iterator<Item = Value> {
+    let mut random = Random(3);
+    (0..PHRASES.len()).flat_map(move |language| {
+        let mut of = |has_tools| conversation(&mut random, language, has_tools, turns);
+        [of(false), of(true)].concat()
+    })
+}
+
+#[test]
+fn a_strict_bound_is_never_exceeded() {
+    let config = Config { bound: Bound::Strict, ..config_with(PRICES) };
+    let ledger = Ledger::open("memory:", Arc::new(config)).unwrap();
+    for encoding in [Encoding::Cl100k, Encoding::Claude3, Encoding::Claude48] {
+        let mut provider = Provider { encoding, counted: HashMap::new() };
+        let task = task(&ledger);
+        for body in requests(20) {
+            let truth = provider.truth(&body);
+            assert!(send(&task, &body, truth) >= truth, "{encoding:?}: {body}");
+        }
+    }
+}
+
+/// By the published rule, and the tokenizer's whole text at once.
+#[test]
+fn an_exact_bound_is_the_count() {
+    let engine = tiktoken_fast::o200k_base().unwrap();
+    let tokens = |text: &Value| engine.encode_ordinary(text.as_str().unwrap()).len() as u64;
+    let mut exact = 0;
+    for mut body in requests(30) {
+        body["model"] = "gpt-4o".into();
+        let messages = body["messages"].as_array().unwrap().iter();
+        let input = outlay::meter::PriceBook::bundled()
+            .count_messages("gpt-4o", body.to_string().as_bytes(), 0)
+            .unwrap();
+        if input.method == Method::Exact {
+            let truth: u64 =
+                messages.map(|message| 3 + tokens(&message["role"]) + tokens(&message["content"])).sum();
+            assert_eq!((input.tokens, input.bound), (truth + 3, truth + 3), "{body}");
+            exact += 1;
+        }
+    }
+    assert!(exact >= 9 * 30, "only {exact} were exact");
 }
 
 #[test]

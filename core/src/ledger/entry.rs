@@ -113,6 +113,9 @@ pub mod flag {
     pub const RECONSTRUCTED: u32 = 1 << 11;
     /// Some of the input was bounded without being counted: it teaches nothing about counts.
     pub const CEILING: u32 = 1 << 12;
+    /// What the input, or what is new of it, is mostly written in: 0 where nobody looked.
+    pub const SCRIPT: u32 = 7 << SCRIPT_SHIFT;
+    pub(crate) const SCRIPT_SHIFT: u32 = 13;
     /// It went to a cheaper model than the one asked for.
     pub const ROUTED: u32 = 1 << 16;
 }

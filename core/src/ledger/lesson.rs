@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    meter::{InputBound, Method},
+    meter::{InputBound, Method, Script},
     value::Id,
 };
 
@@ -31,6 +31,8 @@ pub(crate) struct Lesson {
     /// of our count that is.
     pub known: u64,
     pub prefix: u64,
+    /// What is not known is mostly written in; nothing where nobody looked.
+    pub script: Option<Script>,
 }
 
 impl Lesson {
@@ -63,6 +65,15 @@ const fn method_of(entry: &Entry) -> Method {
     }
 }
 
+/// How an entry says what its input is mostly written in.
+pub(crate) const fn flag_of(script: Script) -> u32 {
+    (script as u32 + 1) << flag::SCRIPT_SHIFT
+}
+
+fn script_of(entry: &Entry) -> Option<Script> {
+    Script::ALL.into_iter().find(|script| entry.flags & flag::SCRIPT == flag_of(*script))
+}
+
 /// Hands out what the calls reserved in these entries say, in the order of their ends.
 pub(crate) fn lessons(tx: &mut dyn Tx, filter: Filter, visit: &mut dyn FnMut(&Lesson)) -> Result<()> {
     let mut awaited: FxHashMap<Id, Lesson> = FxHashMap::default();
@@ -80,6 +91,7 @@ pub(crate) fn lessons(tx: &mut dyn Tx, filter: Filter, visit: &mut dyn FnMut(&Le
                     truth: 0,
                     known: entry.known_tokens,
                     prefix: entry.prefix_tokens,
+                    script: script_of(entry),
                 };
                 awaited.insert(id, lesson);
             }

@@ -41,22 +41,18 @@ pub fn per_mille(part: u64, whole: u64) -> u32 {
 }
 
 /// Ratios in per mille, by weight.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Ratios {
-    weights: Box<[u32; BUCKETS]>,
+    /// Empty until the first.
+    weights: Vec<u32>,
     total: u64,
     largest: u32,
-}
-
-impl Default for Ratios {
-    fn default() -> Self {
-        Self { weights: Box::new([0; BUCKETS]), total: 0, largest: 0 }
-    }
 }
 
 impl Ratios {
     /// Adds a ratio.
     pub fn add(&mut self, per_mille: u32, weight: u32) {
+        self.weights.resize(BUCKETS, 0);
         let place = &mut self.weights[bucket(per_mille)];
         let before = *place;
         *place = place.saturating_add(weight);
@@ -150,6 +146,38 @@ impl Learned {
     }
 }
 
+/// So many tokens a call may hold that nobody has counted: frames, definitions, a text of the
+/// provider's own.
+const UNCOUNTED: [u64; 4] = [0, 32, 128, 512];
+
+/// What settled calls have taught about counts of whole requests.
+///
+/// What nobody has counted of them is much of a short request and little of a long one, so that no
+/// ratio fits both. Several guesses of it learn side by side; the one whose ratios are nearest to
+/// each other is used.
+#[derive(Clone, Debug, Default)]
+pub struct LearnedWhole([Learned; UNCOUNTED.len()]);
+
+impl LearnedWhole {
+    /// Learns from a call: what was counted, and what it truly was, in tokens.
+    pub fn teach(&mut self, counted: u64, truth: u64) {
+        for (learned, uncounted) in self.0.iter_mut().zip(UNCOUNTED) {
+            learned.teach(counted.saturating_add(uncounted), truth);
+        }
+    }
+
+    /// What to add to a count, in tokens, and by how much to enlarge the sum, in per mille; nothing
+    /// before thirty calls.
+    pub fn best(&self) -> Option<(u64, u64)> {
+        let guesses = self.0.iter().zip(UNCOUNTED).filter_map(|(learned, uncounted)| {
+            let per_mille = learned.per_mille()?;
+            let middle = u64::from(learned.ratios.quantile(500)).max(1);
+            Some((per_mille * 1_000 / middle, uncounted, per_mille))
+        });
+        guesses.min().map(|(_, uncounted, per_mille)| (uncounted, per_mille))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -195,6 +223,20 @@ mod tests {
         (0..60_000).for_each(|_| learned.teach(1_000, 1_000));
         assert!(learned.per_mille() < Some(1_030), "{:?}", learned.per_mille());
         assert!(learned.ratios.total <= (HALVED_AT + 1) * u64::from(WEIGHT));
+    }
+
+    #[test]
+    fn what_nobody_counts_is_told_from_a_ratio() {
+        let (mut shifted, mut enlarged) = (LearnedWhole::default(), LearnedWhole::default());
+        for counted in (100..4_000).step_by(50) {
+            shifted.teach(counted, counted + 128);
+            enlarged.teach(counted, counted * 13 / 10);
+        }
+        let (uncounted, per_mille) = shifted.best().unwrap();
+        assert!(uncounted == 128 && (1_000..1_030).contains(&per_mille), "{per_mille}");
+        let (uncounted, per_mille) = enlarged.best().unwrap();
+        assert!(uncounted == 0 && (1_300..1_335).contains(&per_mille), "{per_mille}");
+        assert_eq!(LearnedWhole::default().best(), None);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::{
         lesson::{self, lessons},
         store::{Filter, Tx},
     },
-    meter::{InputBound, Learned, Method},
+    meter::{InputBound, Learned, LearnedWhole, Method, Script},
     sync::{Arc, Mutex, lock},
 };
 
@@ -32,30 +32,61 @@ const KINDS_MAX: usize = 1_000;
 #[derive(Debug, Default)]
 pub(crate) struct Kind {
     /// Of requests that begin anew.
-    whole: Learned,
+    whole: ByScript<LearnedWhole>,
     /// Of what requests add to the one before them.
-    added: Learned,
+    added: ByScript<Learned>,
+}
+
+/// What is learned of texts in each script, and of all.
+#[derive(Debug, Default)]
+struct ByScript<L> {
+    all: L,
+    own: [L; Script::ALL.len()],
+}
+
+impl<L> ByScript<L> {
+    /// As `read` off what is learned of a script, or of all before that is enough.
+    fn of<T>(&self, script: Option<Script>, read: impl Fn(&L) -> Option<T>) -> Option<T> {
+        let own = script.and_then(|script| read(&self.own[script as usize]));
+        own.or_else(|| read(&self.all))
+    }
+
+    fn teach(&mut self, script: Option<Script>, teach: impl Fn(&mut L)) {
+        if let Some(script) = script {
+            teach(&mut self.own[script as usize]);
+        }
+        teach(&mut self.all);
+    }
 }
 
 impl Kind {
     /// The bound of a request by what is learned. An agent resends its conversation: what the
-    /// provider has counted of it is known, and only what was added is not.
-    pub fn bound(&self, input: InputBound, known: Option<Known>) -> InputBound {
-        let whole = self.whole.per_mille().map_or(input, |per_mille| input.learned(per_mille));
-        let (Some(known), Some(per_mille)) = (known, self.added.cautious_per_mille()) else { return whole };
+    /// provider has counted of it is known, and only what was added is not, whose `script` it is.
+    pub fn bound(&self, input: InputBound, known: Option<Known>, script: Option<Script>) -> InputBound {
+        let counted = |counted_tokens, per_mille| {
+            let bound = InputBound { counted_tokens, ..input }.learned(per_mille);
+            InputBound { counted_tokens: input.counted_tokens, ..bound }
+        };
+        let whole = self.whole.of(script.filter(|_| known.is_none()), LearnedWhole::best);
+        let whole = whole.map_or(input, |(uncounted, per_mille)| {
+            counted(input.counted_tokens.saturating_add(uncounted), per_mille)
+        });
+        let added = self.added.of(script, Learned::cautious_per_mille);
+        let (Some(known), Some(per_mille)) = (known, added) else { return whole };
         if input.method != Method::Calibrated || !input.teaches() {
             return whole;
         }
-        let counted_tokens = added_tokens(input.counted_tokens, known);
-        let added = InputBound { counted_tokens, ..input }.learned(per_mille);
+        let added = counted(added_tokens(input.counted_tokens, known), per_mille);
         InputBound { tokens: known.tokens.saturating_add(added.tokens), ..input }
     }
 
-    fn teach(&mut self, counted_tokens: u64, known: Option<Known>, tokens: u64) {
+    fn teach(&mut self, counted_tokens: u64, known: Option<Known>, script: Option<Script>, tokens: u64) {
         match known {
-            None => self.whole.teach(counted_tokens, tokens),
+            None => self.whole.teach(script, |learned| learned.teach(counted_tokens, tokens)),
             Some(known) => {
-                self.added.teach(added_tokens(counted_tokens, known), tokens.saturating_sub(known.tokens));
+                let counted = added_tokens(counted_tokens, known);
+                let truth = tokens.saturating_sub(known.tokens);
+                self.added.teach(script, |learned| learned.teach(counted, truth));
             }
         }
     }
@@ -107,7 +138,8 @@ fn read(tx: &mut dyn Tx) -> Result<Kinds> {
     lessons(tx, newest, &mut |lesson| {
         let kind = (lesson.provider, lesson.model, lesson.has_tools);
         if lesson.teaches() && (by_number.len() < KINDS_MAX || by_number.contains_key(&kind)) {
-            by_number.entry(kind).or_default().teach(lesson.counted, known_of(lesson), lesson.truth);
+            let known = known_of(lesson);
+            by_number.entry(kind).or_default().teach(lesson.counted, known, lesson.script, lesson.truth);
         }
     })?;
     let mut kinds = Kinds::default();
@@ -128,13 +160,15 @@ pub(super) struct Lesson {
     pub kind: Shared,
     pub counted_tokens: u64,
     pub known: Option<Known>,
+    /// Of what is not known.
+    pub script: Script,
     pub hashes: Hashes,
 }
 
 impl Lesson {
     pub fn teach(&self, latest: &Latest, input_tokens: u64) {
         if input_tokens != 0 {
-            lock(&self.kind).teach(self.counted_tokens, self.known, input_tokens);
+            lock(&self.kind).teach(self.counted_tokens, self.known, Some(self.script), input_tokens);
             latest.tell(&self.hashes, &self.kind, input_tokens);
         }
     }

@@ -18,8 +18,11 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Field, Result},
-    ledger::{commit, flag, lesson::flags_of},
-    meter::{self, Api, Exposure, Method, Piece},
+    ledger::{
+        commit, flag,
+        lesson::{flag_of, flags_of},
+    },
+    meter::{self, Api, Exposure, Method, Piece, Script},
     sync::{Arc, Mutex, lock},
     value::{Money, Usage},
 };
@@ -169,7 +172,7 @@ impl Task {
         let hashes = self.latest().hashes(&read.messages);
         let provider = price.map_or("", |price| &*price.provider);
         let lesson = if is_counted(&read.facts, terms) {
-            calibrated(self, &ledger, provider, &mut read.facts, &hashes)?
+            calibrated(self, &ledger, provider, &mut read, &hashes)?
         } else {
             None
         };
@@ -191,6 +194,7 @@ impl Task {
         request.wait_ms = terms.wait_ms.or(self.wait_ms()).or(Some(WAIT_MS));
         request.turn.clone_from(&terms.turn);
         request.facts = facts_of(&ledger, &read, terms);
+        request.facts.flags |= lesson.as_ref().map_or(0, |lesson| flag_of(lesson.script));
         request.tools = (!facts.tools.is_empty()).then(|| facts.tools.join(",").into());
         request.is_read = true;
         let mut pieces = read.messages.iter().flat_map(|message| &message.pieces);
@@ -232,9 +236,10 @@ fn calibrated(
     task: &Task,
     ledger: &Ledger,
     provider: &str,
-    facts: &mut meter::Facts,
+    read: &mut meter::Request<'_>,
     hashes: &Hashes,
 ) -> Result<Option<Lesson>> {
+    let facts = &mut read.facts;
     if matches!(facts.input.method, Method::Exact | Method::Ceiling) {
         return Ok(None);
     }
@@ -242,9 +247,16 @@ fn calibrated(
         return Ok(None);
     };
     let known = task.latest().known(hashes, &kind);
-    facts.input = lock(&kind).bound(facts.input, known);
+    let mut left = known.map_or(0, |known| known.counted_tokens);
+    let new = read.messages.iter().skip_while(|message| {
+        let is_known = left > 0;
+        left = left.saturating_sub(message.counted_tokens);
+        is_known
+    });
+    let script = Script::of(new.flat_map(|message| &message.pieces).map(Piece::content));
+    facts.input = lock(&kind).bound(facts.input, known, Some(script));
     let (hashes, counted_tokens) = (Arc::clone(hashes), facts.input.counted_tokens);
-    Ok(facts.input.teaches().then_some(Lesson { kind, counted_tokens, known, hashes }))
+    Ok(facts.input.teaches().then_some(Lesson { kind, counted_tokens, known, script, hashes }))
 }
 
 fn facts_of(ledger: &Ledger, read: &meter::Request<'_>, terms: &Terms) -> commit::Facts {

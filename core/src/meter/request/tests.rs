@@ -59,6 +59,7 @@ fn no_recorded_call_was_billed_more_than_its_bound() {
         let ours = facts.input;
         eprintln!("{model} {} billed {billed} bound {} {:?}", case["index"], ours.tokens, ours.method);
         assert!(ours.tokens >= billed && ours.tokens * 100 <= billed * 103, "{case}: {ours:?}");
+        assert!(facts.strict_input_tokens >= ours.tokens, "{case}");
         if plain {
             assert_eq!((ours.tokens, ours.method), (billed, Method::Exact), "{case}");
         }
