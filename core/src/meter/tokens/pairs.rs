@@ -14,6 +14,7 @@ mod classes;
 mod split;
 mod vocab;
 
+use classes::Classes;
 use split::Rules;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 use vocab::Vocab;
@@ -59,9 +60,10 @@ impl Engine {
 
     fn encode_pieces(&self, text: &str, mut give: impl FnMut(u32)) {
         let mut room = vocab::Room::default();
+        let classes = Classes::all();
         let mut start = 0;
         while start < text.len() {
-            let end = split::end(self.rules, text, start);
+            let end = split::end(self.rules, classes, text, start);
             match self.vocab.find(text.as_bytes(), start, end) {
                 Some(id) => give(id),
                 None => self.vocab.merge(text.as_bytes(), start, end, &mut room, &mut give),

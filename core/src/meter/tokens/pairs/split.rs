@@ -26,8 +26,8 @@ impl Rules {
 }
 
 /// The end of the piece that starts at `start`, where there must be a character.
-pub(super) fn end(rules: Rules, text: &str, start: usize) -> usize {
-    let text = Text { text, classes: Classes::all() };
+pub(super) fn end(rules: Rules, classes: &Classes, text: &str, start: usize) -> usize {
+    let text = Text { text, classes };
     let Some((c, class, next)) = text.at(start) else { return start };
     match rules {
         Rules::Words { digits } => {
@@ -46,7 +46,7 @@ pub(super) fn end(rules: Rules, text: &str, start: usize) -> usize {
 #[derive(Clone, Copy)]
 struct Text<'a> {
     text: &'a str,
-    classes: &'static Classes,
+    classes: &'a Classes,
 }
 
 impl Text<'_> {
@@ -68,6 +68,7 @@ impl Text<'_> {
     /// The end of a run of characters of which each is of one of the classes.
     #[inline]
     fn run(self, mut at: usize, class: u8) -> usize {
+        at = self.bytes_while(at, |byte| byte < 0x80 && self.classes.of(char::from(byte)) & class != 0);
         while let Some((_, own, next)) = self.at(at)
             && own & class != 0
         {
