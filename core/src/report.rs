@@ -21,6 +21,7 @@
 pub mod attribution;
 pub mod audit;
 pub mod checkpoint;
+pub mod import;
 mod lines;
 pub mod meter;
 mod names;
@@ -35,6 +36,7 @@ pub mod text;
 pub use attribution::{Figures, Tokens};
 pub use audit::{Audit, Place, Problem};
 pub use checkpoint::Checkpoint;
+pub use import::{Imported, Source, import};
 pub use meter::{MeterReport, MeterRow};
 pub use plan::{Flow, Plan, PlanRow, Policy};
 pub use rows::{By, Report, ReportOptions, Row};

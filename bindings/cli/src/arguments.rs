@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use outlay::report::{By, Since};
+use outlay::report::{By, Since, Source};
 
 /// What AI agents spent: which task, which attempt, whose, and what bought nothing.
 #[derive(Debug, Parser)]
@@ -112,6 +112,16 @@ Examples:
     /// Recompute every balance from the entries and compare
     #[command(after_help = "Example:\n  outlay check && echo sound")]
     Check(Json),
+    /// Bring in the logs of other tools as settled calls
+    #[command(after_help = "\
+A call is known by its id, so importing again adds what is new. Each is charged what its model cost
+at its date. The ledger is made if there is none; docs/import.md tells what each source has.
+
+Examples:
+  outlay --store sqlite:past.db import claude-code ~/.claude/projects
+  outlay --store sqlite:past.db import codex ~/.codex/sessions
+  outlay --store sqlite:past.db report --by tag:project")]
+    Import(Import),
     /// Say what a flow of steps will cost, before anything runs
     #[command(after_help = "\
 FILE says what the steps cost and how often they succeed; docs/plan.md tells how. No ledger is opened.
@@ -282,6 +292,16 @@ pub(crate) struct Json {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// Whose logs: claude-code, codex, litellm or csv
+    pub source: Source,
+    /// A file, or a folder with all below it
+    pub path: PathBuf,
+    #[command(flatten)]
+    pub json: Json,
 }
 
 #[derive(Debug, Args)]

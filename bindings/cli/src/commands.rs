@@ -2,7 +2,7 @@
 
 use outlay::{
     Clock, Error, ErrorKind, Result, Usage,
-    report::{Flow, ReportOptions, text::shown},
+    report::{self, Flow, ReportOptions, text::shown},
     run::process,
 };
 use serde_json::{Map, Value, json};
@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use crate::{
     OK,
     arguments::{
-        Arguments, Breaker, BreakerCommand, Command, Ending, Forget, Json, Meter, Plan, Report, Resolve,
-        Route, RouteCommand, Show, Tasks,
+        Arguments, Breaker, BreakerCommand, Command, Ending, Forget, Import, Json, Meter, Plan, Report,
+        Resolve, Route, RouteCommand, Show, Tasks,
     },
     audit, csv, json, orders,
     place::{self, Opened},
@@ -43,6 +43,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(i32, String)> {
             open()?.forget(key, value)?;
             Ok(format!("{} is forgotten\n", shown(&asked.tag)))
         }
+        Command::Import(asked) => import(arguments.store.as_deref(), asked),
         Command::Plan(asked) => plan(asked),
         Command::Prices(asked) => prices::run(asked),
         Command::Breaker(Breaker { asked: BreakerCommand::Replay(asked) }) => {
@@ -129,6 +130,12 @@ fn meter(ledger: &Opened, asked: &Meter) -> Result<String> {
         return Ok("no call was counted here and settled\n".to_owned());
     }
     Ok(format!("{report}\n"))
+}
+
+fn import(store: Option<&str>, asked: &Import) -> Result<String> {
+    let store = process::store_name(store)?;
+    let imported = report::import(asked.source, &asked.path, &store, process::config()?)?;
+    Ok(if asked.json.json { json::printed(&json::imported(&imported)) } else { format!("{imported}\n") })
 }
 
 fn plan(asked: &Plan) -> Result<String> {

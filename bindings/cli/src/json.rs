@@ -4,8 +4,8 @@ use outlay::{
     Balance, Id, Millis, Money, Unit, Window,
     policy::limit::show_time,
     report::{
-        Audit, BudgetState, DoubtedCall, Figures, LimitState, MeterReport, MeterRow, Place, Plan, PlanRow,
-        Problem, Report, Row, Summary, TaskState, plan::Estimate,
+        Audit, BudgetState, DoubtedCall, Figures, Imported, LimitState, MeterReport, MeterRow, Place, Plan,
+        PlanRow, Problem, Report, Row, Summary, TaskState, plan::Estimate,
     },
 };
 use serde_json::{Map, Value, json};
@@ -115,6 +115,24 @@ pub(crate) fn report(report: &Report) -> Value {
         "rows": report.rows.iter().map(row).collect::<Vec<_>>(),
         "totals": figures(&report.totals),
         "dropped_entries": report.dropped_entries,
+    })
+}
+
+/// What became of logs that were imported.
+pub(crate) fn imported(imported: &Imported) -> Value {
+    json!({
+        "files": imported.files,
+        "lines": imported.lines,
+        "calls": imported.calls,
+        "spent_usd": usd(imported.spent),
+        "known_calls": imported.known_calls,
+        "repeated_lines": imported.repeated_lines,
+        "malformed_lines": imported.malformed_lines,
+        "other_lines": imported.other_lines,
+        "unbilled_calls": imported.unbilled_calls,
+        "unpriced_calls": imported.unpriced_calls,
+        "redated_calls": imported.redated_calls,
+        "first_malformed": imported.first_malformed,
     })
 }
 

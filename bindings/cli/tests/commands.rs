@@ -582,3 +582,28 @@ fn what_a_task_asks_for_is_listed_and_given() {
     assert_eq!((&again["granted"], &again["by"]), (&"0.50".into(), &"maria".into()));
     sample.refused(&["approve", id, "--add", "0.60"], 1, "(conflict)");
 }
+
+#[test]
+fn logs_are_imported_and_reported_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("calls.csv");
+    let head = "id,time,task,model,input_tokens,output_tokens\n";
+    std::fs::write(&file, format!("{head}1,2026-06-01,refund-1,gpt-4o,1000,500\n2,2026-06-01,x\n")).unwrap();
+    let store = format!("sqlite:{}", folder.path().join("past.db").display());
+    let run = |words: &[&str]| outlay(&[&["--store", store.as_str()], words].concat());
+    let file = file.display().to_string();
+    let printed = run(&["import", "csv", &file]);
+    assert_eq!((printed.code, printed.errors.as_str()), (0, ""));
+    assert!(
+        printed.out.starts_with("1 calls of 0.0075 USD imported from 2 lines of 1 files\n1 lines cannot")
+    );
+    let again: Value = serde_json::from_str(&run(&["import", "csv", &file, "--json"]).out).unwrap();
+    assert_eq!(
+        (&again["calls"], &again["known_calls"], &again["spent_usd"]),
+        (&0.into(), &1.into(), &"0.00".into())
+    );
+    let report: Value = serde_json::from_str(&run(&["report", "--json"]).out).unwrap();
+    assert_eq!(report["totals"]["settled_usd"], "0.0075");
+    assert_eq!(run(&["import", "csv", "/nowhere"]).code, 1);
+    assert_eq!(run(&["import", "diary", &file]).code, 2);
+}

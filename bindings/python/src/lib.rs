@@ -15,6 +15,7 @@ mod convert;
 mod count;
 mod error;
 mod exchange;
+mod import;
 mod ledger;
 mod plan;
 mod price;
@@ -39,6 +40,8 @@ mod _native {
     use super::count::{Count, count};
     #[pymodule_export]
     use super::exchange::{Exchange, Outgoing};
+    #[pymodule_export]
+    use super::import::{Imported, import_logs};
     #[pymodule_export]
     use super::ledger::{
         Ledger, after_fork_in_child, after_fork_in_parent, before_fork, close_all, configure, error_codes,

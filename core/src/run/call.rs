@@ -38,6 +38,7 @@ pub struct Request {
     pub(crate) model: String,
     pub(crate) provider: Option<String>,
     pub(crate) id: Option<String>,
+    pub(crate) known_as: Option<Id>,
     pub(crate) exposure: Exposure,
     pub(crate) max_output_tokens: Option<u64>,
     pub(crate) no_output: bool,
@@ -94,6 +95,12 @@ impl Request {
     #[must_use]
     pub fn id(mut self, id: &str) -> Self {
         self.id = Some(id.to_owned());
+        self
+    }
+
+    /// The id it has in the ledger already, or will have.
+    pub(crate) fn known_as(mut self, id: Id) -> Self {
+        self.known_as = Some(id);
         self
     }
 
@@ -194,21 +201,21 @@ impl Request {
         if ask.amounts(output.most()).is_none() {
             return Err(Error::invalid("the worst case of this request is beyond nine billion USD"));
         }
-        if facts.request_hash == 0 {
-            // Only a named call is ever compared; the rest need not pay for a hash.
-            facts.request_hash = if self.id.is_some() { self.hash(ledger) } else { 0 };
+        // Only a named call is ever compared; the rest need not pay for a hash.
+        if facts.request_hash == 0 && self.id.is_some() {
+            facts.request_hash = self.hash(ledger);
         }
         let (no, attempt) = (task.no(), task.attempt());
-        let id = match &self.id {
-            Some(name) => {
+        let id = match (&self.id, self.known_as) {
+            (Some(name), _) => {
                 checked_text("call id", name)?;
                 ledger.named_call(no, attempt, name)
             }
-            None => ledger.next_id(now),
+            (None, known) => known.unwrap_or_else(|| ledger.next_id(now)),
         };
         let reserve = Reserve {
             id,
-            named: self.id.is_some(),
+            named: self.id.is_some() || self.known_as.is_some(),
             task: no,
             attempt,
             observes: task.observes(),

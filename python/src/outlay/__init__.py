@@ -16,6 +16,7 @@ from __future__ import annotations
 from . import _process
 from ._approval import approve, await_approval, wait_approval
 from ._call_options import call
+from ._logs import import_logs
 from ._native import (
     Breaker,
     Call,
@@ -108,6 +109,7 @@ __all__ = [
     "extract_usage",
     "forget",
     "halt",
+    "import_logs",
     "instrument",
     "ledger",
     "meter_report",

@@ -6,6 +6,7 @@ The native part of `outlay`.
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from os import PathLike
 from types import TracebackType
 from typing import Literal, SupportsIndex, TypeAlias, final
 
@@ -40,6 +41,7 @@ __all__ = [
     "Count",
     "Exchange",
     "Figures",
+    "Imported",
     "Ledger",
     "Limit",
     "Loss",
@@ -65,6 +67,7 @@ __all__ = [
     "count",
     "error_codes",
     "extract_usage",
+    "import_logs",
     "ledger",
     "plan",
     "price",
@@ -600,6 +603,86 @@ class Figures:
     def voided_calls(self, /) -> int:
         """
         Calls that were reserved and not billed.
+        """
+
+@final
+class Imported:
+    """
+    What became of logs that were imported. `str()` is some lines of text.
+    """
+
+    def __repr__(self, /) -> str: ...
+    def __str__(self, /) -> str: ...
+    @property
+    def calls(self, /) -> int:
+        """
+        Calls that are in the ledger now and were not before.
+        """
+
+    @property
+    def files(self, /) -> int:
+        """
+        Files that were read.
+        """
+
+    @property
+    def first_malformed(self, /) -> list[str]:
+        """
+        Where the first lines that cannot be read are, and why.
+        """
+
+    @property
+    def known_calls(self, /) -> int:
+        """
+        Calls that were in the ledger already.
+        """
+
+    @property
+    def lines(self, /) -> int:
+        """
+        Lines, or records of a file that is no lines.
+        """
+
+    @property
+    def malformed_lines(self, /) -> int:
+        """
+        Lines that cannot be read.
+        """
+
+    @property
+    def other_lines(self, /) -> int:
+        """
+        Lines that tell of no call.
+        """
+
+    @property
+    def redated_calls(self, /) -> int:
+        """
+        Calls older than the ledger's last entry, which they are dated as.
+        """
+
+    @property
+    def repeated_lines(self, /) -> int:
+        """
+        Lines about a call that another line told of too.
+        """
+
+    @property
+    def spent(self, /) -> Money:
+        """
+        What these cost.
+        """
+
+    @property
+    def unbilled_calls(self, /) -> int:
+        """
+        Records of calls that nobody billed: failed, or answered from a cache.
+        """
+
+    @property
+    def unpriced_calls(self, /) -> int:
+        """
+        Calls whose model has no known price: their cost is unknown, and in no sum.
         """
 
 @final
@@ -1652,6 +1735,11 @@ def error_codes() -> list[tuple[str, str]]:
 def extract_usage(body: str, provider: str, api: str) -> Usage:
     """
     Reads the usage of a response, or of a list of a stream's events, from its JSON text.
+    """
+
+def import_logs(source: str, path: str | PathLike[str], store: str | None = None) -> Imported:
+    """
+    Brings in logs; see `outlay.import_logs`.
     """
 
 def ledger(store: str | None = None) -> Ledger:
