@@ -13,6 +13,7 @@ mod prefix;
 pub mod prices;
 pub mod process;
 pub mod route;
+mod status;
 mod stream;
 pub mod task;
 
@@ -21,4 +22,5 @@ pub use call::{Call, Outcome, Request, Settled};
 pub use config::{Bound, Config, OnUnavailable, StreamUsage, Unbound, Unmetered};
 pub use exchange::{Exchange, Failure, Outgoing, Terms};
 pub use ledger::{BudgetOptions, Ledger};
+pub use status::Status;
 pub use task::{Attempt, Task, TaskOptions};

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use outlay::report::{By, Since, Source};
 
 /// What AI agents spent: which task, which attempt, whose, and what bought nothing.
@@ -48,6 +48,7 @@ pub(crate) enum Command {
 Examples:
   outlay report
   outlay report --by model --since 24h
+  outlay report observed --since 7d
   outlay report --by tag:tenant --since 2026-11-01 --csv > november.csv")]
     Report(Report),
     /// Show how far the bounds of input were from what providers counted
@@ -365,6 +366,9 @@ pub(crate) struct Show {
 
 #[derive(Debug, Args)]
 pub(crate) struct Report {
+    /// Instead: what limits of tasks that only observe would have refused
+    #[arg(value_enum, conflicts_with = "by")]
+    pub what: Option<What>,
     /// What the rows are: task, attempt, agent, model or tag:NAME
     #[arg(long, default_value = "task")]
     pub by: By,
@@ -376,6 +380,12 @@ pub(crate) struct Report {
     /// Print CSV, without the totals
     #[arg(long, conflicts_with = "json")]
     pub csv: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum What {
+    /// What would have been refused
+    Observed,
 }
 
 #[derive(Debug, Args)]

@@ -11,7 +11,7 @@ use crate::{
     OK,
     arguments::{
         Arguments, Breaker, BreakerCommand, Command, Ending, Forget, Import, Json, Meter, Plan, Report,
-        Resolve, Route, RouteCommand, Show, Tasks,
+        Resolve, Route, RouteCommand, Show, Tasks, What,
     },
     audit, csv, json, orders,
     place::{self, Opened},
@@ -105,6 +105,9 @@ fn show(ledger: &Opened, asked: &Show) -> Result<String> {
 }
 
 fn report(ledger: &Opened, asked: &Report) -> Result<String> {
+    if let Some(What::Observed) = asked.what {
+        return observed(ledger, asked);
+    }
     let options = ReportOptions { by: asked.by.clone(), since: asked.since };
     let report = ledger.report(&options)?;
     if asked.json.json {
@@ -113,6 +116,21 @@ fn report(ledger: &Opened, asked: &Report) -> Result<String> {
     if asked.csv {
         let rows: Vec<_> = report.rows.iter().map(json::row).collect();
         return Ok(csv::sheet(&rows, &json::ROW));
+    }
+    Ok(format!("{report}\n"))
+}
+
+fn observed(ledger: &Opened, asked: &Report) -> Result<String> {
+    let report = ledger.observed(asked.since)?;
+    if asked.json.json {
+        return Ok(json::printed(&json::observed(&report)));
+    }
+    if asked.csv {
+        let rows: Vec<_> = report.rows.iter().map(json::observed_row).collect();
+        return Ok(csv::sheet(&rows, &json::OBSERVED_ROW));
+    }
+    if report.rows.is_empty() {
+        return Ok("nothing would have been refused\n".to_owned());
     }
     Ok(format!("{report}\n"))
 }

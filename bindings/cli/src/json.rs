@@ -4,8 +4,9 @@ use outlay::{
     Balance, Id, Millis, Money, Unit, Window,
     policy::limit::show_time,
     report::{
-        Audit, BudgetState, DoubtedCall, Figures, Imported, LimitState, MeterReport, MeterRow, Place, Plan,
-        PlanRow, Problem, Report, Row, Summary, TaskState, plan::Estimate,
+        Audit, BudgetState, DoubtedCall, Figures, Imported, LimitState, MeterReport, MeterRow,
+        ObservedReport, ObservedRow, Place, Plan, PlanRow, Problem, Report, Row, Summary, TaskState,
+        plan::Estimate,
     },
 };
 use serde_json::{Map, Value, json};
@@ -184,6 +185,31 @@ pub(crate) fn audit(audit: &Audit) -> Value {
         "erased_names": audit.erased,
         "problems": audit.problems.iter().map(problem).collect::<Vec<_>>(),
         "more_problems": audit.more_problems,
+    })
+}
+
+/// The columns of `outlay report observed`.
+pub(crate) const OBSERVED_ROW: [&str; 7] =
+    ["task", "budget", "unit", "calls", "settled_usd", "first_at", "last_at"];
+
+/// One row of `outlay report observed`, under the keys of [`OBSERVED_ROW`].
+pub(crate) fn observed_row(row: &ObservedRow) -> Object {
+    object(json!({
+        "task": row.task,
+        "budget": row.budget,
+        "unit": row.unit,
+        "calls": row.calls,
+        "settled_usd": usd(row.settled),
+        "first_at": time(Some(row.first_at)),
+        "last_at": time(Some(row.last_at)),
+    }))
+}
+
+pub(crate) fn observed(report: &ObservedReport) -> Value {
+    json!({
+        "since": time(report.since),
+        "rows": report.rows.iter().map(observed_row).collect::<Vec<_>>(),
+        "dropped_entries": report.dropped_entries,
     })
 }
 

@@ -607,3 +607,23 @@ fn logs_are_imported_and_reported_on() {
     assert_eq!(run(&["import", "csv", "/nowhere"]).code, 1);
     assert_eq!(run(&["import", "diary", &file]).code, 2);
 }
+
+#[test]
+fn what_would_have_been_refused_is_reported() {
+    let sample = sample();
+    assert_eq!(sample.printed(&["report", "observed"]), "nothing would have been refused\n");
+    let options = TaskOptions::new("write").limit(Limit::usd("0.01").unwrap()).observe();
+    let task = sample.ledger.open_task(options).unwrap();
+    let request = Request::model("gpt-4o").input_tokens(4_000).max_output_tokens(500); // 0.015 USD
+    task.reserve(&request).unwrap().settle(&Usage::tokens(4_000, 100)).unwrap(); // 0.011 USD
+    let expected = [
+        "task limit of unit first last calls spent",
+        "write task `write` usd 2100-01-01T12:00:00Z 2100-01-01T12:00:00Z 1 0.011",
+    ];
+    assert_eq!(cells(&sample.printed(&["report", "observed"])), expected);
+    assert_eq!(sample.json(&["report", "observed"])["rows"][0]["budget"], "task `write`");
+    let sheet = sample.printed(&["report", "observed", "--since", "1h", "--csv"]);
+    assert!(sheet.contains("write,task `write`,usd,1,0.011,"), "{sheet}");
+    sample.refused(&["report", "observed", "--by", "agent"], 2, "--by");
+    sample.refused(&["report", "all"], 2, "observed");
+}

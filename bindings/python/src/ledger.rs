@@ -12,7 +12,7 @@ use crate::{
     audit::Audit,
     convert::{Money, count, decimal_text, limits},
     error::{guard, invalid, waiting},
-    report::{MeterReport, Report},
+    report::{MeterReport, ObservedRow, Report},
     task::Task,
     usage::Usage,
 };
@@ -218,6 +218,13 @@ impl Ledger {
             self.0.report(&outlay::report::ReportOptions { by: by.parse()?, since })
         };
         waiting(py, true, read).map(Report)
+    }
+
+    /// What limits of tasks that only observe would have refused, the dearest first.
+    #[pyo3(signature = (*, since=None))]
+    fn observed(&self, py: Python<'_>, since: Option<&str>) -> PyResult<Vec<ObservedRow>> {
+        let read = || self.0.observed(since.map(str::parse).transpose()?);
+        Ok(waiting(py, true, read)?.rows.into_iter().map(ObservedRow).collect())
     }
 
     /// Recomputes every balance from the entries; raises Corrupt if one differs.

@@ -52,7 +52,9 @@ mod _native {
     #[pymodule_export]
     use super::price::{Charge, price};
     #[pymodule_export]
-    use super::report::{AttemptLine, Figures, Loss, MeterReport, MeterRow, Report, ReportRow, Summary};
+    use super::report::{
+        AttemptLine, Figures, Loss, MeterReport, MeterRow, ObservedRow, Report, ReportRow, Summary,
+    };
     #[pymodule_export]
     use super::task::Task;
     #[pymodule_export]

@@ -460,3 +460,47 @@ impl Summary {
         format!("<Summary of {:?}: {} spent>", self.0.name, self.0.spent())
     }
 }
+
+/// The calls of one task name that one limit would have refused, had it been enforced.
+#[pyclass(frozen, module = "outlay")]
+pub(crate) struct ObservedRow(pub(crate) report::ObservedRow);
+
+#[pymethods]
+impl ObservedRow {
+    /// The name of the tasks.
+    #[getter]
+    fn task(&self) -> Option<&str> {
+        self.0.task.as_deref()
+    }
+
+    /// Whose limit it is, as in "budget `tenant=acme`".
+    #[getter]
+    fn budget(&self) -> Option<&str> {
+        self.0.budget.as_deref()
+    }
+
+    /// What is limited: "usd", "tokens", "llm_calls" or "tool_calls".
+    #[getter]
+    fn unit(&self) -> Option<&str> {
+        self.0.unit.as_deref()
+    }
+
+    /// How many calls, of models and tools.
+    #[getter]
+    fn calls(&self) -> u64 {
+        self.0.calls
+    }
+
+    /// What they cost.
+    #[getter]
+    fn settled(&self) -> Money {
+        Money(self.0.settled)
+    }
+
+    fn __repr__(&self) -> String {
+        let text = |text: Option<&str>| text.unwrap_or("-").to_owned();
+        let (task, budget, unit) = (text(self.task()), text(self.budget()), text(self.unit()));
+        let (calls, settled) = (self.0.calls, self.0.settled);
+        format!("<ObservedRow {task}: {calls} calls over the {unit} of {budget}, {settled}>")
+    }
+}

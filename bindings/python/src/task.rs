@@ -229,6 +229,13 @@ impl Task {
         Ok(outlay::Unit::ALL.into_iter().map(|unit| (unit.name(), balance.spent(unit))).collect())
     }
 
+    /// How it stands against its hard limits, in words, and how many per cent are used of the limit
+    /// that is the most used up.
+    fn status(&self, py: Python<'_>) -> PyResult<(String, Option<u8>)> {
+        let status = waiting(py, self.blocking, || self.task.status())?;
+        Ok((status.text, status.used_percent))
+    }
+
     /// The latest verdict against it as an exception, or None.
     #[getter]
     fn stopped(&self, py: Python<'_>) -> Option<Py<PyAny>> {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    policy::{Amounts, Denial, Unit},
+    policy::{Amounts, Denial, Unit, View},
     value::{Id, Millis},
 };
 
@@ -65,13 +65,7 @@ pub(crate) fn ask(tx: &mut dyn Tx, task: u32, attempt: u32, id: Id, denial: &Den
     let held = held_under(tx, task)?;
     let mut views = Views::new();
     read_views(tx, &held, &mut views)?;
-    let refuses = |(index, view): (usize, &crate::policy::View<'_>)| {
-        let left = view.available(unit)?;
-        let same = view.label == denial.budget && *view.window == denial.window;
-        let needed = denial.requested.saturating_sub(left);
-        (same && needed > 0).then_some((index, needed))
-    };
-    let Some((index, needed)) = views.iter().enumerate().find_map(refuses) else {
+    let Some((index, needed)) = refusing(&views, denial) else {
         return Err(Error::conflict("the limit was raised meanwhile; ask for the call again"));
     };
     let account = held.accounts[index].0.no;
@@ -87,6 +81,15 @@ pub(crate) fn ask(tx: &mut dyn Tx, task: u32, attempt: u32, id: Id, denial: &Den
     tx.put_ask(&AskRow { id, task, account, unit, needed, at_ms, granted: 0, by: 0 })?;
     tx.append(&mut entry)?;
     Ok(id)
+}
+
+/// Which of these a denial is about, and how much more it would have needed.
+pub(super) fn refusing(views: &[View<'_>], denial: &Denial) -> Option<(usize, i64)> {
+    views.iter().enumerate().find_map(|(index, view)| {
+        let needed = denial.requested.saturating_sub(view.available(denial.unit)?);
+        let same = view.label == denial.budget && *view.window == denial.window;
+        (same && needed > 0).then_some((index, needed))
+    })
 }
 
 fn only(unit: Unit, amount: i64) -> Amounts {

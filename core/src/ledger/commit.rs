@@ -9,6 +9,7 @@
 use smallvec::SmallVec;
 
 use super::{
+    approval::refusing,
     entry::{Entry, Kind, Under, flag},
     held::{FEW, Held, Views, held_under, read_views},
     store::{CallRow, State, Tx, present},
@@ -213,6 +214,12 @@ fn reserve_under(tx: &mut (impl Tx + ?Sized), want: &Reserve, held: &Held) -> Re
     let mut entry = want.entry(now, &grant, &held.under);
     entry.flags |= if grant.over_soft { flag::OVER_SOFT } else { 0 };
     entry.flags |= if denied.is_some() { flag::WOULD_DENY } else { 0 };
+    if let Some(denial) = &denied {
+        // Whose limit it was, for who asks what enforcing would have refused.
+        let refusing = refusing(&views, denial).map(|(index, _)| held.accounts[index].0.no);
+        entry.subject = refusing.unwrap_or(0);
+        entry.evidence = intern(tx, &mut entry, "unit", denial.unit.name())?;
+    }
     let names = name_request(tx, &mut entry, want)?;
     apply(tx, &held.under, &after)?;
     let row = CallRow {

@@ -16,6 +16,7 @@ mod budgets;
 mod choices;
 mod ends;
 mod halts;
+mod observed;
 mod owners;
 mod tasks;
 mod upkeep;

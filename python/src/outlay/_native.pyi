@@ -48,6 +48,7 @@ __all__ = [
     "MeterReport",
     "MeterRow",
     "Money",
+    "ObservedRow",
     "Outgoing",
     "Plan",
     "PlanRow",
@@ -765,6 +766,11 @@ class Ledger:
         Was it approved? Raises Halted if the task that asks was halted.
         """
 
+    def observed(self, /, *, since: str | None = None) -> list[ObservedRow]:
+        """
+        What limits of tasks that only observe would have refused, the dearest first.
+        """
+
     def report(self, /, by: str = "task", *, since: str | None = None) -> Report:
         """
         Where the money went: by "task", "attempt", "agent", "model" or "tag:NAME".
@@ -977,6 +983,43 @@ class Money:
     def usd(self, /) -> Decimal:
         """
         In USD, as an exact `decimal.Decimal`.
+        """
+
+@final
+class ObservedRow:
+    """
+    The calls of one task name that one limit would have refused, had it been enforced.
+    """
+
+    def __repr__(self, /) -> str: ...
+    @property
+    def budget(self, /) -> str | None:
+        """
+        Whose limit it is, as in "budget `tenant=acme`".
+        """
+
+    @property
+    def calls(self, /) -> int:
+        """
+        How many calls, of models and tools.
+        """
+
+    @property
+    def settled(self, /) -> Money:
+        """
+        What they cost.
+        """
+
+    @property
+    def task(self, /) -> str | None:
+        """
+        The name of the tasks.
+        """
+
+    @property
+    def unit(self, /) -> str | None:
+        """
+        What is limited: "usd", "tokens", "llm_calls" or "tool_calls".
         """
 
 @final
@@ -1445,6 +1488,12 @@ class Task:
     def spent(self, /) -> Money:
         """
         What it has used and cannot tell, over all attempts.
+        """
+
+    def status(self, /) -> tuple[str, int | None]:
+        """
+        How it stands against its hard limits, in words, and how many per cent are used of the limit
+        that is the most used up.
         """
 
     @property

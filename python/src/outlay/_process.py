@@ -273,6 +273,28 @@ def meter_report(*, since: str | None = None, store: str | None = None) -> _nati
     return ledger(store).meter_report(since=since)
 
 
+def observed(*, since: str | None = None, store: str | None = None) -> list[_native.ObservedRow]:
+    """What the limits of tasks with ``enforce=False`` would have refused, the dearest first.
+
+    A refused call spends nothing: had the first been refused, later ones might have fitted.
+
+    Args:
+        since: ``7d``, ``24h`` or a date; None means all.
+
+    Raises:
+        InvalidInput: a time that cannot be.
+
+    Example:
+        >>> import outlay
+        >>> with outlay.task("refund", usd=0.01, enforce=False, store="memory:watch") as t:
+        ...     call = t.reserve(model="gpt-4o", input_tokens=1000, max_output_tokens=4000)
+        ...     _ = call.settle(outlay.Usage(1000, 500))
+        >>> outlay.observed(store="memory:watch")
+        [<ObservedRow refund: 1 calls over the usd of task `refund`, 0.0075 USD>]
+    """
+    return ledger(store).observed(since=since)
+
+
 def instrument() -> None:
     """Puts the guard into the clients it finds, and lets threads carry the task.
 

@@ -51,6 +51,8 @@ class Task:
         self._inherited = dict(inherited or {})
         self._agents: dict[str, Task | None] = {}
         self._ended = False
+        # Of the budget, how much was used when an integration last told the agent so.
+        self._told_percent = 0
         # Bound once: a call costs less than a microsecond, and so must the way to it.
         self.reserve = native.reserve
         self.tool_call = native.tool_call
@@ -94,6 +96,21 @@ class Task:
     def available(self) -> _native.Money | None:
         """The least left over every hard limit on money it falls under; None without any."""
         return self._native.available
+
+    def status_text(self) -> str:
+        """What is used and left under its hard limits, shared ones too, for people and agents.
+
+        What open calls hold counts as used. Empty without a hard limit.
+
+        Example:
+            >>> import outlay
+            >>> with outlay.task("t", usd=0.50, llm_calls=30, store="memory:") as t:
+            ...     call = t.reserve(model="gpt-4o", input_tokens=1000, max_output_tokens=500)
+            ...     _ = call.settle(outlay.Usage(1000, 500))
+            ...     print(t.status_text())
+            0.0075 of 0.50 usd used, 0.4925 left; 1 of 30 llm calls used, 29 left
+        """
+        return self._native.status()[0]
 
     @property
     def stopped(self) -> OutlayError | None:

@@ -31,8 +31,11 @@ def messages_of(response: Any) -> list[Any]:
 
 
 @contextmanager
-def model_call(request: Any) -> Generator[Callable[[Any], None], None, None]:
-    """Lets the breaker see what a model is asked; gives what to call with its answer."""
+def model_call(request: Any, sent: Any) -> Generator[Callable[[Any], None], None, None]:
+    """Lets the breaker see what a model is asked; gives what to call with its answer.
+
+    `sent` is what goes on to the next hook, with what the agent is told besides.
+    """
     messages = request.messages
     watch = _watch() if _asked.get() is None or _asked.get() is not messages else None
     if watch is not None:
@@ -48,7 +51,7 @@ def model_call(request: Any) -> Generator[Callable[[Any], None], None, None]:
                 malformed = bool(message.invalid_tool_calls)
                 watch.tell({"kind": "llm", "result": message.text, "malformed": malformed})
 
-    token = _asked.set(messages)
+    token = _asked.set(sent.messages)
     try:
         yield answered
     finally:

@@ -9,7 +9,7 @@ Not covered: a model class with an HTTP client of its own that repeats a request
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeAlias
@@ -27,6 +27,7 @@ from ..errors import ApprovalRequired, InvalidInput
 from ..task import current_or_default
 from . import anthropic, google, openai
 from ._frame import Frame
+from ._langchain_status import shares_of, told
 from ._langchain_watch import messages_of, model_call, tool_call
 from ._stainless import Ask
 
@@ -61,6 +62,10 @@ class OutlayMiddleware(AgentMiddleware[Any, Any, Any]):
     Under `on_limit="ask"` an agent with a checkpointer is interrupted where a limit is in the way,
     with ``{"approval": ID, "message": …}``. Once approved, ``Command(resume=True)`` goes on.
 
+    Args:
+        tell_budget: tell the model what is left when 25, 50, 75 and 90 per cent of a limit are
+            used, or so many: at the end of one request, so that what is cached stays good.
+
     Example:
         >>> import outlay.testing
         >>> from langchain.agents import create_agent
@@ -76,33 +81,41 @@ class OutlayMiddleware(AgentMiddleware[Any, Any, Any]):
         >>> outlay.uninstrument()
     """
 
+    def __init__(self, *, tell_budget: bool | Iterable[int] = False) -> None:
+        super().__init__()
+        self._shares = shares_of(tell_budget)
+
     def wrap_model_call(self, request: _Request, handler: _Handler) -> Any:
         """Lets the model be asked if that fits; for LangChain."""
-        with _asking(), _agent(), _framed(request) as (frame, ask), model_call(request) as answered:
-            if ask is not None:
-                frame.hold(ask.reserve())
-            try:
-                response = handler(request)
-            except BaseException as error:
-                frame.failed(error)
-                raise
-            frame.settle(_usage(response))
-            answered(response)
-            return response
+        with _asking(), _agent():
+            sent = told(request, self._shares)
+            with _framed(sent) as (frame, ask), model_call(request, sent) as answered:
+                if ask is not None:
+                    frame.hold(ask.reserve())
+                try:
+                    response = handler(sent)
+                except BaseException as error:
+                    frame.failed(error)
+                    raise
+                frame.settle(_usage(response))
+                answered(response)
+                return response
 
     async def awrap_model_call(self, request: _Request, handler: _Handler) -> Any:
         """The same on an event loop."""
-        with _asking(), _agent(), _framed(request) as (frame, ask), model_call(request) as answered:
-            if ask is not None:
-                frame.hold(await ask.reserve_async())
-            try:
-                response = await handler(request)
-            except BaseException as error:
-                frame.failed(error)
-                raise
-            frame.settle(_usage(response))
-            answered(response)
-            return response
+        with _asking(), _agent():
+            sent = told(request, self._shares)
+            with _framed(sent) as (frame, ask), model_call(request, sent) as answered:
+                if ask is not None:
+                    frame.hold(await ask.reserve_async())
+                try:
+                    response = await handler(sent)
+                except BaseException as error:
+                    frame.failed(error)
+                    raise
+                frame.settle(_usage(response))
+                answered(response)
+                return response
 
     def wrap_tool_call(self, request: _Request, handler: _Handler) -> Any:
         """Counts the call of a tool, and lets it happen if that fits; for LangChain."""
@@ -152,7 +165,8 @@ def _agent() -> Generator[None, None, None]:
 def _framed(request: _Request) -> Generator[tuple[Frame, Ask | None], None, None]:
     """Says whose call it is to what lies below; with what to reserve here, if nothing may there."""
     ask = None if _client_below(request.model) else _ask(request)
-    human = (message.id for message in reversed(request.messages) if message.type == "human")
+    # A message without an id is no user's: it was put in on the way, as what is left of the budget.
+    human = (each.id for each in reversed(request.messages) if each.type == "human" and each.id)
     turn = next(human, None)
     frame = Frame(str(turn)[:_TURN_MAX] if turn else None)
     token = current_frame.set(frame)
