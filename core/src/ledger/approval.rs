@@ -13,6 +13,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     policy::{Amounts, Denial, Unit, View},
+    sync::Arc,
     value::{Id, Millis},
 };
 
@@ -173,7 +174,7 @@ fn account_of(tx: &mut dyn Tx, row: &AskRow) -> Result<Account> {
 fn shown(tx: &mut dyn Tx, row: &AskRow) -> Result<Approval> {
     let account = account_of(tx, row)?;
     let task = present(tx.task(row.task)?, "task", row.task)?.name;
-    let text = |text: Option<std::sync::Arc<str>>| text.map(|text| text.to_string());
+    let text = |text: Option<Arc<str>>| text.map(|text| text.to_string());
     Ok(Approval {
         id: row.id,
         task: text(name_of(tx, task)?).unwrap_or_default(),
