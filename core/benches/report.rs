@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use outlay::{
     Config, Ledger, Request, TaskOptions, Usage,
-    report::{By, ReportOptions},
+    report::{By, ReportOptions, SecretKey},
 };
 
 /// Calls of one task; a task each is the worst case for names, one for all the best.
@@ -32,6 +32,16 @@ fn main() {
     let began = Instant::now();
     ledger.summary(&tasks[0].id).expect("a summary");
     println!("summary of a task of {CALLS_PER_TASK} calls: {:.6} s", began.elapsed().as_secs_f64());
+    let key = SecretKey::generate().expect("random bits").to_pem();
+    let began = Instant::now();
+    let checkpoint = ledger.checkpoint(&key).expect("a checkpoint");
+    println!("checkpoint over {count} calls: {:.3} s", began.elapsed().as_secs_f64());
+    for (what, against) in [("audit", None), ("audit against a checkpoint", Some(&checkpoint))] {
+        let began = Instant::now();
+        let audit = ledger.audit(against).expect("an audit");
+        assert!(audit.is_sound(), "{audit}");
+        println!("{what} over {count} calls: {:.3} s", began.elapsed().as_secs_f64());
+    }
 }
 
 fn fill(ledger: &Ledger, count: usize) -> outlay::Result<()> {
