@@ -766,18 +766,14 @@ class Ledger:
         Was it approved? Raises Halted if the task that asks was halted.
         """
 
-    def observed(self, /, *, since: str | None = None) -> list[ObservedRow]:
-        """
-        What limits of tasks that only observe would have refused, the dearest first.
-        """
-
-    def report(self, /, by: str = "task", *, since: str | None = None) -> Report:
-        """
-        Where the money went: by "task", "attempt", "agent", "model" or "tag:NAME".
-        """
     def meter_report(self, /, *, since: str | None = None) -> MeterReport:
         """
         How far bounds of input were from the truth.
+        """
+
+    def observed(self, /, *, since: str | None = None) -> list[ObservedRow]:
+        """
+        What limits of tasks that only observe would have refused, the dearest first.
         """
 
     def report(self, /, by: str = "task", *, since: str | None = None) -> Report:
