@@ -12,8 +12,8 @@ const FUNCTION_LINES: usize = 60;
 const LINE_LENGTH: usize = 110;
 
 /// What is over a bound today; it may shrink, never grow.
-const LONG_FILES: &[(&str, usize)] = &[("ledger/sqlite/tx.rs", 415)];
-const LONG_FUNCTIONS: &[(&str, usize)] = &[("run/call.rs", 78), ("run/task.rs", 67)];
+const LONG_FILES: &[(&str, usize)] = &[];
+const LONG_FUNCTIONS: &[(&str, usize)] = &[];
 const LONG_LINES: &[(&str, usize)] = &[("run/stream.rs", 112)];
 const FLOATS: &[(&str, usize)] = &[];
 const BACKWARD: &[(&str, usize)] = &[];

@@ -7,11 +7,12 @@ use serde_json::Value;
 
 use super::{
     calibration::Lesson,
-    call::{Call, Request, Settled},
+    call::{Call, Settled},
     config::{Bound, StreamUsage},
     ledger::Ledger,
     model::Asked,
     prefix::Hashes,
+    request::Request,
     route::Routable,
     stream::Stream,
     task::Task,

@@ -14,8 +14,9 @@ use super::{
     halt::Lookout,
     memo::Memo,
     model::{Asked, Model, Models},
+    options::TaskOptions,
     process::generation,
-    task::{Task, TaskOptions},
+    task::Task,
 };
 use crate::{
     error::{Error, ErrorKind, Result},

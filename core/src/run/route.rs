@@ -7,7 +7,7 @@
 use regex_lite::Regex;
 use serde::Deserialize;
 
-use super::{call::Request, config::Config, ledger::Ledger, task::Task};
+use super::{config::Config, ledger::Ledger, request::Request, task::Task};
 use crate::{
     error::{Error, ErrorKind, Result},
     ledger::{commit::Facts, flag, held},

@@ -1,0 +1,127 @@
+//! How is a task opened?
+
+use super::{approval::OnLimit, route, task::Task};
+use crate::{
+    error::Result,
+    policy::Limit,
+    value::{Tags, tags::checked_text},
+};
+
+/// How a task is opened.
+///
+/// ```
+/// use outlay::{Ledger, Limit, TaskOptions, Unit};
+///
+/// let options = TaskOptions::new("refund")
+///     .id("refund-4711")
+///     .tag("tenant", "acme")?
+///     .limit(Limit::usd("0.50")?)
+///     .limit(Limit::new(Unit::LlmCalls, 30)?);
+/// let task = Ledger::in_memory().open_task(options)?;
+/// assert_eq!((task.name(), task.attempt()), ("refund", 1));
+/// # Ok::<(), outlay::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct TaskOptions {
+    pub(super) name: String,
+    pub(super) id: Option<String>,
+    pub(super) tags: Tags,
+    pub(super) limits: Vec<Limit>,
+    pub(super) observes: bool,
+    pub(super) clamps: bool,
+    pub(super) wait_ms: Option<u64>,
+    pub(super) on_limit: OnLimit,
+    pub(super) parent: Option<Task>,
+    pub(super) by: Option<String>,
+    pub(super) fallback: Option<route::Models>,
+}
+
+impl TaskOptions {
+    /// A task of this name, without limits.
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::default() }
+    }
+
+    /// Entering a task of the same id again is its next attempt.
+    #[must_use]
+    pub fn id(mut self, id: &str) -> Self {
+        self.id = Some(id.to_owned());
+        self
+    }
+
+    /// One more tag; the class of the task is the tag `kind`.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`: see [`Tags::set`].
+    pub fn tag(mut self, key: &str, value: &str) -> Result<Self> {
+        self.tags.set(key, value)?;
+        Ok(self)
+    }
+
+    /// One more limit.
+    #[must_use]
+    pub fn limit(mut self, limit: Limit) -> Self {
+        self.limits.push(limit);
+        self
+    }
+
+    /// Deny nothing, and record what would have been denied.
+    #[must_use]
+    pub fn observe(mut self) -> Self {
+        self.observes = true;
+        self
+    }
+
+    /// Lower a request's own maximum of output tokens where only that makes it fit.
+    #[must_use]
+    pub fn clamp(mut self) -> Self {
+        self.clamps = true;
+        self
+    }
+
+    /// Wait so long for money that other calls hold, before denying.
+    #[must_use]
+    pub fn wait_ms(mut self, wait_ms: u64) -> Self {
+        self.wait_ms = Some(wait_ms);
+        self
+    }
+
+    /// Cheaper models, the first to be tried at the front: once a call would pass a soft limit, or not
+    /// fit under a hard one, the first that can take it does, and the attempt stays with it. Tasks
+    /// below use them too. None at all: not even those of the configuration.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`: more than 32, or a name that cannot be.
+    pub fn fallback<'a>(mut self, models: impl IntoIterator<Item = &'a str>) -> Result<Self> {
+        self.fallback = Some(route::models(models)?);
+        Ok(self)
+    }
+
+    /// What happens to a call that a hard limit refuses.
+    #[must_use]
+    pub fn on_limit(mut self, on_limit: OnLimit) -> Self {
+        self.on_limit = on_limit;
+        self
+    }
+
+    /// The task it lies in: its tags are inherited, its limits hold too.
+    #[must_use]
+    pub fn under(mut self, parent: &Task) -> Self {
+        self.parent = Some(parent.clone());
+        self
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        checked_text("task name", &self.name)?;
+        self.id.as_deref().map_or(Ok(()), |id| checked_text("task id", id))
+    }
+
+    /// Who opens it, for the entry of a grant.
+    #[must_use]
+    pub fn by(mut self, name: &str) -> Self {
+        self.by = Some(name.to_owned());
+        self
+    }
+}
