@@ -231,6 +231,20 @@ export interface Loss {
   calls: number;
 }
 
+/** The calls of one task name that one limit would have refused. */
+export interface Observed {
+  /** The name of the tasks. */
+  task?: string;
+  /** Whose limit it is. */
+  budget?: string;
+  /** What is limited. */
+  unit?: string;
+  /** How many calls, of models and tools. */
+  calls: number;
+  /** What they cost, in nano-USD. */
+  settled: bigint;
+}
+
 /** What is known of a request that was read. */
 export interface OutgoingFacts {
   /** Its handle. */
@@ -373,6 +387,10 @@ export interface TaskSpec {
   under?: number;
   /** Who opens it. */
   by?: string;
+  /** Cheaper models, the first to be tried at the front. */
+  fallback?: Array<string>;
+  /** What a hard limit does to a call: `raise` or `ask`. */
+  onLimit?: string;
 }
 
 /** What the caller knows about one request beside its body. */
@@ -437,6 +455,9 @@ export interface VerdictFacts {
 
 /** Do billed methods that cannot be metered go through? */
 export function allowsUnmetered(): Tagged<boolean>;
+
+/** Gives a task what it asks for. */
+export function approve(ledger: number, id: string, add: string, by: string, key?: string | undefined | null): Promise<number | Failure>;
 
 /** Tells it what happened, as JSON; with `only_check`, asks what would follow and changes nothing. */
 export function askBreaker(breaker: number, step: string, onlyCheck: boolean): Tagged<VerdictFacts>;
@@ -507,11 +528,20 @@ export function extractUsage(body: string, provider: string, api: string): Tagge
 /** Erases the value of a tag for ever. */
 export function forget(ledger: number, key: string, value: string): Promise<number | Failure>;
 
+/** Lets no call in a scope start until it is undone; answers how many open attempts lie in it. */
+export function halt(ledger: number, scope: string, by: string, reason: string): Promise<number | Failure>;
+
 /** The calls in doubt, oldest first. */
 export function inDoubt(ledger: number, most: number): Promise<Array<Doubted> | Failure>;
 
 /** The number a model's name has in this process. */
 export function internModel(model: string): number;
+
+/** Was it approved? 1 or 0. */
+export function isApproved(ledger: number, id: string): Promise<number | Failure>;
+
+/** What the limits of tasks that only observe would have refused, the dearest first. */
+export function observed(ledger: number, since?: string | undefined | null): Promise<Array<Observed> | Failure>;
 
 /** Reads a piece of the model's answer. */
 export function observeStream(breaker: number, text: string): Tagged<VerdictFacts>;
@@ -604,6 +634,9 @@ export function settleUsageSync(call: number, used: UsageSpec): number;
 /** An amount in nano-USD as a decimal number of USD. */
 export function showMoney(nanos: bigint): Tagged<string>;
 
+/** What is used and left under a task's hard limits. */
+export function statusText(task: number): Promise<string | Failure>;
+
 /** The one name of the store that would be opened. */
 export function storeName(store?: string | undefined | null): Tagged<string>;
 
@@ -642,6 +675,9 @@ export function toolCall(task: number, tool: string): Promise<number | Failure>;
 
 /** Counts a call of a tool. Negative if it failed. */
 export function toolCallSync(task: number, tool: string): number;
+
+/** Undoes a halt. */
+export function unhalt(ledger: number, scope: string, by: string): Promise<number | Failure>;
 
 /** Refuses a billed request that cannot be metered, if there is a hard limit on money over it. */
 export function unmetered(task: number, what: string): Promise<number | Failure>;

@@ -107,11 +107,20 @@ export class BreakerTripped extends Stopped {
 /** An operator halted a scope. */
 export class Halted extends Stopped {
   static override readonly code = "halted";
+
+  /** `all`, a tag as `tenant=acme`, or a task. */
+  declare readonly scope: string;
+  /** Who ordered it. */
+  declare readonly by: string;
+  declare readonly reason: string;
 }
 
 /** A person has to approve before the run may go on. */
 export class ApprovalRequired extends Stopped {
   static override readonly code = "approval_required";
+
+  /** What to approve; `approve` takes it. */
+  declare readonly id: string;
 }
 
 /** An argument has no meaning here. */

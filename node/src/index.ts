@@ -62,6 +62,7 @@ export {
 } from "./ledger.js";
 export { type Charge, type Count, type Countable, count, type PriceOptions, price } from "./meter.js";
 export { type Amount, Limit, type LimitOptions, type Limits, Money, type UnitLimits } from "./money.js";
+export { approve, halt, type ObservedRow, observed, unhalt, waitApproval } from "./orders.js";
 export type { AttemptLine, Figures, Loss, Outcome, Report, ReportRow, Summary } from "./report.js";
 export { openTask, type Request, type Task, type TaskOptions, task, type Used } from "./task.js";
 export { type ExtractedUsage, extractUsage, type Usage } from "./usage.js";

@@ -31,6 +31,18 @@ export interface Options {
   bound?: "counted" | "strict";
   /** Streamed chat completions: `ask` them for their usage, or `leave` them as they are. */
   streamUsage?: "ask" | "leave";
+  /** Whose signature an approval needs: public Ed25519 keys in PEM, by name. */
+  approvers?: Record<string, string>;
+  /**
+   * Rules for tasks without `fallback`, the first about a model holds; without `when` once money gets short,
+   * without `kind` for all.
+   */
+  routes?: readonly {
+    model: string;
+    fallback: readonly string[];
+    kind?: string;
+    when?: "short" | "always";
+  }[];
   /** By model, in USD per million tokens: `{ "house-7b": { input: 0, output: "0.20" } }`. */
   prices?: Record<string, object>;
   /** For requests that set none; reasoning models have four times that. */
@@ -47,6 +59,8 @@ const OPTIONS = {
   onUnavailable: "on_unavailable",
   bound: "bound",
   streamUsage: "stream_usage",
+  approvers: "approvers",
+  routes: "routes",
   prices: "prices",
   defaultMaxOutputTokens: "default_max_output_tokens",
   minOutputTokens: "min_output_tokens",

@@ -54,6 +54,14 @@ export interface TaskOptions extends UnitLimits {
    * Tasks inside are watched with it.
    */
   breaker?: BreakerConfig | boolean;
+  /**
+   * Cheaper models of the same provider, the first to be tried at the front. Once a call would pass a soft
+   * limit, or not fit under a hard one, the first that can take it does, and the attempt stays with it. Tasks
+   * inside use them too; an empty list switches off those of the configuration.
+   */
+  fallback?: readonly string[];
+  /** What happens to a call that a hard limit refuses: `raise`, or `ask` a person by `ApprovalRequired`. */
+  onLimit?: "raise" | "ask";
 }
 
 /** What is known of a call before it is made. */
@@ -87,7 +95,7 @@ export interface Used {
 }
 
 const OPTIONS = ["usd", "tokens", "llmCalls", "toolCalls", "kind", "tags", "id", "store", "enforce"];
-const ALL_OPTIONS = [...OPTIONS, "clamp", "waitMs", "by", "breaker"];
+const ALL_OPTIONS = [...OPTIONS, "clamp", "waitMs", "by", "breaker", "fallback", "onLimit"];
 const AGENTS_MAX = 100;
 const HOT = ["model", "inputTokens", "maxOutputTokens"];
 const REQUEST = [...HOT, "choices", "provider", "id", "maxUsd", "waitMs", "serviceTier"];
@@ -280,6 +288,15 @@ export class Task {
     this.#outcome = reason === undefined ? ["failed"] : ["failed", text(reason, "reason")];
   }
 
+  /**
+   * What is used and left under its hard limits, shared ones too, for people and agents.
+   *
+   * What open calls hold counts as used. Empty without a hard limit.
+   */
+  async statusText(): Promise<string> {
+    return unwrapped(native.statusText(this.handle));
+  }
+
   /** What it spent, by model and attempt, and which part bought nothing. */
   async summary(): Promise<Summary> {
     return new Summary(await unwrapped(native.taskSummary(this.handle)));
@@ -396,10 +413,13 @@ export async function openTask(name: string, options: TaskOptions = {}): Promise
   const id = maybeText(options.id, "id");
   const by = maybeText(options.by, "by");
   const waitMs = maybeCount(options.waitMs, "waitMs");
+  const onLimit = maybeText(options.onLimit, "onLimit");
+  const fallback = options.fallback?.map((model) => text(model, "fallback"));
   const inherited = {
     observe: options.enforce === false,
     clamp: options.clamp === true,
     ...(waitMs !== undefined && { waitMs }),
+    ...(onLimit !== undefined && { onLimit }),
   };
   const spec = {
     name,
@@ -408,6 +428,7 @@ export async function openTask(name: string, options: TaskOptions = {}): Promise
     ...inherited,
     ...(id !== undefined && { id }),
     ...(by !== undefined && { by }),
+    ...(fallback !== undefined && { fallback }),
     ...(above?.store === held.store && { under: above.handle }),
   };
   const { breaker } = options;

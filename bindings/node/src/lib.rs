@@ -18,6 +18,7 @@ mod convert;
 mod exchange;
 mod ledger;
 mod meter;
+mod orders;
 mod outcome;
 mod report;
 mod table;

@@ -7,7 +7,9 @@ use napi::{
     bindgen_prelude::{BigInt, Object},
 };
 use napi_derive::napi;
-use outlay::{Attempt, Error, ErrorKind, Money, Request, Task, TaskOptions, Unit, meter::ServiceTier};
+use outlay::{
+    Attempt, Error, ErrorKind, Money, Request, Task, TaskOptions, Unit, meter::ServiceTier, run::OnLimit,
+};
 
 use crate::{
     call::CALLS,
@@ -46,6 +48,10 @@ pub struct TaskSpec {
     pub under: Option<u32>,
     /// Who opens it.
     pub by: Option<String>,
+    /// Cheaper models, the first to be tried at the front.
+    pub fallback: Option<Vec<String>>,
+    /// What a hard limit does to a call: `raise` or `ask`.
+    pub on_limit: Option<String>,
 }
 
 /// What is known of a task from its opening on.
@@ -135,6 +141,12 @@ pub fn open_task(env: &Env, ledger: u32, spec: TaskSpec) -> napi::Result<Object<
         }
         if let Some(by) = &spec.by {
             options = options.by(by);
+        }
+        if let Some(models) = &spec.fallback {
+            options = options.fallback(models.iter().map(String::as_str))?;
+        }
+        if let Some(word) = &spec.on_limit {
+            options = options.on_limit(OnLimit::parse(word)?);
         }
         TASKS.add(ledger?.open_task(options)?)
     })

@@ -1,0 +1,81 @@
+//! What do people order, allow, and find out? Halts, approvals, and what limits would have refused.
+
+use napi::{
+    Env,
+    bindgen_prelude::{BigInt, Object},
+};
+use napi_derive::napi;
+use outlay::{policy::Scope, report::ObservedRow};
+
+use crate::{convert::nanos, ledger::LEDGERS, outcome::later, task::TASKS};
+
+/// The calls of one task name that one limit would have refused.
+#[napi(object)]
+pub struct Observed {
+    /// The name of the tasks.
+    pub task: Option<String>,
+    /// Whose limit it is.
+    pub budget: Option<String>,
+    /// What is limited.
+    pub unit: Option<String>,
+    /// How many calls, of models and tools.
+    pub calls: f64,
+    /// What they cost, in nano-USD.
+    pub settled: BigInt,
+}
+
+/// Lets no call in a scope start until it is undone; answers how many open attempts lie in it.
+#[napi(ts_return_type = "Promise<number | Failure>")]
+pub fn halt(env: &Env, ledger: u32, scope: String, by: String, reason: String) -> napi::Result<Object<'_>> {
+    let ledger = LEDGERS.get(ledger);
+    later(env, move || Ok(ledger?.halt(&Scope::parse(&scope)?, &by, &reason)? as f64))
+}
+
+/// Undoes a halt.
+#[napi(ts_return_type = "Promise<number | Failure>")]
+pub fn unhalt(env: &Env, ledger: u32, scope: String, by: String) -> napi::Result<Object<'_>> {
+    let ledger = LEDGERS.get(ledger);
+    later(env, move || ledger?.unhalt(&Scope::parse(&scope)?, &by).map(|()| 0.0))
+}
+
+/// Gives a task what it asks for.
+#[napi(ts_return_type = "Promise<number | Failure>")]
+pub fn approve(
+    env: &Env,
+    ledger: u32,
+    id: String,
+    add: String,
+    by: String,
+    key: Option<String>,
+) -> napi::Result<Object<'_>> {
+    let ledger = LEDGERS.get(ledger);
+    later(env, move || ledger?.approve(&id.parse()?, &add, &by, key.as_deref()).map(|_| 0.0))
+}
+
+/// Was it approved? 1 or 0.
+#[napi(ts_return_type = "Promise<number | Failure>")]
+pub fn is_approved(env: &Env, ledger: u32, id: String) -> napi::Result<Object<'_>> {
+    let ledger = LEDGERS.get(ledger);
+    later(env, move || Ok(f64::from(u8::from(ledger?.is_approved(&id.parse()?)?))))
+}
+
+/// What the limits of tasks that only observe would have refused, the dearest first.
+#[napi(ts_return_type = "Promise<Array<Observed> | Failure>")]
+pub fn observed(env: &Env, ledger: u32, since: Option<String>) -> napi::Result<Object<'_>> {
+    let ledger = LEDGERS.get(ledger);
+    let shown = |row: ObservedRow| {
+        let ObservedRow { task, budget, unit, calls, settled, .. } = row;
+        Observed { task, budget, unit, calls: calls as f64, settled: nanos(settled) }
+    };
+    later(env, move || {
+        let report = ledger?.observed(since.as_deref().map(str::parse).transpose()?)?;
+        Ok(report.rows.into_iter().map(shown).collect::<Vec<_>>())
+    })
+}
+
+/// What is used and left under a task's hard limits.
+#[napi(ts_return_type = "Promise<string | Failure>")]
+pub fn status_text(env: &Env, task: u32) -> napi::Result<Object<'_>> {
+    let task = TASKS.get(task);
+    later(env, move || task?.status().map(|status| status.text))
+}
