@@ -50,7 +50,9 @@ fn what_the_packages_name_is_in_the_crate() {
             outlay::Error, outlay::Settled, outlay::Task, outlay::Usage, policy::Verdict;
         functions: outlay::Ledger::set_budget, run::process::configure, meter::PriceBook::count_text,
             meter::usage_of_text, outlay::Ledger::forget, run::process::ledger, meter::PriceBook::find,
-            outlay::Ledger::report, outlay::Ledger::resolve, outlay::Ledger::open_task,
+            outlay::Ledger::report, outlay::Ledger::resolve, outlay::Ledger::open_task, outlay::Ledger::halt,
+            outlay::Ledger::unhalt, outlay::Ledger::approve, outlay::Ledger::is_approved,
+            outlay::Ledger::observed,
     );
     let exist: BTreeSet<String> =
         exist.iter().map(|path| path.replace([' ', '\n'], "").replace("outlay::", "")).collect();
