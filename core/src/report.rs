@@ -18,6 +18,7 @@
 //! # Ok::<(), outlay::Error>(())
 //! ```
 
+mod attempts;
 pub mod attribution;
 pub mod audit;
 pub mod checkpoint;
@@ -33,6 +34,8 @@ pub mod since;
 pub mod standing;
 pub mod summary;
 pub mod text;
+pub mod waste;
+mod wasted;
 
 pub use attribution::{Figures, Tokens};
 pub use audit::{Audit, Place, Problem};
@@ -46,3 +49,4 @@ pub use signing::{PublicKey, SecretKey};
 pub use since::Since;
 pub use standing::{BudgetState, DoubtedCall, LimitState, Standing, TaskState};
 pub use summary::{AttemptLine, Loss, Summary};
+pub use waste::{ContextLoad, Waste, WasteItem, WasteKind, WasteReport};

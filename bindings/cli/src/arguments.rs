@@ -49,6 +49,7 @@ Examples:
   outlay report
   outlay report --by model --since 24h
   outlay report observed --since 7d
+  outlay report waste --since 30d
   outlay report --by tag:tenant --since 2026-11-01 --csv > november.csv")]
     Report(Report),
     /// Show how far the bounds of input were from what providers counted
@@ -366,7 +367,7 @@ pub(crate) struct Show {
 
 #[derive(Debug, Args)]
 pub(crate) struct Report {
-    /// Instead: what limits of tasks that only observe would have refused
+    /// Instead of where the money went
     #[arg(value_enum, conflicts_with = "by")]
     pub what: Option<What>,
     /// What the rows are: task, attempt, agent, model or tag:NAME
@@ -384,8 +385,10 @@ pub(crate) struct Report {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum What {
-    /// What would have been refused
+    /// What limits of tasks that only observe would have refused
     Observed,
+    /// What was paid for nothing, by kind, and what to do
+    Waste,
 }
 
 #[derive(Debug, Args)]

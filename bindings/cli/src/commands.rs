@@ -15,7 +15,7 @@ use crate::{
     },
     audit, csv, json, orders,
     place::{self, Opened},
-    prices, replay, route, tables,
+    prices, replay, route, tables, waste,
 };
 
 /// The most calls in doubt that are listed.
@@ -105,8 +105,10 @@ fn show(ledger: &Opened, asked: &Show) -> Result<String> {
 }
 
 fn report(ledger: &Opened, asked: &Report) -> Result<String> {
-    if let Some(What::Observed) = asked.what {
-        return observed(ledger, asked);
+    match asked.what {
+        Some(What::Observed) => return observed(ledger, asked),
+        Some(What::Waste) => return waste::waste(ledger, asked),
+        None => {}
     }
     let options = ReportOptions { by: asked.by.clone(), since: asked.since };
     let report = ledger.report(&options)?;

@@ -60,19 +60,19 @@ pub(crate) fn printed(value: &Value) -> String {
     format!("{value:#}\n")
 }
 
-fn usd(money: Money) -> Value {
+pub(crate) fn usd(money: Money) -> Value {
     money.decimal().into()
 }
 
-fn id(id: Option<Id>) -> Value {
+pub(crate) fn id(id: Option<Id>) -> Value {
     id.map(|id| id.to_string()).into()
 }
 
-fn time(at: Option<Millis>) -> Value {
+pub(crate) fn time(at: Option<Millis>) -> Value {
     at.map(show_time).into()
 }
 
-fn object(value: Value) -> Object {
+pub(crate) fn object(value: Value) -> Object {
     match value {
         Value::Object(object) => object,
         _ => Object::new(),

@@ -15,6 +15,7 @@ mod prices;
 mod replay;
 mod route;
 mod tables;
+mod waste;
 
 use std::io::{ErrorKind as Fault, Write};
 

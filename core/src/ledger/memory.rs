@@ -233,6 +233,15 @@ impl Tx for Memory {
         Ok(self.names.get((no as usize).wrapping_sub(1)).cloned())
     }
 
+    fn names_of(&mut self, key: &str, visit: &mut dyn FnMut(u32, &str)) -> Result<()> {
+        for (no, (own, value)) in (1..).zip(&self.names) {
+            if let (true, Some(value)) = (own == key, value) {
+                visit(no, value);
+            }
+        }
+        Ok(())
+    }
+
     fn erase_name(&mut self, no: u32) -> Result<()> {
         if let Some((key, value)) = self.names.get_mut((no as usize).wrapping_sub(1))
             && let Some(value) = value.take()

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::{
     chain::{Link, Proof, Salt},
-    entry::{Entry, Under},
+    entry::{Entry, Kind, Under},
     halt::Orders,
     held::Held,
 };
@@ -237,6 +237,21 @@ pub(crate) trait Tx: Orders {
     fn counts(&mut self, filter: Filter, visit: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
         self.entries(filter, &mut |entry| visit(&entry))
     }
+    /// The same, and of them what tells why a call was paid for: of a reservation its place, price, model
+    /// and what was noted of the request, of its end flags, price, input and USD.
+    fn requests(&mut self, filter: Filter, visit: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
+        self.entries(filter, &mut |entry| entry.call.is_none() || visit(&entry))
+    }
+    /// Hands out the beginnings and ends of attempts, in order: of each its attempt, what the attempt is
+    /// part of, how it ended.
+    fn attempts(&mut self, visit: &mut dyn FnMut(&Entry)) -> Result<()> {
+        self.entries(Filter::default(), &mut |entry| {
+            if matches!(entry.kind, Kind::AttemptStarted | Kind::AttemptEnded) {
+                visit(&entry);
+            }
+            true
+        })
+    }
     /// Hands out every entry as it lies in the file until the visitor returns false.
     fn lines(&mut self, _visit: &mut dyn FnMut(Line) -> bool) -> Result<()> {
         Err(unchained())
@@ -271,6 +286,8 @@ pub(crate) trait Tx: Orders {
     fn find_name(&mut self, key: &str, value: &str) -> Result<Option<u32>>;
     /// Key and value of a dictionary id; no value if it was erased.
     fn name(&mut self, no: u32) -> Result<Option<(String, Option<String>)>>;
+    /// Hands out every name of this key that was not erased.
+    fn names_of(&mut self, key: &str, visit: &mut dyn FnMut(u32, &str)) -> Result<()>;
     fn erase_name(&mut self, no: u32) -> Result<()>;
 
     fn task(&mut self, no: u32) -> Result<Option<TaskRow>>;

@@ -58,6 +58,11 @@ impl Names {
         Ok((self.text(tx, if caller == 0 { name } else { caller })?, id))
     }
 
+    /// The task that one lies in; 0 for none.
+    pub fn parent(&mut self, tx: &mut dyn Tx, task: u32) -> Result<u32> {
+        Ok(self.row(tx, task)?.map_or(0, |row| row.parent))
+    }
+
     /// The dictionary id of a task's value of this tag; 0 where it has none.
     pub fn tag(&mut self, tx: &mut dyn Tx, task: u32, key: &str) -> Result<u32> {
         let tags = self.row(tx, task)?.map(|row| row.tags.clone()).unwrap_or_default();

@@ -207,6 +207,44 @@ pub(super) fn count_of(row: &Row<'_>) -> rusqlite::Result<Entry> {
     Ok(entry)
 }
 
+/// What tells why a call was paid for.
+pub(super) const REQUEST: &str = "kind, flags, call, usd, price, task, attempt, model_asked, llm_calls, \
+    request_hash, message_count, tool_definition_tokens, prefix_messages, prefix_bytes, prefix_tokens, \
+    known_tokens, input_tokens, cache_read_tokens";
+
+/// Reads the columns of [`REQUEST`].
+pub(super) fn request_of(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    let kind: i64 = row.get(0)?;
+    let kind = Kind::of(kind).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, kind))?;
+    let mut entry = Entry { kind, flags: row.get(1)?, call: Some(id_of(row, 2)?), ..Entry::default() };
+    if kind == Kind::Reserved {
+        (entry.price, entry.task, entry.attempt) = (row.get(4)?, row.get(5)?, row.get(6)?);
+        (entry.model_asked, entry.llm_calls) = (row.get(7)?, row.get(8)?);
+        entry.message_count = row.get(10)?;
+        if entry.message_count != 0 {
+            entry.request_hash = row.get(9)?;
+            entry.tool_definition_tokens = tokens_of(row, 11)?;
+            (entry.prefix_messages, entry.prefix_bytes) = (row.get(12)?, tokens_of(row, 13)?);
+            (entry.prefix_tokens, entry.known_tokens) = (tokens_of(row, 14)?, tokens_of(row, 15)?);
+        }
+    } else if matches!(kind, Kind::Settled | Kind::Corrected) {
+        (entry.usd, entry.price) = (row.get(3)?, row.get(4)?);
+        (entry.input_tokens, entry.cache_read_tokens) = (tokens_of(row, 16)?, tokens_of(row, 17)?);
+    }
+    Ok(entry)
+}
+
+/// What tells how an attempt went.
+pub(super) const ATTEMPT: &str = "kind, task, attempt, subject, note";
+
+/// Reads the columns of [`ATTEMPT`].
+pub(super) fn attempt_of(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    let kind: i64 = row.get(0)?;
+    let kind = Kind::of(kind).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, kind))?;
+    let (task, attempt, subject, note) = (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
+    Ok(Entry { kind, task, attempt, subject, note, ..Entry::default() })
+}
+
 fn tokens_of(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let tokens: i64 = row.get(column)?;
     u64::try_from(tokens).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, tokens))

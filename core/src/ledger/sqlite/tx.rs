@@ -156,6 +156,14 @@ impl Tx for Session {
         self.scan_counts(filter, visit)
     }
 
+    fn requests(&mut self, filter: Filter, visit: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
+        self.scan_requests(filter, visit)
+    }
+
+    fn attempts(&mut self, visit: &mut dyn FnMut(&Entry)) -> Result<()> {
+        self.scan_attempts(visit)
+    }
+
     fn lines(&mut self, visit: &mut dyn FnMut(Line) -> bool) -> Result<()> {
         self.scan_lines(visit)
     }
@@ -197,6 +205,10 @@ impl Tx for Session {
 
     fn name(&mut self, no: u32) -> Result<Option<(String, Option<String>)>> {
         self.first("SELECT key, value FROM names WHERE no = ?", [no], |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
+    fn names_of(&mut self, key: &str, visit: &mut dyn FnMut(u32, &str)) -> Result<()> {
+        self.scan_names(key, visit)
     }
 
     fn erase_name(&mut self, no: u32) -> Result<()> {
@@ -251,17 +263,7 @@ impl Tx for Session {
     }
 
     fn tasks(&mut self, which: Which, most: usize) -> Result<Vec<TaskRow>> {
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let bytes = |id: Id| Value::Blob(id.bytes().to_vec());
-        let (wanted, params) = match which {
-            Which::All => ("1", vec![]),
-            Which::Named(name) => ("name = ?", vec![name.into()]),
-            Which::Under(parent) => ("parent = ? AND parent <> 0", vec![parent.into()]),
-            Which::Between(from, to) => ("id BETWEEN ? AND ?", vec![bytes(from), bytes(to)]),
-        };
-        let sql = format!("SELECT {TASK} FROM tasks WHERE {wanted} ORDER BY no DESC LIMIT {most}");
-        let params = rusqlite::params_from_iter(params);
-        self.every(&sql, params, task_of)
+        self.scan_tasks(which, most)
     }
 
     fn tasks_of(&mut self, owner: u32) -> Result<Vec<TaskRow>> {

@@ -1,13 +1,23 @@
-//! Which entries does a reader get? One pass over the table, in order.
+//! Which rows does a reader get? Of entries one pass over the table, in order.
 
-use rusqlite::{Row, params};
+use rusqlite::{Row, params, types::Value};
 
 use super::{
     super::{
         Session,
-        rows::{COUNT, MOVEMENT, count_of, entry_of, failed, movement_of},
+        rows::{
+            ATTEMPT, COUNT, MOVEMENT, REQUEST, TASK, attempt_of, count_of, entry_of, failed, movement_of,
+            request_of, task_of,
+        },
     },
     Entry, Error, Filter, Millis, Result,
+};
+use crate::{
+    ledger::{
+        Kind,
+        store::{TaskRow, Which},
+    },
+    value::Id,
 };
 
 /// Only entries about calls.
@@ -31,6 +41,43 @@ impl Session {
 
     pub(super) fn scan_counts(&self, filter: Filter, visit: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
         self.scan(COUNT, CALLS, filter, |row| count_of(row).map(|entry| visit(&entry)))
+    }
+
+    pub(super) fn scan_requests(&self, filter: Filter, visit: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
+        self.scan(REQUEST, CALLS, filter, |row| request_of(row).map(|entry| visit(&entry)))
+    }
+
+    pub(super) fn scan_attempts(&self, visit: &mut dyn FnMut(&Entry)) -> Result<()> {
+        let only = format!("kind IN ({}, {}) AND ", Kind::AttemptStarted as u8, Kind::AttemptEnded as u8);
+        self.scan(ATTEMPT, &only, Filter::default(), |row| {
+            visit(&attempt_of(row)?);
+            Ok(true)
+        })
+    }
+
+    pub(super) fn scan_tasks(&self, which: Which, most: usize) -> Result<Vec<TaskRow>> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let bytes = |id: Id| Value::Blob(id.bytes().to_vec());
+        let (wanted, params) = match which {
+            Which::All => ("1", vec![]),
+            Which::Named(name) => ("name = ?", vec![name.into()]),
+            Which::Under(parent) => ("parent = ? AND parent <> 0", vec![parent.into()]),
+            Which::Between(from, to) => ("id BETWEEN ? AND ?", vec![bytes(from), bytes(to)]),
+        };
+        let sql = format!("SELECT {TASK} FROM tasks WHERE {wanted} ORDER BY no DESC LIMIT {most}");
+        let params = rusqlite::params_from_iter(params);
+        self.every(&sql, params, task_of)
+    }
+
+    pub(super) fn scan_names(&self, key: &str, visit: &mut dyn FnMut(u32, &str)) -> Result<()> {
+        let sql = "SELECT no, value FROM names WHERE key = ? AND value IS NOT NULL";
+        let mut statement = self.db()?.prepare_cached(sql).map_err(failed)?;
+        let mut rows = statement.query([key]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            let value: String = row.get(1).map_err(failed)?;
+            visit(row.get(0).map_err(failed)?, &value);
+        }
+        Ok(())
     }
 
     /// Reads these columns of the entries until `read` returns false.

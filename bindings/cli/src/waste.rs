@@ -1,0 +1,87 @@
+//! What was paid for nothing, what failure cost, and what was bought? The reports behind
+//! `outlay report waste`, `tax` and `value`.
+
+use outlay::{
+    Result,
+    report::{Waste, WasteReport},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    arguments::Report,
+    csv,
+    json::{Object, id, object, printed, time, usd},
+    place::Opened,
+};
+
+pub(crate) fn waste(ledger: &Opened, asked: &Report) -> Result<String> {
+    let report = ledger.waste(asked.since)?;
+    if asked.json.json {
+        return Ok(printed(&waste_json(&report)));
+    }
+    if asked.csv {
+        let rows: Vec<Object> = report.kinds.iter().flat_map(items).collect();
+        return Ok(csv::sheet(&rows, &ITEM));
+    }
+    Ok(format!("{report}\n"))
+}
+
+/// The columns of `outlay report waste`: a row for each attempt or call behind a kind.
+const ITEM: [&str; 9] = [
+    "kind",
+    "usd",
+    "task",
+    "task_id",
+    "attempt",
+    "call_id",
+    "missed_tokens",
+    "differs_at_message",
+    "differs_at_byte",
+];
+
+/// The rows behind a kind of waste, under the keys of [`ITEM`].
+fn items(waste: &Waste) -> impl Iterator<Item = Object> {
+    waste.items.iter().map(|item| {
+        let (message, byte) = item.differs_at.unzip();
+        object(json!({
+            "kind": waste.kind.name(),
+            "usd": usd(item.usd),
+            "task": item.task,
+            "task_id": id(item.task_id),
+            "attempt": item.attempt,
+            "call_id": id(item.call),
+            "missed_tokens": item.missed_tokens,
+            "differs_at_message": message,
+            "differs_at_byte": byte,
+        }))
+    })
+}
+
+/// What was paid for nothing.
+fn waste_json(report: &WasteReport) -> Value {
+    let kind = |waste: &Waste| {
+        json!({
+            "kind": waste.kind.name(),
+            "usd": usd(waste.usd),
+            "redone_usd": usd(waste.redone),
+            "calls": waste.calls,
+            "advice": waste.kind.advice(),
+            "items": items(waste).collect::<Vec<_>>(),
+        })
+    };
+    let context = &report.context;
+    json!({
+        "since": time(report.since),
+        "kinds": report.kinds.iter().map(kind).collect::<Vec<_>>(),
+        "wasted_usd": usd(report.wasted()),
+        "settled_usd": usd(report.settled),
+        "context": {
+            "input_tokens": context.input_tokens,
+            "tool_tokens": context.tool_tokens,
+            "tools_per_mille": context.tools_per_mille(),
+            "tool_usd": usd(context.tool_usd),
+            "growth_per_call": context.growth_per_call,
+        },
+        "dropped_entries": report.dropped_entries,
+    })
+}

@@ -1,0 +1,76 @@
+//! `outlay report waste`, `tax` and `value` against real ledgers in a file.
+
+use std::{fs, sync::Arc};
+
+use outlay::{Attempt, Config, Ledger, Request, TaskOptions, Usage};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// What a command printed.
+fn printed(store: &str, words: &[&str]) -> String {
+    let words: Vec<String> =
+        [&["--store", store], words].concat().iter().map(|word| (*word).to_owned()).collect();
+    let (mut out, mut errors) = (Vec::new(), Vec::new());
+    let code = outlay_cli::run_into(&words, &mut out, &mut errors);
+    assert_eq!(code, 0, "{}", String::from_utf8_lossy(&errors));
+    String::from_utf8(out).unwrap()
+}
+
+fn read(store: &str, what: &str) -> Value {
+    serde_json::from_str(&printed(store, &["report", what, "--json"])).unwrap()
+}
+
+/// A task that failed once and succeeded, 0.0075 and 0.0035 USD.
+fn sample() -> (TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite:{}", folder.path().join("ledger.db").display());
+    let ledger = Ledger::open(&store, Arc::new(Config::default())).unwrap();
+    for (end, output) in [(Attempt::Failed, 500), (Attempt::Succeeded, 100)] {
+        let task = ledger.open_task(TaskOptions::new("refund").id("=cmd|'calc'!A1")).unwrap();
+        let request = Request::model("gpt-4o").input_tokens(1_000).max_output_tokens(500);
+        task.reserve(&request).unwrap().settle(&Usage::tokens(1_000, output)).unwrap();
+        task.end(end, None).unwrap();
+    }
+    ledger.close().unwrap();
+    (folder, store)
+}
+
+#[test]
+fn waste_reads_as_a_table_json_and_csv() {
+    let (_folder, store) = sample();
+    let table = printed(&store, &["report", "waste"]);
+    for part in ["failed attempts       1   0.0075   0.0075   68.1 %", "of 0.011 USD settled", "outlay show"]
+    {
+        assert!(table.contains(part), "{table}");
+    }
+    let json = read(&store, "waste");
+    assert_eq!(json["kinds"][0]["kind"], "failed attempts");
+    assert_eq!(json["kinds"][0]["items"][0]["attempt"], 1);
+    assert_eq!((&json["wasted_usd"], &json["settled_usd"]), (&json!("0.0075"), &json!("0.011")));
+    let csv = printed(&store, &["report", "waste", "--csv"]);
+    let lines: Vec<&str> = csv.lines().collect();
+    assert!(lines[0].starts_with("kind,usd,task,task_id,attempt,call_id,missed_tokens"), "{csv}");
+    assert!(lines[1].starts_with("failed attempts,0.0075,\"'=cmd"), "{csv}");
+    assert_eq!(lines.len(), 2);
+}
+
+#[test]
+fn imported_logs_have_waste_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = |id: &str, at: &str, input: u64| {
+        json!({"type": "assistant", "sessionId": "s", "timestamp": at, "cwd": "/home/me/shop",
+            "message": {"id": id, "model": "claude-sonnet-4-5", "usage": {
+                "input_tokens": input, "cache_read_input_tokens": 0, "output_tokens": 10}}})
+        .to_string()
+    };
+    let lines = [line("msg_1", "2026-11-01T10:00:00Z", 5_000), line("msg_2", "2026-11-01T10:01:00Z", 9_000)];
+    fs::write(folder.path().join("s.jsonl"), lines.join("\n")).unwrap();
+    let store = format!("sqlite:{}", folder.path().join("past.db").display());
+    printed(&store, &["import", "claude-code", folder.path().to_str().unwrap()]);
+    let json = read(&store, "waste");
+    assert_eq!(json["context"]["growth_per_call"], 4_000);
+    // A log does not tell what failed or where prompts differ.
+    assert_eq!(json["kinds"], json!([]));
+    let settled: f64 = json["settled_usd"].as_str().unwrap().parse().unwrap();
+    assert!(settled > 0.0);
+}

@@ -1,0 +1,77 @@
+//! How did each attempt end, and what was it part of?
+
+use rustc_hash::FxHashMap;
+
+use super::{names::Names, standing::Standing};
+use crate::{
+    error::{Error, Result},
+    ledger::{Kind, open, store::Tx},
+};
+
+/// A task, and the number of the attempt at it.
+pub(super) type Key = (u32, u32);
+
+/// Tasks that lie in each other, the outermost too.
+const DEPTH_MAX: usize = open::DEPTH_MAX as usize + 1;
+
+/// What the entries say of one attempt.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    /// The attempt at the task above that it is part of; zeros for none.
+    pub above: Key,
+    pub standing: Standing,
+}
+
+/// Every attempt of a ledger.
+#[derive(Debug, Default)]
+pub(super) struct Attempts {
+    told: FxHashMap<Key, Told>,
+    /// For each task that succeeded, the number of the last attempt that did.
+    succeeded: FxHashMap<u32, u32>,
+}
+
+impl Attempts {
+    pub fn read(tx: &mut dyn Tx, names: &mut Names) -> Result<Self> {
+        let (mut told, mut ends) = (FxHashMap::default(), Vec::new());
+        tx.attempts(&mut |entry| {
+            let key = (entry.task, entry.attempt);
+            if entry.kind == Kind::AttemptStarted {
+                told.insert(key, Told { above: (0, entry.subject), standing: Standing::Running });
+            } else {
+                ends.push((key, entry.note));
+            }
+        })?;
+        for ((task, _), told) in told.iter_mut().filter(|(_, told)| told.above.1 != 0) {
+            told.above.0 = names.parent(tx, *task)?;
+        }
+        let mut succeeded: FxHashMap<u32, u32> = FxHashMap::default();
+        for (key, outcome) in ends {
+            let word = names.text(tx, outcome)?;
+            let standing = Standing::of(Some(word.as_deref().unwrap_or_default()));
+            told.entry(key).or_insert(Told { above: (0, 0), standing }).standing = standing;
+            if standing == Standing::Succeeded {
+                let last = succeeded.entry(key.0).or_default();
+                *last = key.1.max(*last);
+            }
+        }
+        Ok(Self { told, succeeded })
+    }
+
+    /// The innermost attempt that bought nothing, from this one up, and how it ended.
+    pub fn lost(&self, key: Key) -> Option<(Key, Standing)> {
+        let chain = std::iter::successors(Some(key), |key| self.told.get(key).map(|told| told.above));
+        let told = chain.take(DEPTH_MAX).filter_map(|key| Some((key, self.told.get(&key)?.standing)));
+        told.into_iter().find(|(_, standing)| standing.bought_nothing())
+    }
+
+    /// Did a later attempt at the task succeed?
+    pub fn was_redeemed(&self, (task, attempt): Key) -> bool {
+        self.succeeded.get(&task).is_some_and(|last| *last > attempt)
+    }
+}
+
+/// The amounts of a ledger are 64 bits wide, and so are sums of them.
+pub(super) fn sum(total: i64, part: i64) -> Result<i64> {
+    let wrong = || Error::corrupt("the amounts of this ledger do not add up to 64 bits");
+    total.checked_add(part).ok_or_else(wrong)
+}

@@ -1,0 +1,274 @@
+//! Waste is what it was made to be, and no nano-USD of it is in two kinds.
+
+use std::sync::Arc;
+
+use outlay::{
+    Attempt, Config, Ledger, Money, Request, Task, TaskOptions, Usage,
+    meter::Api,
+    report::{By, ReportOptions, Waste, WasteKind, WasteReport},
+    run::{Exchange, Terms, config::Choices},
+};
+use proptest::{collection::vec, prelude::*};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Input 2, read from the cache 0.5, output 10 USD per million tokens; and one without a cache.
+const PRICES: &str = r#"{"prices": {
+    "gpt-4o": {"input": "2", "cache_read": "0.5", "output": "10"},
+    "gpt-4o-mini": {"input": "2", "output": "10"}
+}}"#;
+
+struct Place {
+    _folder: TempDir,
+    ledger: Ledger,
+}
+
+fn places() -> [Place; 2] {
+    [true, false].map(|is_file| {
+        let folder = TempDir::new().unwrap();
+        let file = format!("sqlite:{}", folder.path().join("ledger.db").display());
+        let config = Arc::new(Config::default().with(&Choices::from_json(PRICES).unwrap()).unwrap());
+        let ledger = Ledger::open(if is_file { &file } else { "memory:" }, config).unwrap();
+        Place { _folder: folder, ledger }
+    })
+}
+
+/// A conversation in messages of one word over and over.
+fn body(model: &str, messages: &[(&str, usize)]) -> Vec<u8> {
+    let message = |(word, times): &(&str, usize)| json!({"role": "user", "content": word.repeat(*times)});
+    let messages: Vec<Value> = messages.iter().map(message).collect();
+    json!({"model": model, "max_tokens": 400, "messages": messages}).to_string().into_bytes()
+}
+
+fn send(task: &Task, body: &[u8]) -> Exchange {
+    task.exchange(Api::OpenAiChat, body, &Terms::default()).unwrap()
+}
+
+fn answer(exchange: &Exchange, input: u64, cached: u64) {
+    let usage = json!({"prompt_tokens": input, "completion_tokens": 100,
+        "prompt_tokens_details": {"cached_tokens": cached}});
+    exchange.answered(200, &json!({"model": "gpt-4o", "usage": usage}).to_string()).unwrap();
+}
+
+fn simple(task: &Task, output: u64) {
+    let request = Request::model("gpt-4o").input_tokens(1_000).max_output_tokens(1_000);
+    task.reserve(&request).unwrap().settle(&Usage::tokens(1_000, output)).unwrap();
+}
+
+fn found(report: &WasteReport, kind: WasteKind) -> Option<&Waste> {
+    report.kinds.iter().find(|waste| waste.kind == kind)
+}
+
+fn usd(report: &WasteReport, kind: WasteKind) -> String {
+    found(report, kind).map_or_else(|| "0".to_owned(), |waste| waste.usd.decimal())
+}
+
+#[test]
+fn an_attempt_that_bought_nothing_is_waste_with_all_inside_it() {
+    for Place { ledger, .. } in places() {
+        let open = |name: &str| ledger.open_task(TaskOptions::new(name).id(name)).unwrap();
+        let first = open("refund");
+        simple(&first, 100); // 0.003
+        let inner = ledger.open_task(TaskOptions::new("search").under(&first)).unwrap();
+        simple(&inner, 300); // 0.005
+        inner.end(Attempt::Succeeded, None).unwrap();
+        first.end(Attempt::Failed, Some("no JSON")).unwrap();
+        let second = open("refund");
+        simple(&second, 800);
+        second.end(Attempt::Succeeded, None).unwrap();
+        let stopped = open("audit");
+        simple(&stopped, 0); // 0.002
+        stopped.end(Attempt::Stopped, None).unwrap();
+
+        let report = ledger.waste(None).unwrap();
+        let failed = found(&report, WasteKind::Failed).unwrap();
+        assert_eq!((failed.usd.decimal().as_str(), failed.calls), ("0.008", 2));
+        assert_eq!(failed.redone, failed.usd);
+        let [item] = failed.items.as_slice() else { panic!("{failed:?}") };
+        assert_eq!((item.task.as_deref(), item.attempt, item.call), (Some("refund"), 1, None));
+        let stopped = found(&report, WasteKind::Stopped).unwrap();
+        assert_eq!((stopped.usd.decimal().as_str(), stopped.redone), ("0.002", Money::ZERO));
+        assert_eq!(report.kinds.len(), 2);
+        assert_eq!(report.settled.decimal(), "0.02");
+    }
+}
+
+#[test]
+fn a_request_that_was_answered_is_a_repeat() {
+    for Place { ledger, .. } in places() {
+        let task = ledger.open_task(TaskOptions::new("t")).unwrap();
+        let same = body("gpt-4o", &[("hello ", 3)]);
+        // The second goes out before the first is answered: nobody could have known the answer.
+        let (first, second) = (send(&task, &same), send(&task, &same));
+        answer(&first, 20, 0);
+        answer(&second, 20, 0);
+        let third = send(&task, &same);
+        answer(&third, 20, 0); // 20 × 2 + 100 × 10 = 1,040 µUSD
+        answer(&send(&task, &body("gpt-4o-mini", &[("hello ", 3)])), 20, 0);
+        answer(&send(&task, &body("gpt-4o", &[("hello ", 4)])), 20, 0);
+        let report = ledger.waste(None).unwrap();
+        assert_eq!(usd(&report, WasteKind::Repeated), "0.00104");
+        let repeated = found(&report, WasteKind::Repeated).unwrap();
+        assert_eq!(repeated.items[0].call, Some(third.call().id()));
+        // Another attempt was not answered yet.
+        answer(&send(&ledger.open_task(TaskOptions::new("t")).unwrap(), &same), 20, 0);
+        assert_eq!(usd(&ledger.waste(None).unwrap(), WasteKind::Repeated), "0.00104");
+    }
+}
+
+#[test]
+fn what_the_cache_could_have_had_is_told_with_its_place() {
+    for Place { ledger, .. } in places() {
+        let task = ledger.open_task(TaskOptions::new("t")).unwrap();
+        let long = ("hello ", 3_000);
+        answer(&send(&task, &body("gpt-4o", &[long, ("a", 1)])), 4_000, 0);
+        let second = send(&task, &body("gpt-4o", &[long, ("b", 1), ("c", 1)]));
+        answer(&second, 4_000, 0);
+        let report = ledger.waste(None).unwrap();
+        let missed = found(&report, WasteKind::CacheMiss).unwrap();
+        let [item] = missed.items.as_slice() else { panic!("{missed:?}") };
+        // The role is a block of its own.
+        assert_eq!((item.call, item.differs_at), (Some(second.call().id()), Some((1, 256))));
+        // Some 3,000 words of one token each, in blocks of 128.
+        assert!((2_944..=3_072).contains(&item.missed_tokens), "{item:?}");
+        assert_eq!(item.missed_tokens % 128, 0);
+        // 2 − 0.5 USD per million.
+        assert_eq!(missed.usd.nanos(), item.missed_tokens as i64 * 1_500);
+
+        // Read from the cache, too short, of another model, or before the answer: nothing missed.
+        answer(&send(&task, &body("gpt-4o", &[long, ("b", 1), ("d", 1)])), 4_000, 3_072);
+        answer(&send(&task, &body("gpt-4o-mini", &[long, ("b", 1), ("e", 1)])), 4_000, 0);
+        answer(&send(&task, &body("gpt-4o-mini", &[long, ("b", 1), ("f", 1)])), 4_000, 0);
+        let short = ledger.open_task(TaskOptions::new("short")).unwrap();
+        for word in ["a", "b"] {
+            answer(&send(&short, &body("gpt-4o", &[("hello ", 900), (word, 1)])), 1_000, 0);
+        }
+        let hasty = ledger.open_task(TaskOptions::new("hasty")).unwrap();
+        let both = ["a", "b"].map(|word| send(&hasty, &body("gpt-4o", &[long, (word, 1)])));
+        both.iter().for_each(|exchange| answer(exchange, 4_000, 0));
+        assert_eq!(found(&ledger.waste(None).unwrap(), WasteKind::CacheMiss).unwrap().items.len(), 1);
+    }
+}
+
+#[test]
+fn a_broken_stream_and_calls_under_no_task_are_waste() {
+    for Place { ledger, .. } in places() {
+        let body = br#"{"model": "gpt-4o", "stream": true, "max_tokens": 400,
+            "messages": [{"role": "user", "content": "hello"}]}"#;
+        let streamed = send(&ledger.open_task(TaskOptions::new("t")).unwrap(), body);
+        streamed.ended().unwrap();
+        simple(&ledger.default_task().unwrap(), 100);
+        let report = ledger.waste(None).unwrap();
+        let broken = ledger.report(&ReportOptions::by(By::Task)).unwrap().totals.estimated;
+        assert!(broken > Money::ZERO);
+        assert_eq!(found(&report, WasteKind::Broken).unwrap().usd, broken);
+        assert_eq!(usd(&report, WasteKind::Untasked), "0.003");
+        assert_eq!(report.wasted(), report.settled);
+    }
+}
+
+#[test]
+fn context_is_told_beside_waste() {
+    for Place { ledger, .. } in places() {
+        let task = ledger.open_task(TaskOptions::new("t")).unwrap();
+        let tool = json!({"type": "function", "function": {"name": "search", "parameters": {"type": "object"},
+            "description": "finds ".repeat(500)}});
+        for (input, word) in [(1_000, "a"), (1_300, "b"), (2_000, "c")] {
+            let body = json!({"model": "gpt-4o-mini", "max_tokens": 400, "tools": [tool],
+                "messages": [{"role": "user", "content": word}]});
+            answer(&send(&task, body.to_string().as_bytes()), input, 0);
+        }
+        let context = ledger.waste(None).unwrap().context;
+        assert_eq!((context.growth_per_call, context.input_tokens), (500, 4_300));
+        assert!((1_500..1_700).contains(&context.tool_tokens), "{context:?}");
+        assert_eq!(context.tool_usd.nanos(), context.tool_tokens as i64 * 2_000);
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// Sends a conversation of so many long messages ending in this one.
+    Send {
+        long: usize,
+        last: usize,
+        cached: u64,
+    },
+    Break,
+    Simple(u64),
+    Untasked,
+    Retry(usize),
+    Enter,
+    Leave(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (0..3_usize, 0..3_usize, 0..3_000_u64)
+            .prop_map(|(long, last, cached)| Step::Send { long, last, cached }),
+        1 => Just(Step::Break),
+        2 => (0..900_u64).prop_map(Step::Simple),
+        1 => Just(Step::Untasked),
+        2 => (0..3_usize).prop_map(Step::Retry),
+        1 => Just(Step::Enter),
+        1 => (0..3_usize).prop_map(Step::Leave),
+    ]
+}
+
+fn play(ledger: &Ledger, steps: &[Step]) {
+    const ENDS: [Attempt; 3] = [Attempt::Succeeded, Attempt::Failed, Attempt::Stopped];
+    let open = || ledger.open_task(TaskOptions::new("root").id("root")).unwrap();
+    let mut tasks = vec![open()];
+    for step in steps {
+        let task = tasks.last().unwrap().clone();
+        match *step {
+            Step::Send { long, last, cached } => {
+                let mut messages = vec![("hello ", 1_500); long];
+                messages.push((["a", "b", "c"][last], 1));
+                let input = 1_500 * long as u64 + 10;
+                answer(&send(&task, &body("gpt-4o", &messages)), input, cached.min(input));
+            }
+            Step::Break => {
+                let body = br#"{"model": "gpt-4o", "stream": true, "max_tokens": 40, "messages": []}"#;
+                send(&task, body).ended().unwrap();
+            }
+            Step::Simple(output) => simple(&task, output),
+            Step::Untasked => simple(&ledger.default_task().unwrap(), 10),
+            Step::Retry(how) if tasks.len() == 1 => {
+                task.end(ENDS[how], None).unwrap();
+                tasks = vec![open()];
+            }
+            Step::Enter if tasks.len() < 4 => {
+                tasks.push(ledger.open_task(TaskOptions::new("inner").under(&task)).unwrap());
+            }
+            Step::Leave(how) if tasks.len() > 1 => {
+                task.end(ENDS[how], None).unwrap();
+                tasks.pop();
+            }
+            _ => {}
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn no_nano_is_in_two_kinds(steps in vec(step(), 1..40)) {
+        let mut reports = Vec::new();
+        for Place { ledger, .. } in places() {
+            play(&ledger, &steps);
+            let report = ledger.waste(None).unwrap();
+            let totals = ledger.report(&ReportOptions::by(By::Task)).unwrap().totals;
+            prop_assert_eq!(report.settled, totals.settled());
+            prop_assert!(report.wasted() <= report.settled);
+            for waste in &report.kinds {
+                let items: i64 = waste.items.iter().map(|item| item.usd.nanos()).sum();
+                prop_assert!(items <= waste.usd.nanos() && waste.redone <= waste.usd);
+                let all_listed = waste.items.len() < WasteReport::ITEMS_MAX;
+                prop_assert!(!all_listed || items == waste.usd.nanos());
+            }
+            reports.push(report.kinds.iter().map(|kind| (kind.kind, kind.usd)).collect::<Vec<_>>());
+        }
+        prop_assert_eq!(&reports[0], &reports[1]);
+    }
+}
