@@ -36,6 +36,10 @@ fn main() {
         assert!(report.settled.nanos() > 0);
     }
     println!("waste over {count} calls: {fastest:.3} s");
+    let began = Instant::now();
+    let tax = ledger.tax(None).expect("a report");
+    println!("tax over {count} calls: {:.3} s", began.elapsed().as_secs_f64());
+    assert_eq!(tax.totals.runs, count.div_ceil(CALLS_PER_TASK) as u64);
     let tasks = ledger.tasks(1).expect("a task");
     let began = Instant::now();
     ledger.summary(&tasks[0].id).expect("a summary");

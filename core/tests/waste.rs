@@ -1,4 +1,4 @@
-//! Waste is what it was made to be, and no nano-USD of it is in two kinds.
+//! Waste and the tax of failure are what they were made to be, and no nano-USD is in two kinds.
 
 use std::sync::Arc;
 
@@ -185,6 +185,42 @@ fn context_is_told_beside_waste() {
     }
 }
 
+#[test]
+fn the_tax_is_what_was_lost_over_what_was_useful() {
+    for Place { ledger, .. } in places() {
+        for (id, ends) in [
+            ("a", &[Attempt::Failed, Attempt::Stopped, Attempt::Succeeded][..]),
+            ("b", &[Attempt::Succeeded][..]),
+            ("c", &[Attempt::Failed][..]),
+        ] {
+            for end in ends {
+                let task = ledger.open_task(TaskOptions::new("refund").id(id)).unwrap();
+                simple(&task, 100); // 1,100 tokens, 0.003
+                // Of a run that succeeds, this is lost all the same.
+                let inner = ledger.open_task(TaskOptions::new("search").under(&task)).unwrap();
+                simple(&inner, 0); // 1,000 tokens, 0.002
+                inner.end(Attempt::Failed, None).unwrap();
+                task.end(*end, None).unwrap();
+            }
+        }
+        let open = ledger.open_task(TaskOptions::new("audit")).unwrap();
+        simple(&open, 0);
+        let report = ledger.tax(None).unwrap();
+        let names: Vec<_> = report.rows.iter().map(|row| row.task.as_deref()).collect();
+        assert_eq!(names, [Some("refund"), Some("audit")]);
+        let tax = report.rows[0].tax;
+        assert_eq!((tax.first_runs, tax.first_lost, tax.runs, tax.succeeded, tax.deepest), (3, 2, 5, 2, 3));
+        assert_eq!((tax.useful.usd.decimal().as_str(), tax.useful.tokens), ("0.006", 2_200));
+        assert_eq!((tax.lost.usd.decimal().as_str(), tax.lost.tokens), ("0.019", 8_300));
+        assert_eq!((tax.first_lost_per_mille(), tax.runs_per_success()), (Some(666), Some(2_500)));
+        assert_eq!(tax.per_mille(), Some(3_166));
+        assert_eq!(report.rows[1].tax.open.usd.decimal(), "0.002");
+        assert_eq!(report.rows[1].tax.per_mille(), None);
+        let settled = ledger.report(&ReportOptions::by(By::Task)).unwrap().totals.settled();
+        assert_eq!(settled.decimal(), "0.027");
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     /// Sends a conversation of so many long messages ending in this one.
@@ -267,6 +303,11 @@ proptest! {
                 let all_listed = waste.items.len() < WasteReport::ITEMS_MAX;
                 prop_assert!(!all_listed || items == waste.usd.nanos());
             }
+            let tax = ledger.tax(None).unwrap().totals;
+            let parts = [tax.useful, tax.lost, tax.open];
+            prop_assert_eq!(parts.iter().map(|part| part.usd.nanos()).sum::<i64>(), totals.settled().nanos());
+            let tokens = totals.balance.settled.0[1];
+            prop_assert_eq!(parts.iter().map(|part| part.tokens).sum::<i64>(), tokens);
             reports.push(report.kinds.iter().map(|kind| (kind.kind, kind.usd)).collect::<Vec<_>>());
         }
         prop_assert_eq!(&reports[0], &reports[1]);

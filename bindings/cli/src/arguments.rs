@@ -389,6 +389,8 @@ pub(crate) enum What {
     Observed,
     /// What was paid for nothing, by kind, and what to do
     Waste,
+    /// How often runs fail, and what that cost
+    Tax,
 }
 
 #[derive(Debug, Args)]

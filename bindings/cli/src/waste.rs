@@ -3,7 +3,7 @@
 
 use outlay::{
     Result,
-    report::{Waste, WasteReport},
+    report::{Tax, TaxReport, TaxRow, Waste, WasteReport},
 };
 use serde_json::{Value, json};
 
@@ -82,6 +82,72 @@ fn waste_json(report: &WasteReport) -> Value {
             "tool_usd": usd(context.tool_usd),
             "growth_per_call": context.growth_per_call,
         },
+        "dropped_entries": report.dropped_entries,
+    })
+}
+
+pub(crate) fn tax(ledger: &Opened, asked: &Report) -> Result<String> {
+    let report = ledger.tax(asked.since)?;
+    if asked.json.json {
+        return Ok(printed(&tax_json(&report)));
+    }
+    if asked.csv {
+        let rows: Vec<Object> = report.rows.iter().map(tax_row).collect();
+        return Ok(csv::sheet(&rows, &TAX_ROW));
+    }
+    Ok(format!("{report}\n"))
+}
+
+/// The columns of `outlay report tax`.
+const TAX_ROW: [&str; 15] = [
+    "task",
+    "first_runs",
+    "first_lost",
+    "first_lost_per_mille",
+    "runs",
+    "succeeded",
+    "runs_per_success_per_mille",
+    "deepest",
+    "useful_usd",
+    "useful_tokens",
+    "lost_usd",
+    "lost_tokens",
+    "open_usd",
+    "open_tokens",
+    "tax_per_mille",
+];
+
+fn figures(tax: &Tax) -> Object {
+    object(json!({
+        "first_runs": tax.first_runs,
+        "first_lost": tax.first_lost,
+        "first_lost_per_mille": tax.first_lost_per_mille(),
+        "runs": tax.runs,
+        "succeeded": tax.succeeded,
+        "runs_per_success_per_mille": tax.runs_per_success(),
+        "deepest": tax.deepest,
+        "useful_usd": usd(tax.useful.usd),
+        "useful_tokens": tax.useful.tokens,
+        "lost_usd": usd(tax.lost.usd),
+        "lost_tokens": tax.lost.tokens,
+        "open_usd": usd(tax.open.usd),
+        "open_tokens": tax.open.tokens,
+        "tax_per_mille": tax.per_mille(),
+    }))
+}
+
+/// One row of `outlay report tax`, under the keys of [`TAX_ROW`].
+fn tax_row(row: &TaxRow) -> Object {
+    let mut object = figures(&row.tax);
+    object.insert("task".to_owned(), row.task.clone().into());
+    object
+}
+
+fn tax_json(report: &TaxReport) -> Value {
+    json!({
+        "since": time(report.since),
+        "rows": report.rows.iter().map(tax_row).collect::<Vec<_>>(),
+        "totals": figures(&report.totals),
         "dropped_entries": report.dropped_entries,
     })
 }

@@ -55,6 +55,23 @@ fn waste_reads_as_a_table_json_and_csv() {
 }
 
 #[test]
+fn the_tax_reads_as_a_table_json_and_csv() {
+    let (_folder, store) = sample();
+    let table = printed(&store, &["report", "tax"]);
+    let cells = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = table.lines().nth(1).map(cells);
+    let expected = "refund 2 100.0 % 2.00 2 0.0035 1,100 0.0075 1,500 0.00 214.2 %";
+    assert_eq!(line.as_deref(), Some(expected), "{table}");
+    let json = read(&store, "tax");
+    assert_eq!(
+        (&json["totals"]["lost_usd"], &json["rows"][0]["tax_per_mille"]),
+        (&json!("0.0075"), &json!(2142))
+    );
+    let csv = printed(&store, &["report", "tax", "--csv"]);
+    assert_eq!(csv.lines().nth(1), Some("refund,1,1,1000,2,1,2000,2,0.0035,1100,0.0075,1500,0.00,0,2142"));
+}
+
+#[test]
 fn imported_logs_have_waste_too() {
     let folder = tempfile::tempdir().unwrap();
     let line = |id: &str, at: &str, input: u64| {

@@ -57,6 +57,17 @@ impl Attempts {
         Ok(Self { told, succeeded })
     }
 
+    /// The attempt at a task in no other that this one is part of.
+    pub fn root(&self, key: Key) -> Key {
+        let above = |key: &Key| self.told.get(key).map(|told| told.above).filter(|above| above.1 != 0);
+        std::iter::successors(Some(key), above).take(DEPTH_MAX).last().unwrap_or(key)
+    }
+
+    /// How it ended; unknown where its entries are kept no longer.
+    pub fn standing(&self, key: Key) -> Standing {
+        self.told.get(&key).map_or(Standing::Unknown, |told| told.standing)
+    }
+
     /// The innermost attempt that bought nothing, from this one up, and how it ended.
     pub fn lost(&self, key: Key) -> Option<(Key, Standing)> {
         let chain = std::iter::successors(Some(key), |key| self.told.get(key).map(|told| told.above));

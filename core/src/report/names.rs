@@ -58,6 +58,11 @@ impl Names {
         Ok((self.text(tx, if caller == 0 { name } else { caller })?, id))
     }
 
+    /// The dictionary id of a task's name; 0 where the task is kept no longer.
+    pub fn name_of_task(&mut self, tx: &mut dyn Tx, task: u32) -> Result<u32> {
+        Ok(self.row(tx, task)?.map_or(0, |row| row.name))
+    }
+
     /// The task that one lies in; 0 for none.
     pub fn parent(&mut self, tx: &mut dyn Tx, task: u32) -> Result<u32> {
         Ok(self.row(tx, task)?.map_or(0, |row| row.parent))
