@@ -39,6 +39,9 @@ fn main() {
     let began = Instant::now();
     let tax = ledger.tax(None).expect("a report");
     println!("tax over {count} calls: {:.3} s", began.elapsed().as_secs_f64());
+    let began = Instant::now();
+    ledger.value(None).expect("a report");
+    println!("value over {count} calls: {:.3} s", began.elapsed().as_secs_f64());
     assert_eq!(tax.totals.runs, count.div_ceil(CALLS_PER_TASK) as u64);
     let tasks = ledger.tasks(1).expect("a task");
     let began = Instant::now();

@@ -221,6 +221,91 @@ fn the_tax_is_what_was_lost_over_what_was_useful() {
     }
 }
 
+#[test]
+fn value_is_held_against_what_was_spent() {
+    for Place { ledger, .. } in places() {
+        let run = |name: &str, outputs: &[u64]| {
+            let agents = ["planner", "coder"];
+            let task = ledger.open_task(TaskOptions::new(name)).unwrap();
+            for (agent, output) in agents.into_iter().zip(outputs) {
+                let options = TaskOptions::new("agent").under(&task).tag("agent", agent).unwrap();
+                let inner = ledger.open_task(options).unwrap();
+                simple(&inner, *output);
+                inner.end(Attempt::Succeeded, None).unwrap();
+            }
+            task
+        };
+        run("fix", &[0, 400]).succeed("1").unwrap(); // 0.002 and 0.006 USD
+        run("fix", &[800]).end(Attempt::Failed, None).unwrap(); // 0.01
+        run("fix", &[0]).succeed("0.5").unwrap(); // 0.002
+        run("chat", &[100]).end(Attempt::Succeeded, None).unwrap(); // nobody says what it was worth
+
+        let report = ledger.value(None).unwrap();
+        let totals = report.totals;
+        assert_eq!(
+            (totals.value().as_str(), totals.usd.decimal().as_str(), totals.tokens),
+            ("1.50", "0.02", 5_200)
+        );
+        assert_eq!(totals.per_usd(), Some(75.0));
+        let rows: Vec<_> = report
+            .rows
+            .iter()
+            .map(|row| {
+                (row.by.name(), row.key.as_deref().unwrap(), row.worth.value(), row.worth.usd.decimal())
+            })
+            .collect();
+        let row = |by, key, value: &str, usd: &str| (by, key, value.to_owned(), usd.to_owned());
+        assert_eq!(
+            rows,
+            [
+                row("kind", "fix", "1.50", "0.02"),
+                row("agent", "planner", "0.75", "0.014"),
+                row("agent", "coder", "0.75", "0.006"),
+                row("model", "gpt-4o", "1.50", "0.02"),
+            ]
+        );
+        let runs: Vec<_> =
+            report.runs.iter().map(|run| (run.worth.value(), run.worth.usd.decimal())).collect();
+        let run = |value: &str, usd: &str| (value.to_owned(), usd.to_owned());
+        assert_eq!(runs, [run("0.00", "0.01"), run("1.00", "0.008"), run("0.50", "0.002")]);
+        ledger.check_balances().unwrap();
+        for wrong in ["", "-1", "one", "1e400", "9999999999"] {
+            assert!(run_of(&ledger).succeed(wrong).is_err(), "{wrong}");
+        }
+    }
+}
+
+fn run_of(ledger: &Ledger) -> Task {
+    ledger.open_task(TaskOptions::new("t")).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn shares_of_a_value_add_up(runs in vec((0..5_000_000_000_i64, vec(0..900_u64, 0..5)), 1..6)) {
+        let ledger = Ledger::in_memory();
+        for (value, outputs) in &runs {
+            let task = ledger.open_task(TaskOptions::new("t")).unwrap();
+            for (number, output) in outputs.iter().enumerate() {
+                let agent = ["a", "b", "c"][number % 3];
+                let options = TaskOptions::new("inner").under(&task).tag("agent", agent).unwrap();
+                simple(&ledger.open_task(options).unwrap(), *output);
+            }
+            task.succeed(&Money::from_nanos(*value).decimal()).unwrap();
+        }
+        let report = ledger.value(None).unwrap();
+        let worked: i64 = runs.iter().filter(|(_, outputs)| !outputs.is_empty()).map(|(value, _)| value).sum();
+        prop_assert_eq!(report.totals.value_nanos, worked);
+        for by in ["kind", "agent", "model"] {
+            let rows = || report.rows.iter().filter(|row| row.by.name() == by).map(|row| row.worth);
+            prop_assert_eq!(rows().map(|worth| worth.value_nanos).sum::<i64>(), report.totals.value_nanos);
+            prop_assert_eq!(rows().map(|worth| worth.usd.nanos()).sum::<i64>(), report.totals.usd.nanos());
+            prop_assert_eq!(rows().map(|worth| worth.tokens).sum::<i64>(), report.totals.tokens);
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     /// Sends a conversation of so many long messages ending in this one.

@@ -391,6 +391,8 @@ pub(crate) enum What {
     Waste,
     /// How often runs fail, and what that cost
     Tax,
+    /// What the money bought, for runs that said what they were worth
+    Value,
 }
 
 #[derive(Debug, Args)]

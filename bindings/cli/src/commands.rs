@@ -109,6 +109,7 @@ fn report(ledger: &Opened, asked: &Report) -> Result<String> {
         Some(What::Observed) => return observed(ledger, asked),
         Some(What::Waste) => return waste::waste(ledger, asked),
         Some(What::Tax) => return waste::tax(ledger, asked),
+        Some(What::Value) => return waste::value(ledger, asked),
         None => {}
     }
     let options = ReportOptions { by: asked.by.clone(), since: asked.since };

@@ -3,7 +3,7 @@
 
 use outlay::{
     Result,
-    report::{Tax, TaxReport, TaxRow, Waste, WasteReport},
+    report::{Tax, TaxReport, TaxRow, ValueReport, Waste, WasteReport, Worth},
 };
 use serde_json::{Value, json};
 
@@ -148,6 +148,58 @@ fn tax_json(report: &TaxReport) -> Value {
         "since": time(report.since),
         "rows": report.rows.iter().map(tax_row).collect::<Vec<_>>(),
         "totals": figures(&report.totals),
+        "dropped_entries": report.dropped_entries,
+    })
+}
+
+pub(crate) fn value(ledger: &Opened, asked: &Report) -> Result<String> {
+    let report = ledger.value(asked.since)?;
+    let rows = report.rows.iter().map(|row| {
+        let mut object = worth(&row.worth);
+        object.insert("by".to_owned(), row.by.name().into());
+        object.insert("key".to_owned(), row.key.clone().into());
+        object
+    });
+    let rows: Vec<Object> = rows.collect();
+    if asked.json.json {
+        return Ok(printed(&value_json(&report, rows)));
+    }
+    if asked.csv {
+        return Ok(csv::sheet(&rows, &VALUE_ROW));
+    }
+    if report.rows.is_empty() {
+        return Ok("no run said what it was worth\n".to_owned());
+    }
+    Ok(format!("{report}\n"))
+}
+
+/// The columns of `outlay report value`.
+const VALUE_ROW: [&str; 7] =
+    ["by", "key", "value", "settled_usd", "tokens", "value_per_usd", "value_per_million_tokens"];
+
+fn worth(worth: &Worth) -> Object {
+    object(json!({
+        "value": worth.value(),
+        "settled_usd": usd(worth.usd),
+        "tokens": worth.tokens,
+        "value_per_usd": worth.per_usd(),
+        "value_per_million_tokens": worth.per_million_tokens(),
+    }))
+}
+
+fn value_json(report: &ValueReport, rows: Vec<Object>) -> Value {
+    let runs = report.runs.iter().map(|run| {
+        let mut object = worth(&run.worth);
+        object.insert("task".to_owned(), run.task.clone().into());
+        object.insert("task_id".to_owned(), id(run.task_id));
+        object.insert("attempt".to_owned(), run.attempt.into());
+        object
+    });
+    json!({
+        "since": time(report.since),
+        "rows": rows,
+        "runs": runs.collect::<Vec<_>>(),
+        "totals": worth(&report.totals),
         "dropped_entries": report.dropped_entries,
     })
 }

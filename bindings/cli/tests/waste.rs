@@ -72,6 +72,29 @@ fn the_tax_reads_as_a_table_json_and_csv() {
 }
 
 #[test]
+fn value_reads_as_a_table_json_and_csv() {
+    let (_folder, store) = sample();
+    assert_eq!(printed(&store, &["report", "value"]), "no run said what it was worth\n");
+    let ledger = Ledger::open(&store, Arc::new(Config::default())).unwrap();
+    let task = ledger.open_task(TaskOptions::new("fix")).unwrap();
+    let request = Request::model("gpt-4o").input_tokens(1_000).max_output_tokens(500);
+    task.reserve(&request).unwrap().settle(&Usage::tokens(1_000, 500)).unwrap();
+    task.succeed("3").unwrap();
+    ledger.close().unwrap();
+    let table = printed(&store, &["report", "value"]);
+    let cells = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(
+        table.lines().nth(1).map(cells).as_deref(),
+        Some("fix 3.00 0.0075 1,500 400.00 2000.00"),
+        "{table}"
+    );
+    let json = read(&store, "value");
+    assert_eq!((&json["totals"]["value"], &json["runs"][0]["task"]), (&json!("3.00"), &json!("fix")));
+    let csv = printed(&store, &["report", "value", "--csv"]);
+    assert_eq!(csv.lines().nth(1), Some("kind,fix,3.00,0.0075,1500,400.0,2000.0"), "{csv}");
+}
+
+#[test]
 fn imported_logs_have_waste_too() {
     let folder = tempfile::tempdir().unwrap();
     let line = |id: &str, at: &str, input: u64| {

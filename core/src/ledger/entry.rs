@@ -299,7 +299,8 @@ entry! {
         tool_definition_tokens: u64,
         /// Dictionary id of the set of tools offered.
         tool_set: u32,
-        /// Which of them were used, a bit each.
+        /// Which of them were used, a bit each. For the end of an attempt: what the attempt was worth,
+        /// in billionths of the caller's unit.
         tools_used: i64,
         /// First message that differs from the previous call of the attempt.
         prefix_messages: u32,

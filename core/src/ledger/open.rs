@@ -161,6 +161,7 @@ pub(crate) fn end_attempt(
     attempt: u32,
     outcome: &str,
     reason: Option<&str>,
+    value: i64,
 ) -> Result<()> {
     let mut row = present(tx.task(task)?, "task", task)?;
     for id in tx.open_calls_of(task, attempt, tx.owner())? {
@@ -172,6 +173,7 @@ pub(crate) fn end_attempt(
     }
     let at_ms = tx.now()?;
     let mut entry = Entry { kind: Kind::AttemptEnded, at_ms, task, attempt, ..Entry::default() };
+    entry.tools_used = value;
     entry.note = intern(tx, &mut entry, "outcome", outcome)?;
     (row.owner, row.outcome) = (0, entry.note);
     tx.put_task(&row)?;

@@ -243,7 +243,7 @@ pub(crate) trait Tx: Orders {
         self.entries(filter, &mut |entry| entry.call.is_none() || visit(&entry))
     }
     /// Hands out the beginnings and ends of attempts, in order: of each its attempt, what the attempt is
-    /// part of, how it ended.
+    /// part of, how it ended and what it was worth.
     fn attempts(&mut self, visit: &mut dyn FnMut(&Entry)) -> Result<()> {
         self.entries(Filter::default(), &mut |entry| {
             if matches!(entry.kind, Kind::AttemptStarted | Kind::AttemptEnded) {

@@ -20,6 +20,8 @@ pub(super) struct Told {
     /// The attempt at the task above that it is part of; zeros for none.
     pub above: Key,
     pub standing: Standing,
+    /// What it was worth, in billionths of the caller's unit.
+    pub value: i64,
 }
 
 /// Every attempt of a ledger.
@@ -36,25 +38,31 @@ impl Attempts {
         tx.attempts(&mut |entry| {
             let key = (entry.task, entry.attempt);
             if entry.kind == Kind::AttemptStarted {
-                told.insert(key, Told { above: (0, entry.subject), standing: Standing::Running });
+                told.insert(key, Told { above: (0, entry.subject), standing: Standing::Running, value: 0 });
             } else {
-                ends.push((key, entry.note));
+                ends.push((key, entry.note, entry.tools_used));
             }
         })?;
         for ((task, _), told) in told.iter_mut().filter(|(_, told)| told.above.1 != 0) {
             told.above.0 = names.parent(tx, *task)?;
         }
         let mut succeeded: FxHashMap<u32, u32> = FxHashMap::default();
-        for (key, outcome) in ends {
+        for (key, outcome, value) in ends {
             let word = names.text(tx, outcome)?;
             let standing = Standing::of(Some(word.as_deref().unwrap_or_default()));
-            told.entry(key).or_insert(Told { above: (0, 0), standing }).standing = standing;
+            let told = told.entry(key).or_insert(Told { above: (0, 0), standing, value });
+            (told.standing, told.value) = (standing, value);
             if standing == Standing::Succeeded {
                 let last = succeeded.entry(key.0).or_default();
                 *last = key.1.max(*last);
             }
         }
         Ok(Self { told, succeeded })
+    }
+
+    /// The attempts that said what they were worth, and how much.
+    pub fn values(&self) -> impl Iterator<Item = (Key, i64)> {
+        self.told.iter().filter(|(_, told)| told.value != 0).map(|(key, told)| (*key, told.value))
     }
 
     /// The attempt at a task in no other that this one is part of.

@@ -466,6 +466,34 @@ impl Task {
     ///
     /// `StoreUnavailable`: the ledger could not answer; the attempt is still open.
     pub fn end(&self, attempt: Attempt, reason: Option<&str>) -> Result<()> {
+        self.end_worth(attempt, reason, 0)
+    }
+
+    /// Ends the attempt: it did what was wanted, which is worth this much, a decimal number in a unit of
+    /// the caller's own. `outlay report value` holds it against what was spent; no balance changes.
+    ///
+    /// # Errors
+    ///
+    /// * `InvalidInput`: not a decimal number, negative, or beyond nine billion.
+    /// * `StoreUnavailable`: the ledger could not answer; the attempt is still open.
+    ///
+    /// ```
+    /// let task = outlay::Ledger::in_memory().task("refund", [])?;
+    /// assert!(task.succeed("-1").is_err());
+    /// task.succeed("2.5")?;
+    /// # Ok::<(), outlay::Error>(())
+    /// ```
+    pub fn succeed(&self, value: &str) -> Result<()> {
+        let wrong =
+            || Error::invalid(format!("value `{value}` is not a decimal number of up to nine billion"));
+        let units = Money::parse(value).map_err(|_| wrong())?;
+        if units < Money::ZERO {
+            return Err(wrong());
+        }
+        self.end_worth(Attempt::Succeeded, None, units.nanos())
+    }
+
+    fn end_worth(&self, attempt: Attempt, reason: Option<&str>, value: i64) -> Result<()> {
         if let Some(reason) = reason {
             checked_text("reason", reason)?;
         }
@@ -474,7 +502,7 @@ impl Task {
         }
         let ledger = self.0.ledger.current()?;
         let (no, number, reason) = (self.0.no, self.0.attempt, reason.map(ToOwned::to_owned));
-        ledger.act(move |tx| open::end_attempt(tx, no, number, attempt.name(), reason.as_deref()))?;
+        ledger.act(move |tx| open::end_attempt(tx, no, number, attempt.name(), reason.as_deref(), value))?;
         lock(&self.0.state).ended = true;
         Ok(())
     }
@@ -488,7 +516,7 @@ impl Drop for Inner {
         let outcome = if std::thread::panicking() { Attempt::Failed } else { Attempt::Succeeded };
         let (no, attempt) = (self.no, self.attempt);
         // Nobody is left to be told; the attempt is lost when its owner ends.
-        let _ = self.ledger.act(move |tx| open::end_attempt(tx, no, attempt, outcome.name(), None));
+        let _ = self.ledger.act(move |tx| open::end_attempt(tx, no, attempt, outcome.name(), None, 0));
     }
 }
 
