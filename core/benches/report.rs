@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Instant};
 
 use outlay::{
     Config, Ledger, Request, TaskOptions, Usage,
-    report::{By, ReportOptions, SecretKey},
+    report::{By, ReportOptions},
+    value::SecretKey,
 };
 
 /// Calls of one task; a task each is the worst case for names, one for all the best.

@@ -1,13 +1,15 @@
-//! What is it? Plain data without I/O: money, usage, ids, times, tags.
+//! What is it? Plain data without I/O: money, usage, ids, times, tags, keys.
 
 pub mod clock;
 pub mod id;
 pub mod money;
+pub mod signing;
 pub mod tags;
 pub mod usage;
 
 pub use clock::{Clock, ManualClock, Millis};
 pub use id::{Id, IdSource};
 pub use money::Money;
+pub use signing::{PublicKey, SecretKey};
 pub use tags::Tags;
 pub use usage::Usage;

@@ -13,8 +13,9 @@ use fixture::{HOUR, NOON, Place as Store, hold, open, request, spend, url};
 use outlay::{
     Attempt, ErrorKind, Id, Ledger, Limit, ManualClock, TaskOptions, Usage,
     ledger::{Entry, chain},
-    report::{Audit, Checkpoint, Place, SecretKey},
+    report::{Audit, Checkpoint, Place},
     run::BudgetOptions,
+    value::SecretKey,
 };
 use rusqlite::{Connection, params};
 use tempfile::TempDir;

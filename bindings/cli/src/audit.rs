@@ -4,7 +4,8 @@ use std::{fs::OpenOptions, io::Write as _, path::Path};
 
 use outlay::{
     Result,
-    report::{self, Checkpoint, SecretKey, text::shown},
+    report::{self, Checkpoint, text::shown},
+    value::SecretKey,
 };
 
 use crate::{

@@ -22,7 +22,6 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::{
     checkpoint::{Body, Checkpoint, Mark, Marks},
     lines::Lines,
-    signing::SecretKey,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -31,7 +30,7 @@ use crate::{
         store::{Head, Tx},
     },
     run::Ledger,
-    value::Millis,
+    value::{Millis, SecretKey},
 };
 
 /// The most problems an audit lists.

@@ -10,15 +10,15 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{
-    lines::Span,
-    signing::{PublicKey, SecretKey, bytes_of, hex},
-};
+use super::lines::Span;
 use crate::{
     error::{Error, Result},
     ledger::{chain::Link, store::Head},
     policy::limit::show_time,
-    value::Millis,
+    value::{
+        Millis,
+        signing::{PublicKey, SecretKey, bytes_of, hex},
+    },
 };
 
 const VERSION: u32 = 1;

@@ -6,10 +6,6 @@
 use std::collections::BTreeMap;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use ed25519_dalek::{
-    Signer as _, SigningKey, VerifyingKey,
-    pkcs8::{DecodePrivateKey as _, DecodePublicKey as _},
-};
 
 use super::{ledger::Ledger, task::Task};
 use crate::{
@@ -19,7 +15,7 @@ use crate::{
         halt::halt_of,
     },
     policy::{Denial, Limit, Unit},
-    value::{Id, tags::checked_text},
+    value::{Id, PublicKey, SecretKey, tags::checked_text},
 };
 
 /// What happens to a call that a hard limit refuses.
@@ -50,10 +46,10 @@ impl OnLimit {
 /// Those whose approval counts, by name, each with the key it is signed with. With none, whoever
 /// can write the ledger can approve, and the name is a claim.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Approvers(BTreeMap<String, VerifyingKey>);
+pub struct Approvers(BTreeMap<String, PublicKey>);
 
 impl Approvers {
-    /// Reads public Ed25519 keys in PEM, with or without its first and last line.
+    /// Reads public Ed25519 keys in PEM, with or without its first and last line, or 64 hexadecimal digits.
     ///
     /// # Errors
     ///
@@ -62,9 +58,7 @@ impl Approvers {
         let read = |(name, key): (&String, &String)| {
             checked_text("approver", name)?;
             let wrong = || Error::invalid(format!("the key of approver `{name}` is no public Ed25519 key"));
-            let body: String = key.lines().filter(|line| !line.starts_with("-----")).map(str::trim).collect();
-            let pem = format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n");
-            Ok((name.clone(), VerifyingKey::from_public_key_pem(&pem).map_err(|_| wrong())?))
+            Ok((name.clone(), key.parse().map_err(|_| wrong())?))
         };
         keys.iter().map(read).collect::<Result<_>>().map(Self)
     }
@@ -77,13 +71,15 @@ impl Approvers {
         let refused = |why: &str| Error::invalid(format!("`{by}` cannot approve: {why}"));
         let own = self.0.get(by).ok_or_else(|| refused("the configuration names no key of that name"))?;
         let pem = key.ok_or_else(|| refused("the configuration asks for a key"))?;
-        let key = SigningKey::from_pkcs8_pem(pem).map_err(|_| refused("the key is no Ed25519 key in PEM"))?;
+        let key = SecretKey::from_pem(pem).map_err(|_| refused("the key is no Ed25519 key in PEM"))?;
         let message =
             [b"outlay grant 1\0", &id.bytes()[..], &[unit as u8], &add.to_be_bytes(), by.as_bytes()];
         let message = message.concat();
         let signature = key.sign(&message);
-        own.verify_strict(&message, &signature).map_err(|_| refused("the key is another's"))?;
-        Ok(Some(format!("ed25519:{}", BASE64_STANDARD.encode(signature.to_bytes()))))
+        if !own.has_signed(&message, &signature) {
+            return Err(refused("the key is another's"));
+        }
+        Ok(Some(format!("ed25519:{}", BASE64_STANDARD.encode(signature))))
     }
 }
 

@@ -14,7 +14,7 @@ const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0]
 const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
 const END: &str = "-----END PRIVATE KEY-----";
 
-/// A key that signs checkpoints. It is shown nowhere but by [`to_pem`](Self::to_pem).
+/// A key that signs checkpoints and grants. It is shown nowhere but by [`to_pem`](Self::to_pem).
 pub struct SecretKey(SigningKey);
 
 impl SecretKey {
@@ -58,7 +58,7 @@ impl SecretKey {
         PublicKey(self.0.verifying_key())
     }
 
-    pub(super) fn sign(&self, message: &[u8]) -> [u8; 64] {
+    pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.0.sign(message).to_bytes()
     }
 }
@@ -69,12 +69,13 @@ impl fmt::Debug for SecretKey {
     }
 }
 
-/// A key that tells signatures. `Display` is 64 hexadecimal digits; [`FromStr`] also reads PEM.
+/// A key that tells signatures. `Display` is 64 hexadecimal digits; [`FromStr`] also reads PEM, with or
+/// without its first and last line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublicKey(VerifyingKey);
 
 impl PublicKey {
-    pub(super) fn has_signed(&self, message: &[u8], signature: &[u8; 64]) -> bool {
+    pub(crate) fn has_signed(&self, message: &[u8], signature: &[u8; 64]) -> bool {
         self.0.verify_strict(message, &Signature::from_bytes(signature)).is_ok()
     }
 }
@@ -93,7 +94,7 @@ impl FromStr for PublicKey {
     /// `InvalidInput`: it is no key.
     fn from_str(text: &str) -> Result<Self> {
         let in_pem = || {
-            let inner = text.split("-----").nth(2)?;
+            let inner = text.split("-----").nth(2).unwrap_or(text);
             let letters: String = inner.split_whitespace().collect();
             STANDARD.decode(letters).ok()?.strip_prefix(&SPKI)?.try_into().ok()
         };
@@ -104,13 +105,13 @@ impl FromStr for PublicKey {
     }
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or('0');
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// Reads what [`hex`] wrote; nothing when it is not that.
-pub(super) fn bytes_of<const N: usize>(text: &str) -> Option<[u8; N]> {
+pub(crate) fn bytes_of<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     if text.len() != N * 2 || !text.is_ascii() {
         return None;
@@ -151,6 +152,7 @@ mod tests {
         let key = SecretKey::from_pem(pem).unwrap();
         assert_eq!(key.to_pem(), pem);
         assert_eq!(key.public(), public.parse().unwrap());
+        assert_eq!(key.public(), public.lines().nth(1).unwrap().parse().unwrap());
         assert_eq!(key.public(), key.public().to_string().parse().unwrap());
         for wrong in ["", "abc", &pem[..40], public] {
             assert!(SecretKey::from_pem(wrong).is_err());
