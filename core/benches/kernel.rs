@@ -59,7 +59,8 @@ fn balances() -> f64 {
     let used = Amounts([7_500_000, 1_500, 1, 0]);
     median_ns(20_000, || {
         let window = &Window::Life;
-        let view = |balance: Balance| View { label: "task", ceiling: &ceiling, window, balance };
+        let view =
+            |balance: Balance| View { label: "task", ceiling: &ceiling, window, balance, deadline: None };
         let views = [view(held[0]), view(held[1]), view(held[2]), view(held[3])];
         let grant = decide(std::hint::black_box(&views), &ask, 0).expect("there is room");
         for balance in &mut held {

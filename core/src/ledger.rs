@@ -7,6 +7,7 @@ pub mod approval;
 pub mod chain;
 pub(crate) mod check;
 pub(crate) mod commit;
+pub(crate) mod deadline;
 pub mod entry;
 pub mod halt;
 pub(crate) mod held;

@@ -2,11 +2,13 @@
 
 pub mod breaker;
 pub mod budget;
+pub mod deadline;
 pub mod limit;
 pub mod router;
 pub mod scope;
 
 pub use breaker::{Breaker, Detector, Evidence, Level, Step, StepKind, Verdict};
 pub use budget::{Ask, Balance, Denial, Grant, Output, View, decide};
+pub use deadline::Deadline;
 pub use limit::{Amounts, Ceiling, Limit, Slot, Unit, Window};
 pub use scope::Scope;

@@ -32,6 +32,11 @@ def told(name: str) -> set[str]:
     return {*table["same"], *table.get("python", {})}
 
 
+def told_options(name: str) -> set[str]:
+    table = SURFACE["options"][name]
+    return {*table["same"], *table.get("python", {})}
+
+
 def members(name: str) -> dict[str, Any]:
     owner: Any = getattr(outlay, name, None) or getattr(_native, name)
     found = {each: getattr(owner, each) for each in dir(owner) if not each.startswith("_")}
@@ -61,7 +66,7 @@ def test_a_class_has_these_names(name: str) -> None:
 def test_a_call_has_these_options(name: str) -> None:
     called: Any = _native.Task.reserve if name == "reserve" else getattr(outlay, name)
     parameters = inspect.signature(called).parameters
-    assert set(parameters) - POSITIONAL.get(name, set()) == set(SURFACE["options"][name]["same"])
+    assert set(parameters) - POSITIONAL.get(name, set()) == told_options(name)
 
 
 def test_every_exception_has_a_reason() -> None:

@@ -2,6 +2,7 @@
 
 use outlay::{
     Clock, Error, ErrorKind, Result, Usage,
+    policy::limit::show_time,
     report::{self, Flow, ReportOptions, text::shown},
     run::process,
 };
@@ -94,6 +95,9 @@ fn show(ledger: &Opened, asked: &Show) -> Result<String> {
     let mut parts = vec![summary.to_string()];
     if !state.limits.is_empty() {
         parts.push(tables::limits(&state.limits));
+    }
+    if let Some(deadline) = state.deadline {
+        parts.push(format!("calls until {}", show_time(deadline)));
     }
     if !tags.is_empty() {
         parts.push(format!("tags: {}", tags.join(" ")));

@@ -287,6 +287,7 @@ pub(crate) fn task(task: &TaskState) -> Value {
         "tags": tags,
         "parent_id": id(task.parent),
         "opened_at": time(Some(task.opened_at)),
+        "deadline": time(task.deadline),
         "observes": task.observes,
     }));
     object.extend(balance(&task.balance));

@@ -4,7 +4,7 @@ use std::{io, sync::Arc};
 
 use outlay::{
     Attempt, BudgetOptions, Clock, Config, Ledger, Limit, ManualClock, Request, TaskOptions, Unit, Usage,
-    Window, meter::Api, run::OnLimit, run::Terms,
+    Window, meter::Api, policy::Deadline, run::OnLimit, run::Terms,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -556,6 +556,16 @@ fn a_plan_says_what_a_flow_will_cost() {
     std::fs::write(&file, "step = []").unwrap();
     assert_eq!(outlay(&["plan", &file]).code, 2);
     assert_eq!(outlay(&["plan", "/nowhere/flow.toml"]).code, 2);
+}
+
+#[test]
+fn a_task_is_shown_with_its_deadline() {
+    let sample = sample();
+    assert_eq!(sample.json(&["show", "refund"])["deadline"], Value::Null);
+    let options = TaskOptions::new("write").deadline(Deadline::After(600_000));
+    let _task = sample.ledger.open_task(options).unwrap();
+    assert!(sample.printed(&["show", "write"]).contains("\ncalls until 2100-01-01T12:10:00Z\n"));
+    assert_eq!(sample.json(&["show", "write"])["deadline"], "2100-01-01T12:10:00Z");
 }
 
 #[test]

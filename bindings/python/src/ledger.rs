@@ -2,7 +2,7 @@
 
 use outlay::{
     BudgetOptions, TaskOptions, Unit,
-    policy::Scope,
+    policy::{Deadline, Scope},
     report::Checkpoint,
     run::{OnLimit, process},
 };
@@ -42,7 +42,8 @@ impl Ledger {
     /// Opens a task.
     #[pyo3(signature = (
         name, *, id=None, usd=None, tokens=None, llm_calls=None, tool_calls=None, tags=None,
-        enforce=true, clamp=false, wait_ms=None, on_limit="raise", under=None, by=None, fallback=None
+        enforce=true, clamp=false, wait_ms=None, on_limit="raise", under=None, by=None, fallback=None,
+        deadline_ms=None, deadline_at_ms=None
     ))]
     #[allow(clippy::too_many_arguments)]
     fn task(
@@ -62,6 +63,8 @@ impl Ledger {
         under: Option<&Task>,
         by: Option<&str>,
         fallback: Option<Vec<String>>,
+        deadline_ms: Option<i64>,
+        deadline_at_ms: Option<i64>,
     ) -> PyResult<Task> {
         let mut options = TaskOptions::new(name);
         for limit in all_limits([usd, tokens, llm_calls, tool_calls])? {
@@ -88,6 +91,10 @@ impl Ledger {
         }
         if let Some(by) = by {
             options = options.by(by);
+        }
+        let after = deadline_ms.map(Deadline::After);
+        if let Some(deadline) = deadline_at_ms.map(Deadline::At).or(after) {
+            options = options.deadline(deadline);
         }
         if let Some(models) = &fallback {
             options = guard(py, || options.fallback(models.iter().map(String::as_str)))?;

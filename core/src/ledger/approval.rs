@@ -5,6 +5,7 @@
 
 use super::{
     commit::intern,
+    deadline::add_wait,
     entry::{Entry, Kind},
     held::{Views, held_under, read_views},
     open::name_of,
@@ -86,6 +87,10 @@ pub(crate) fn ask(tx: &mut dyn Tx, task: u32, attempt: u32, id: Id, denial: &Den
 
 /// Which of these a denial is about, and how much more it would have needed.
 pub(super) fn refusing(views: &[View<'_>], denial: &Denial) -> Option<(usize, i64)> {
+    if denial.deadline.is_some() {
+        let late = |view: &View<'_>| view.label == denial.budget && view.deadline == denial.deadline;
+        return views.iter().position(late).map(|index| (index, 0));
+    }
     views.iter().enumerate().find_map(|(index, view)| {
         let needed = denial.requested.saturating_sub(view.available(denial.unit)?);
         let same = view.label == denial.budget && *view.window == denial.window;
@@ -124,6 +129,7 @@ pub(crate) fn approve(tx: &mut dyn Tx, id: &Id, add: i64, by: &str, proof: Optio
     entry.evidence = intern(tx, &mut entry, "approval", &why)?;
     (row.granted, row.by) = (add, entry.note);
     tx.put_account(&raised)?;
+    add_wait(tx, row.task, row.at_ms)?;
     tx.put_ask(&row)?;
     tx.append(&mut entry)?;
     tx.bump()?;

@@ -218,7 +218,7 @@ fn reserve_under(tx: &mut (impl Tx + ?Sized), want: &Reserve, held: &Held) -> Re
         // Whose limit it was, for who asks what enforcing would have refused.
         let refusing = refusing(&views, denial).map(|(index, _)| held.accounts[index].0.no);
         entry.subject = refusing.unwrap_or(0);
-        entry.evidence = intern(tx, &mut entry, "unit", denial.unit.name())?;
+        entry.evidence = intern(tx, &mut entry, "unit", denial.limit_name())?;
     }
     let names = name_request(tx, &mut entry, want)?;
     apply(tx, &held.under, &after)?;

@@ -6,13 +6,14 @@
 use super::{
     approval::granted,
     commit::{Ending, end, intern},
+    deadline::{self, Until},
     entry::{Entry, Kind, flag},
     held::shared_budgets,
     store::{Account, Budget, TaskRow, Tx, present},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    policy::{Amounts, Ceiling, Limit, Unit, Window},
+    policy::{Amounts, Ceiling, Deadline, Limit, Unit, Window},
     sync::Arc,
     value::{Id, Tags},
 };
@@ -30,6 +31,7 @@ pub(crate) struct OpenTask {
     /// All tags, inherited ones too.
     pub tags: Tags,
     pub limits: Vec<Limit>,
+    pub deadline: Option<Deadline>,
     pub observes: bool,
     pub by: Option<String>,
 }
@@ -92,7 +94,9 @@ pub(crate) fn open_task(tx: &mut dyn Tx, want: &OpenTask) -> Result<Opened> {
         return Err(Error::conflict(format!("task `{}` lies under another task", want.name)));
     }
     let accounts = tx.accounts_of_task(no)?;
+    let later = deadline::check_later(tx, &row, want.deadline)?;
     raise(tx, accounts, &ceilings, want.by.as_deref(), no)?;
+    deadline::extend(tx, no, later, want.by.as_deref())?;
     row.attempts += 1;
     row.owner = tx.owner();
     row.outcome = 0;
@@ -139,7 +143,9 @@ fn new_task(tx: &mut dyn Tx, want: &OpenTask, ceilings: &[(Window, Ceiling)]) ->
     for (window, ceiling) in unlimited.then_some(&life).into_iter().chain(ceilings) {
         let label = format!("task `{}`", want.name);
         let (task, window, ceiling) = (row.no, window.clone(), *ceiling);
-        tx.put_account(&Account { task, window, ceiling, label, ..Account::default() })?;
+        let deadline = want.deadline.filter(|_| window == Window::Life);
+        let until = Until::of(deadline, now);
+        tx.put_account(&Account { task, window, ceiling, until, label, ..Account::default() })?;
     }
     tx.append(&mut entry)?;
     start_attempt(tx, &row)

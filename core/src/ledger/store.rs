@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::{
     chain::{Link, Proof, Salt},
+    deadline::Until,
     entry::{Entry, Kind, Under},
     halt::Orders,
     held::Held,
@@ -51,6 +52,7 @@ pub(crate) struct Account {
     pub value: u32,
     pub window: Window,
     pub ceiling: Ceiling,
+    pub until: Until,
     /// Who it belongs to, as messages name it.
     pub label: String,
 }
@@ -58,7 +60,8 @@ pub(crate) struct Account {
 impl Account {
     /// The account as a decision sees it.
     pub fn view(&self, balance: Balance) -> View<'_> {
-        View { label: &self.label, ceiling: &self.ceiling, window: &self.window, balance }
+        let deadline = self.until.at;
+        View { label: &self.label, ceiling: &self.ceiling, window: &self.window, balance, deadline }
     }
 }
 

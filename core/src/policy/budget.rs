@@ -52,6 +52,8 @@ pub struct View<'a> {
     pub window: &'a Window,
     /// The sum of all slots that count now.
     pub balance: Balance,
+    /// From when on no call may start.
+    pub deadline: Option<Millis>,
 }
 
 impl View<'_> {
@@ -62,6 +64,24 @@ impl View<'_> {
 
     fn used(&self, unit: Unit) -> i64 {
         self.balance.spent(unit).saturating_add(self.balance.pending.get(unit))
+    }
+
+    /// The denial of a call that comes after the deadline.
+    fn late(&self, now: Millis) -> Option<Denial> {
+        let deadline = self.deadline.filter(|deadline| *deadline <= now)?;
+        Some(Denial {
+            budget: self.label.to_owned(),
+            unit: Unit::Usd,
+            limit: 0,
+            window: self.window.clone(),
+            spent: 0,
+            pending: 0,
+            requested: 0,
+            affordable_output_tokens: 0,
+            contended: false,
+            resets_at: None,
+            deadline: Some(deadline),
+        })
     }
 }
 
@@ -181,6 +201,8 @@ pub struct Denial {
     pub contended: bool,
     /// When the window ends.
     pub resets_at: Option<Millis>,
+    /// The deadline that has passed: then it is the limit, and unit and amounts say nothing.
+    pub deadline: Option<Millis>,
 }
 
 /// Judges `ask` against every account it falls under.
@@ -195,7 +217,7 @@ pub fn decide(views: &[View<'_>], ask: &Ask, now: Millis) -> Result<Grant, Box<D
     };
     // What does not fit 64 bits fits under no limit, and no ledger could hold it.
     let amounts = ask.amounts(chosen).unwrap_or(Amounts([i64::MAX; 4]));
-    let passes = passes(views, &amounts);
+    let passes = passes(views, &amounts, now);
     if passes.hard
         && let Some(denial) = first_denial(views, ask, &amounts, now)
     {
@@ -211,7 +233,7 @@ pub fn observe(views: &[View<'_>], ask: &Ask, now: Millis) -> (Grant, Option<Box
         Err(denial) => {
             let chosen = ask.output.most();
             let amounts = ask.amounts(chosen).unwrap_or(Amounts::ZERO);
-            let over_soft = passes(views, &amounts).soft;
+            let over_soft = passes(views, &amounts, now).soft;
             (Grant { amounts, max_output_tokens: chosen, over_soft }, Some(denial))
         }
     }
@@ -223,9 +245,10 @@ struct Passes {
 }
 
 /// Which kinds of limits these amounts would pass, without saying which one.
-fn passes(views: &[View<'_>], amounts: &Amounts) -> Passes {
+fn passes(views: &[View<'_>], amounts: &Amounts, now: Millis) -> Passes {
     let mut passes = Passes { hard: false, soft: false };
-    for View { balance, ceiling, .. } in views {
+    for View { balance, ceiling, deadline, .. } in views {
+        passes.hard |= deadline.is_some_and(|deadline| deadline <= now);
         for unit in 0..Unit::ALL.len() {
             let requested = amounts.0[unit];
             let parts = [balance.in_doubt.0[unit], balance.pending.0[unit], requested];
@@ -241,6 +264,9 @@ fn passes(views: &[View<'_>], amounts: &Amounts) -> Passes {
 }
 
 fn first_denial(views: &[View<'_>], ask: &Ask, amounts: &Amounts, now: Millis) -> Option<Box<Denial>> {
+    if let Some(denial) = views.iter().find_map(|view| view.late(now)) {
+        return Some(Box::new(denial));
+    }
     let mut contended = None;
     for view in views {
         for unit in Unit::ALL {
@@ -261,6 +287,7 @@ fn first_denial(views: &[View<'_>], ask: &Ask, amounts: &Amounts, now: Millis) -
                 affordable_output_tokens: ask.affordable(views),
                 contended: spent.saturating_add(requested) <= limit,
                 resets_at: view.window.leaves_at(view.window.oldest(now)),
+                deadline: None,
             });
             if !denial.contended {
                 return Some(denial);
@@ -272,8 +299,16 @@ fn first_denial(views: &[View<'_>], ask: &Ask, amounts: &Amounts, now: Millis) -
 }
 
 impl Denial {
+    /// What was passed: the name of the unit, or `deadline`.
+    pub const fn limit_name(&self) -> &'static str {
+        if self.deadline.is_some() { "deadline" } else { self.unit.name() }
+    }
+
     /// The denial as the error a caller gets.
     pub fn into_error(self) -> Error {
+        if let Some(deadline) = self.deadline {
+            return self.into_late(deadline);
+        }
         let show = |amount| self.unit.show(amount);
         let unit = if self.unit == Unit::Usd { "USD".to_owned() } else { self.unit.name().replace('_', " ") };
         let mut message = format!("{} allows {} {unit}", self.budget, show(self.limit));
@@ -309,6 +344,21 @@ impl Denial {
             .with("window", Field::Text(self.window.to_string()))
             .with("resets_at", self.resets_at.map_or(Field::Absent, |at| Field::Text(show_time(at))))
     }
+
+    fn into_late(self, deadline: Millis) -> Error {
+        let time = show_time(deadline);
+        Error::new(ErrorKind::BudgetExceeded, format!("{} had a deadline at {time}", self.budget))
+            .with("budget", Field::Text(self.budget.clone()))
+            .with("unit", Field::Text(self.limit_name().to_owned()))
+            .with("limit", Field::Text(time))
+            .with("spent", Field::Absent)
+            .with("pending", Field::Absent)
+            .with("requested", Field::Absent)
+            .with("affordable_output_tokens", Field::Integer(0))
+            .with("contended", Field::Flag(false))
+            .with("window", Field::Text(self.window.to_string()))
+            .with("resets_at", Field::Absent)
+    }
 }
 
 #[cfg(test)]
@@ -331,7 +381,7 @@ mod tests {
             pending: Amounts([pending, 0, 0, 0]),
             ..Balance::default()
         };
-        View { label: "task `t`", ceiling, window: &Window::Life, balance }
+        View { label: "task `t`", ceiling, window: &Window::Life, balance, deadline: None }
     }
 
     fn usd(nanos: i64) -> Ceiling {
@@ -373,6 +423,20 @@ mod tests {
     }
 
     #[test]
+    fn a_deadline_ends_what_is_free_too_and_is_named_before_any_amount() {
+        let (none, spent) = (Ceiling::default(), usd(0));
+        let late = View { deadline: Some(1_795_305_600_000), ..view(&none, 0, 0) };
+        assert!(decide(&[late], &Ask::TOOL, 1_795_305_599_999).is_ok());
+        let denial = decide(&[view(&spent, 5, 0), late], &ASK, 1_795_305_600_000).unwrap_err();
+        assert_eq!((denial.limit_name(), denial.contended), ("deadline", false));
+        let error = denial.into_error();
+        assert_eq!(error.to_string(), "task `t` had a deadline at 2026-11-22T00:00:00Z");
+        assert_eq!(error.field("unit"), Some(&Field::Text("deadline".to_owned())));
+        let (_, denied) = observe(&[late], &Ask::TOOL, 1_795_305_600_000);
+        assert!(denied.is_some_and(|denial| denial.deadline.is_some()));
+    }
+
+    #[test]
     fn an_absurd_ask_is_denied_not_wrapped() {
         let ceiling = usd(i64::MAX - 1);
         let ask = Ask { output: Output::Exactly(u64::MAX), choices: u64::MAX, output_pico: i64::MAX, ..ASK };
@@ -388,7 +452,8 @@ mod tests {
             pending: Amounts([250_000_000, 0, 0, 0]),
             ..Balance::default()
         };
-        let view = View { label: "budget `tenant=acme`", ceiling: &ceiling, window: &window, balance };
+        let label = "budget `tenant=acme`";
+        let view = View { label, ceiling: &ceiling, window: &window, balance, deadline: None };
         let ask = Ask { fixed_pico: 500_000_000_000, output: Output::Exactly(0), ..ASK };
         let error = decide(&[view], &ask, 1_795_266_000_000).unwrap_err().into_error();
         assert_eq!(

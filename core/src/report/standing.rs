@@ -103,6 +103,8 @@ pub struct TaskState {
     pub standing: Standing,
     /// When it was first opened.
     pub opened_at: Millis,
+    /// From when on its calls are refused, waits for approvals added.
+    pub deadline: Option<Millis>,
     /// Does it only observe?
     pub observes: bool,
     /// What it used, holds and cannot tell, with everything below it.
@@ -317,11 +319,12 @@ fn range_of(prefix: &str) -> Option<(Id, Id)> {
 fn task_state(tx: &mut dyn Tx, names: &mut Names, row: &TaskRow) -> Result<TaskState> {
     let now = tx.now()?;
     let mut balance = Balance::default();
-    let mut all = Vec::new();
+    let (mut all, mut deadline) = (Vec::new(), None);
     for account in tx.accounts_of_task(row.no)? {
         let own = tx.balance(account.no, account.window.oldest(now))?;
         if account.window == Window::Life {
             balance = own;
+            deadline = account.until.at;
         }
         all.extend(limits(&account, &own, now));
     }
@@ -341,6 +344,7 @@ fn task_state(tx: &mut dyn Tx, names: &mut Names, row: &TaskRow) -> Result<TaskS
         attempts: row.attempts,
         standing: Standing::of(outcome.as_deref()),
         opened_at: row.opened_ms,
+        deadline,
         observes: row.observes,
         balance,
         limits: all,

@@ -161,9 +161,9 @@ impl Ledger {
 
 impl Task {
     /// The error of a refused call. Where only pending money is in the way, nobody is asked: it
-    /// comes back by itself.
+    /// comes back by itself. Nobody can approve time.
     pub(super) fn refusal(&self, denial: Box<Denial>) -> Error {
-        if self.on_limit() == OnLimit::Raise || denial.contended {
+        if self.on_limit() == OnLimit::Raise || denial.contended || denial.deadline.is_some() {
             return denial.into_error();
         }
         let ledger = match self.ledger().current() {

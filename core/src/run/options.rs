@@ -3,7 +3,7 @@
 use super::{approval::OnLimit, route, task::Task};
 use crate::{
     error::Result,
-    policy::Limit,
+    policy::{Deadline, Limit},
     value::{Tags, tags::checked_text},
 };
 
@@ -27,6 +27,7 @@ pub struct TaskOptions {
     pub(super) id: Option<String>,
     pub(super) tags: Tags,
     pub(super) limits: Vec<Limit>,
+    pub(super) deadline: Option<Deadline>,
     pub(super) observes: bool,
     pub(super) clamps: bool,
     pub(super) wait_ms: Option<u64>,
@@ -63,6 +64,23 @@ impl TaskOptions {
     #[must_use]
     pub fn limit(mut self, limit: Limit) -> Self {
         self.limits.push(limit);
+        self
+    }
+
+    /// When its last call may start, in whatever attempt; calls after it are `BudgetExceeded`. The time
+    /// a person takes to approve what it asks for does not count.
+    ///
+    /// ```
+    /// use outlay::{Ledger, Request, TaskOptions, policy::Deadline};
+    ///
+    /// let task = Ledger::in_memory().open_task(TaskOptions::new("t").deadline(Deadline::After(0)))?;
+    /// let late = task.tool_call("search").unwrap_err();
+    /// assert!(late.to_string().starts_with("task `t` had a deadline at "));
+    /// # Ok::<(), outlay::Error>(())
+    /// ```
+    #[must_use]
+    pub fn deadline(mut self, deadline: Deadline) -> Self {
+        self.deadline = Some(deadline);
         self
     }
 

@@ -225,7 +225,7 @@ impl Task {
             let balances = held::balances(tx, no)?;
             let views: Vec<_> = balances.iter().map(|(account, balance)| account.view(*balance)).collect();
             let (grant, denied) = observe(&views, &ask, now);
-            Ok(grant.over_soft || denied.is_some_and(|denial| !denial.contended))
+            Ok(grant.over_soft || denied.is_some_and(|denial| !denial.contended && denial.deadline.is_none()))
         })
     }
 }

@@ -6,14 +6,14 @@ use super::task::Task;
 use crate::{
     error::Result,
     ledger::held,
-    policy::{Unit, View},
+    policy::{Unit, View, limit::show_time},
 };
 
 /// How a task stands against its hard limits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
-    /// Of each limited unit what is used and left, under the limit with the least left; empty
-    /// without hard limits.
+    /// Of each limited unit what is used and left, under the limit with the least left, and the
+    /// earliest deadline; empty without hard limits.
     pub text: String,
     /// How much of the limit is used that is the most used up, in per cent; nothing without one.
     pub used_percent: Option<u8>,
@@ -63,6 +63,10 @@ fn of(views: &[View<'_>]) -> Status {
         let _ = write!(status.text, "{separator}{used} of {whole} {unit} used, {rest} left");
         let most = limits.iter().map(|(left, limit)| percent(limit - left, *limit)).max();
         status.used_percent = status.used_percent.max(most);
+    }
+    if let Some(deadline) = views.iter().filter_map(|view| view.deadline).min() {
+        let separator = if status.text.is_empty() { "" } else { "; " };
+        let _ = write!(status.text, "{separator}calls until {}", show_time(deadline));
     }
     status
 }

@@ -97,6 +97,7 @@ impl Task {
             parent: options.parent.as_ref().map_or(0, |parent| parent.0.no),
             tags,
             limits: options.limits,
+            deadline: options.deadline,
             observes: options.observes,
             by: options.by,
         };

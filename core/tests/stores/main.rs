@@ -14,6 +14,7 @@ macro_rules! on_every_store {
 mod approvals;
 mod budgets;
 mod choices;
+mod deadlines;
 mod ends;
 mod halts;
 mod observed;

@@ -815,6 +815,8 @@ class Ledger:
         under: Task | None = None,
         by: str | None = None,
         fallback: SupportsGetItem[int, str] | None = None,
+        deadline_ms: SupportsIndex | None = None,
+        deadline_at_ms: SupportsIndex | None = None,
     ) -> Task:
         """
         Opens a task.

@@ -58,7 +58,8 @@ class BudgetExceeded(Stopped):
 
     Attributes: ``budget`` (whose limit), ``unit``, ``limit``, ``spent``, ``pending``,
     ``requested`` (``Money``, or int for counts), ``affordable_output_tokens``, ``contended``
-    (would it fit if nothing were pending?), ``window``, ``resets_at`` (RFC 3339 or None).
+    (would it fit if nothing were pending?), ``window``, ``resets_at`` (RFC 3339 or None). After a
+    deadline ``unit`` is ``deadline``, ``limit`` its time, and the amounts are None.
     """
 
     code = "budget_exceeded"

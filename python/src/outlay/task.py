@@ -13,6 +13,7 @@ import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import Token
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -30,6 +31,8 @@ Limits = Amount | list[_native.Limit]
 _F = TypeVar("_F", bound=Callable[..., Any])
 _AGENTS_MAX = 100
 _INHERITED = ("enforce", "clamp", "wait_ms", "on_limit")
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_CENTURY_S = 100 * 366 * 86_400
 _agents_lock = threading.Lock()
 _warned = False
 # Packages a call of a client passes through on its way here.
@@ -310,6 +313,7 @@ def task(
     by: str | None = None,
     breaker: Mapping[str, Any] | bool = False,
     fallback: Sequence[str] | None = None,
+    deadline: float | datetime | None = None,
 ) -> TaskBlock:
     """Opens a task round what runs inside: it cannot use more than its limits.
 
@@ -336,6 +340,9 @@ def task(
             call would pass a soft limit, or not fit under a hard one, the first that can take it
             does, and the attempt stays with it. Tasks inside use them too; an empty list switches
             off those of the configuration.
+        deadline: when its last call may start: so many seconds after the task was opened for the
+            first time, or a ``datetime`` with a time zone. Calls after it, in any attempt and in
+            tasks inside, are ``BudgetExceeded``. Waits for an approval do not count.
 
     Raises:
         InvalidInput: a name, tag or limit that cannot be.
@@ -368,8 +375,23 @@ def task(
         "on_limit": on_limit,
         "by": by,
         "fallback": _models(fallback),
+        **_deadline(deadline),
     }
     return TaskBlock(name, store, options, breaker)
+
+
+def _deadline(deadline: float | datetime | None) -> dict[str, int]:
+    if deadline is None:
+        return {}
+    if isinstance(deadline, datetime):
+        if deadline.utcoffset() is None:
+            raise InvalidInput(f"deadline `{deadline}` has no time zone")
+        return {"deadline_at_ms": (deadline - _EPOCH) // timedelta(milliseconds=1)}
+    # A hundred years: of what is no number, the comparison is false too.
+    number = isinstance(deadline, (int, float)) and not isinstance(deadline, bool)
+    if not number or not 0 <= deadline <= _CENTURY_S:
+        raise InvalidInput(f"deadline `{deadline!r}` is neither seconds nor a datetime")
+    return {"deadline_ms": int(deadline * 1000)}
 
 
 def _models(fallback: Sequence[str] | None) -> list[str] | None:

@@ -5,6 +5,7 @@ use rusqlite::{Row, types::ValueRef};
 use crate::{
     error::{Error, ErrorKind, Result},
     ledger::{
+        deadline::Until,
         entry::{Cell as _, Entry, Kind, read_proofs, read_under},
         store::{Account, CallRow, State, TaskRow},
     },
@@ -77,7 +78,8 @@ pub(super) fn task_of(row: &Row<'_>) -> rusqlite::Result<TaskRow> {
 }
 
 pub(super) const ACCOUNT: &str = "no, task, budget, value, window, zone, hard_usd, hard_tokens, \
-    hard_llm_calls, hard_tool_calls, soft_usd, soft_tokens, soft_llm_calls, soft_tool_calls";
+    hard_llm_calls, hard_tool_calls, soft_usd, soft_tokens, soft_llm_calls, soft_tool_calls, \
+    deadline_ms, waited_ms, counted_ms";
 
 /// The account without its label, which is made of names.
 pub(super) fn account_of(row: &Row<'_>) -> rusqlite::Result<(Account, String, Option<String>)> {
@@ -92,9 +94,17 @@ pub(super) fn account_of(row: &Row<'_>) -> rusqlite::Result<(Account, String, Op
         budget: row.get(2)?,
         value: row.get(3)?,
         ceiling,
+        until: Until { at: row.get(14)?, waited_ms: row.get(15)?, counted_ms: row.get(16)? },
         ..Account::default()
     };
     Ok((account, row.get(4)?, row.get(5)?))
+}
+
+/// What of an account can change, in the order of its columns.
+pub(super) fn limits_of(account: &Account) -> impl Iterator<Item = Option<i64>> {
+    let until = account.until;
+    let times = [until.at, Some(until.waited_ms), Some(until.counted_ms)];
+    account.ceiling.hard.into_iter().chain(account.ceiling.soft).chain(times)
 }
 
 pub(super) fn window_of(window: &str, zone: Option<&str>) -> Result<Window> {

@@ -13,8 +13,8 @@ use rusqlite::{
 use super::{
     Session,
     rows::{
-        ACCOUNT, CALL, SLOT, SUMS, TASK, account_of, balance_of, call_of, failed, id_of, pair, scope_of,
-        tags_bytes, task_of, window_of,
+        ACCOUNT, CALL, SLOT, SUMS, TASK, account_of, balance_of, call_of, failed, id_of, limits_of, pair,
+        scope_of, tags_bytes, task_of, window_of,
     },
 };
 use crate::{
@@ -323,19 +323,18 @@ impl Tx for Session {
     }
 
     fn put_account(&mut self, account: &Account) -> Result<u32> {
-        let (hard, soft) = (account.ceiling.hard, account.ceiling.soft);
         if account.no != 0 {
             let sql = "UPDATE accounts SET hard_usd = ?, hard_tokens = ?, hard_llm_calls = ?, \
                        hard_tool_calls = ?, soft_usd = ?, soft_tokens = ?, soft_llm_calls = ?, \
-                       soft_tool_calls = ? WHERE no = ?";
-            let params =
-                params![hard[0], hard[1], hard[2], hard[3], soft[0], soft[1], soft[2], soft[3], account.no];
-            self.run(sql, params)?;
+                       soft_tool_calls = ?, deadline_ms = ?, waited_ms = ?, counted_ms = ? WHERE no = ?";
+            let no = Some(i64::from(account.no));
+            self.run(sql, rusqlite::params_from_iter(limits_of(account).chain([no])))?;
             return Ok(account.no);
         }
+        let (hard, soft) = (account.ceiling.hard, account.ceiling.soft);
         let sql = "INSERT INTO accounts (task, budget, value, window, zone, hard_usd, hard_tokens, \
-                   hard_llm_calls, hard_tool_calls, soft_usd, soft_tokens, soft_llm_calls, soft_tool_calls) \
-                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+                   hard_llm_calls, hard_tool_calls, soft_usd, soft_tokens, soft_llm_calls, soft_tool_calls, \
+                   deadline_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let (window, zone) = (account.window.to_string(), account.window.zone());
         let params = params![
             account.task,
@@ -350,7 +349,8 @@ impl Tx for Session {
             soft[0],
             soft[1],
             soft[2],
-            soft[3]
+            soft[3],
+            account.until.at
         ];
         self.inserted(sql, params)
     }
