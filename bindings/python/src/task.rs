@@ -243,15 +243,18 @@ impl Task {
         Some(raise(py, &error).into_value(py).into_any())
     }
 
-    /// Ends the attempt.
-    #[pyo3(signature = (outcome, reason=None))]
-    fn end(&self, py: Python<'_>, outcome: &str, reason: Option<&str>) -> PyResult<()> {
+    /// Ends the attempt. One that succeeded may have been worth something, as a decimal number.
+    #[pyo3(signature = (outcome, reason=None, value=None))]
+    fn end(&self, py: Python<'_>, outcome: &str, reason: Option<&str>, value: Option<&str>) -> PyResult<()> {
         let attempt = match outcome {
             "succeeded" => Attempt::Succeeded,
             "failed" => Attempt::Failed,
             "stopped" => Attempt::Stopped,
             other => return Err(invalid(py, format!("outcome `{other}` is not known"))),
         };
-        waiting(py, self.blocking, || self.task.end(attempt, reason))
+        waiting(py, self.blocking, || match (attempt, value) {
+            (Attempt::Succeeded, Some(value)) => self.task.succeed(value),
+            _ => self.task.end(attempt, reason),
+        })
     }
 }

@@ -1386,9 +1386,9 @@ class Task:
         Does a call of it wait for a file?
         """
 
-    def end(self, /, outcome: str, reason: str | None = None) -> None:
+    def end(self, /, outcome: str, reason: str | None = None, value: str | None = None) -> None:
         """
-        Ends the attempt.
+        Ends the attempt. One that succeeded may have been worth something, as a decimal number.
         """
 
     @property

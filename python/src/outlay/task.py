@@ -51,6 +51,7 @@ class Task:
         self._native = native
         self._watch = watch
         self._outcome: tuple[str, str | None] | None = None
+        self._value: str | None = None
         self._inherited = dict(inherited or {})
         self._agents: dict[str, Task | None] = {}
         self._ended = False
@@ -145,8 +146,25 @@ class Task:
         if self._watch is not None:
             self._watch.excuse()
 
-    def succeed(self) -> None:
-        """Notes that the attempt did what was wanted, whatever happens until its end."""
+    def succeed(self, value: int | float | str | Decimal | None = None) -> None:
+        """Notes that the attempt did what was wanted, whatever happens until its end.
+
+        Args:
+            value: what that is worth, in a unit of your own, with up to nine decimals: tickets
+                closed, points. ``outlay report value`` holds it against what was spent.
+
+        Raises:
+            InvalidInput: a value that is no decimal number, negative, or beyond nine billion.
+
+        Example:
+            >>> import outlay
+            >>> with outlay.task("refund", usd=1, store="memory:") as t:
+            ...     t.succeed(value=2.5)
+        """
+        worth = None if value is None else _native.Money(value)
+        if worth is not None and worth.nanos < 0:
+            raise InvalidInput(f"value `{value}` is negative")
+        self._value = None if worth is None else str(worth.usd)
         self._outcome = ("succeeded", None)
 
     def fail(self, reason: str | None = None) -> None:
@@ -197,7 +215,7 @@ class Task:
         for agent in self._agents.values():
             if agent is not None:
                 agent._end(outcome, reason)
-        self._native.end(outcome, reason)
+        self._native.end(outcome, reason, self._value)
 
 
 class TaskBlock:
