@@ -6,7 +6,6 @@ meanwhile, and any process on the ledger can approve: ``outlay approve ID --add 
 
 from __future__ import annotations
 
-import asyncio
 import time
 from decimal import Decimal
 
@@ -79,6 +78,9 @@ async def await_approval(
     id: str, timeout: float | None = None, *, store: str | None = None
 ) -> bool:
     """The same on an event loop, which goes on meanwhile."""
+    # Costs more than all else that `import outlay` does, and who waits so has it.
+    import asyncio
+
     place, until = ledger(store), _deadline(timeout)
     while not await asyncio.to_thread(place.is_approved, id):
         if time.monotonic() >= until:
