@@ -6,7 +6,7 @@ import { after, afterEach, before, beforeEach, test } from "node:test";
 import { createOpenAI } from "@ai-sdk/openai";
 import { generateText, wrapLanguageModel } from "ai";
 import OpenAI from "openai";
-import { BudgetExceeded, InvalidInput, instrument, Unsupported, uninstrument } from "outlay";
+import { BudgetExceeded, configure, InvalidInput, instrument, Unsupported, uninstrument } from "outlay";
 import { outlayMiddleware } from "outlay/ai";
 import { guardFetch } from "outlay/fetch";
 
@@ -16,6 +16,8 @@ import { Provider } from "./provider.js";
 let provider: Provider;
 let undo = () => {};
 before(async () => {
+  // What the tests tell the provider passes the net under no task.
+  configure({ store: "memory:fetch" });
   provider = await Provider.start();
 });
 beforeEach(async () => {

@@ -8,6 +8,7 @@ replaces the network under the client for timing, before the peer patches it.
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -112,6 +113,26 @@ class ClientGuard(Guard):
         return self._async_client
 
 
+ANSWER = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "created": 1,
+    "model": MODEL,
+    "choices": [
+        {
+            "index": 0,
+            "finish_reason": "length",
+            "message": {"role": "assistant", "content": "a"},
+        }
+    ],
+    "usage": {
+        "prompt_tokens": 0,
+        "completion_tokens": OUTPUT_TOKENS,
+        "total_tokens": OUTPUT_TOKENS,
+    },
+}
+
+
 def stub_create() -> Callable[[], object]:
     """Put a function that returns a ready answer under the client; return the bare call.
 
@@ -119,32 +140,27 @@ def stub_create() -> Callable[[], object]:
     """
     completions = importlib.import_module("openai.resources.chat.completions")
     types = importlib.import_module("openai.types.chat")
-    answer = types.ChatCompletion.model_validate(
-        {
-            "id": "chatcmpl-1",
-            "object": "chat.completion",
-            "created": 1,
-            "model": MODEL,
-            "choices": [
-                {
-                    "index": 0,
-                    "finish_reason": "length",
-                    "message": {"role": "assistant", "content": "a"},
-                }
-            ],
-            "usage": {
-                "prompt_tokens": 0,
-                "completion_tokens": OUTPUT_TOKENS,
-                "total_tokens": OUTPUT_TOKENS,
-            },
-        }
-    )
+    answer = types.ChatCompletion.model_validate(ANSWER)
 
     def create(self: Any, **_: Any) -> Any:
         return answer
 
     completions.Completions.create = create
     return bound_call(sync_client(NOWHERE))
+
+
+def answered_client() -> Any:
+    """Return a real ``openai.OpenAI`` whose requests get a ready answer where they would leave.
+
+    For a guard below ``create``: what the client itself does is on both sides of the difference.
+    """
+    openai = importlib.import_module("openai")
+    httpx = importlib.import_module("httpx")
+    body = json.dumps(ANSWER).encode()
+    head = {"content-type": "application/json"}
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=body, headers=head))
+    own = httpx.Client(transport=transport)
+    return openai.OpenAI(base_url=NOWHERE, api_key="none", max_retries=0, http_client=own)
 
 
 def bound_call(client: Any) -> Callable[[], object]:

@@ -22,7 +22,7 @@ from adapter import (
     Refused,
     Timed,
 )
-from clients import NOWHERE, ClientGuard, bound_call, stub_create, sync_client
+from clients import ClientGuard, answered_client, bound_call
 
 INPUT_FREE = {MODEL: {"input": 0, "cache_read": 0, "output": 10}}
 
@@ -115,14 +115,15 @@ def _timed(bench: Bench, kind: str, per_round: int) -> Timed:
 
 
 def _timed_patched(bench: Bench, kind: str, per_round: int) -> Timed:
+    # The hook is below `create`, where other peers' is: so the answer has to come from below too.
     def guarded() -> Callable[[], object]:
         outlay = _outlay()
         outlay.configure(prices=INPUT_FREE)
         outlay.instrument()
         _task(bench, kind).__enter__()
-        return bound_call(sync_client(NOWHERE))
+        return bound_call(answered_client())
 
-    return Timed(guarded, stub_create(), per_round)
+    return Timed(guarded, bound_call(answered_client()), per_round)
 
 
 def _price_unknown() -> object:

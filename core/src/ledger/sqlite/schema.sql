@@ -1,4 +1,4 @@
--- Schema 1 of an outlay ledger. Entries are never edited or deleted; all other rows are folds
+-- Schema 2 of an outlay ledger. Entries are never edited or deleted; all other rows are folds
 -- over them (balances, calls, halts, asks), the dictionary (names), or what a process needs (meta, owners).
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE owners (
