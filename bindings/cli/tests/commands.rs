@@ -1,5 +1,7 @@
 //! Each command against a real ledger in a file.
 
+mod fixture;
+
 use std::{io, sync::Arc};
 
 use outlay::{
@@ -58,11 +60,8 @@ fn sample() -> Sample {
 }
 
 fn outlay(words: &[&str]) -> Printed {
-    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-    let (mut out, mut errors) = (Vec::new(), Vec::new());
-    let code = outlay_cli::run_into(&words, &mut out, &mut errors);
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Printed { code, out: text(out), errors: text(errors) }
+    let (code, out, errors) = fixture::outlay(words);
+    Printed { code, out, errors }
 }
 
 impl Sample {

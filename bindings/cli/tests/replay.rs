@@ -1,17 +1,12 @@
 //! `outlay breaker replay` on files.
 
+mod fixture;
+
 use std::fs;
 
+use fixture::outlay;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-
-fn outlay(words: &[&str]) -> (i32, String, String) {
-    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-    let (mut out, mut errors) = (Vec::new(), Vec::new());
-    let code = outlay_cli::run_into(&words, &mut out, &mut errors);
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (code, text(out), text(errors))
-}
 
 /// A file of these lines, and its path.
 fn file(folder: &TempDir, name: &str, lines: &[String]) -> String {

@@ -1,14 +1,9 @@
 //! What the command says about cheaper models.
 
-use serde_json::Value;
+mod fixture;
 
-fn outlay(words: &[&str]) -> (i32, String, String) {
-    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-    let (mut out, mut errors) = (Vec::new(), Vec::new());
-    let code = outlay_cli::run_into(&words, &mut out, &mut errors);
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (code, text(out), text(errors))
-}
+use fixture::outlay;
+use serde_json::Value;
 
 const ASKED: [&str; 7] = ["route", "explain", "gpt-4o", "--input", "20000", "--output", "4000"];
 

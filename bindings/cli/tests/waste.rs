@@ -1,5 +1,7 @@
 //! `outlay report waste`, `tax` and `value` against real ledgers in a file.
 
+mod fixture;
+
 use std::{fs, sync::Arc};
 
 use outlay::{Attempt, Config, Ledger, Request, TaskOptions, Usage};
@@ -8,12 +10,9 @@ use tempfile::TempDir;
 
 /// What a command printed.
 fn printed(store: &str, words: &[&str]) -> String {
-    let words: Vec<String> =
-        [&["--store", store], words].concat().iter().map(|word| (*word).to_owned()).collect();
-    let (mut out, mut errors) = (Vec::new(), Vec::new());
-    let code = outlay_cli::run_into(&words, &mut out, &mut errors);
-    assert_eq!(code, 0, "{}", String::from_utf8_lossy(&errors));
-    String::from_utf8(out).unwrap()
+    let (code, out, errors) = fixture::outlay(&[&["--store", store], words].concat());
+    assert_eq!(code, 0, "{errors}");
+    out
 }
 
 fn read(store: &str, what: &str) -> Value {
