@@ -147,9 +147,14 @@ impl Request {
         self.wait_ms
     }
 
-    /// The worst case, by the price the model has now.
+    /// The worst case by the price the model has now, with what is recorded of the request.
     #[inline]
-    pub(super) fn prepare(&self, task: &Task, ledger: &Ledger, now: Millis) -> Result<(Reserve, Arc<Model>)> {
+    pub(super) fn worst(
+        &self,
+        task: &Task,
+        ledger: &Ledger,
+        now: Millis,
+    ) -> Result<(Ask, Facts, Arc<Model>)> {
         let choices = self.choices.unwrap_or(1);
         if choices == 0 || choices > CHOICES_MAX {
             return Err(Error::invalid(format!(
@@ -164,6 +169,13 @@ impl Request {
         let mut facts = self.facts;
         facts.input_bound = self.exposure.input_tokens;
         let ask = self.ask(task, &model, choices, &mut facts)?;
+        Ok((ask, facts, model))
+    }
+
+    /// What it wants to hold.
+    #[inline]
+    pub(super) fn prepare(&self, task: &Task, ledger: &Ledger, now: Millis) -> Result<(Reserve, Arc<Model>)> {
+        let (ask, mut facts, model) = self.worst(task, ledger, now)?;
         // Only a named call is ever compared; the rest need not pay for a hash.
         if facts.request_hash == 0 && self.id.is_some() {
             facts.request_hash = self.hash(ledger);

@@ -184,7 +184,7 @@ impl Routable for Request {
 }
 
 impl Task {
-    /// The request as it is to be sent, and the name of its model if that was replaced.
+    /// The request as it is to be sent: of a cheaper model, or as it was asked.
     ///
     /// Not a word is said where no model can take it: the request then gets the answer it would have
     /// got anyway.
@@ -198,11 +198,11 @@ impl Task {
             return Ok(asked);
         };
         let before = self.replaced().get(&name);
-        let is_due = before.is_some() || when == When::Always || self.is_short(ledger, ask)?;
-        if !is_due || before.is_none() && asked.is_open() {
+        let stays = before.is_some();
+        let is_due = stays || when == When::Always || self.is_short(ledger, ask)?;
+        if !is_due || !stays && asked.is_open() {
             return Ok(asked);
         }
-        let stays = before.is_some();
         let tried = before.iter().chain(models.iter().filter(|_| !stays)).filter(|model| ***model != *name);
         for model in tried {
             // A model nobody knows the price of takes no call; nor does one the request is none for.
@@ -312,8 +312,8 @@ fn candidate<T: Routable>(
     now: Millis,
 ) -> Result<(Candidate, Ask)> {
     let request = call.request();
-    let (reserve, model) = request.prepare(task, ledger, now)?;
-    let (price, ask) = (model.price()?, reserve.ask);
+    let (ask, _, model) = request.worst(task, ledger, now)?;
+    let price = model.price()?;
     let output_tokens = ask.output.most();
     let output = i128::from(output_tokens) * i128::from(ask.choices) * i128::from(ask.output_pico);
     let cached = i128::from(cached.min(ask.input_tokens));
