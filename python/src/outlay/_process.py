@@ -13,8 +13,9 @@ from decimal import Decimal
 from typing import Any, cast
 
 from . import _native
+from ._options import read_tags
 from .errors import InvalidInput
-from .task import Limits, current, read_tags
+from .task import Limits, current
 
 VERSION = _native.version()
 

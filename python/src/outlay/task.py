@@ -13,13 +13,14 @@ import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import Token
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from decimal import Decimal
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from . import _native
 from ._context import current_task as _current_task
+from ._options import read_deadline, read_models, read_tags
 from ._watch import Watch
 from .errors import Conflict, InvalidInput, OutlayError, Stopped
 
@@ -31,8 +32,6 @@ Limits = Amount | list[_native.Limit]
 _F = TypeVar("_F", bound=Callable[..., Any])
 _AGENTS_MAX = 100
 _INHERITED = ("enforce", "clamp", "wait_ms", "on_limit")
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_CENTURY_S = 100 * 366 * 86_400
 _agents_lock = threading.Lock()
 _warned = False
 # Packages a call of a client passes through on its way here.
@@ -392,40 +391,10 @@ def task(
         "wait_ms": wait_ms,
         "on_limit": on_limit,
         "by": by,
-        "fallback": _models(fallback),
-        **_deadline(deadline),
+        "fallback": read_models(fallback),
+        **read_deadline(deadline),
     }
     return TaskBlock(name, store, options, breaker)
-
-
-def _deadline(deadline: float | datetime | None) -> dict[str, int]:
-    if deadline is None:
-        return {}
-    if isinstance(deadline, datetime):
-        if deadline.utcoffset() is None:
-            raise InvalidInput(f"deadline `{deadline}` has no time zone")
-        return {"deadline_at_ms": (deadline - _EPOCH) // timedelta(milliseconds=1)}
-    # A hundred years: of what is no number, the comparison is false too.
-    number = isinstance(deadline, (int, float)) and not isinstance(deadline, bool)
-    if not number or not 0 <= deadline <= _CENTURY_S:
-        raise InvalidInput(f"deadline `{deadline!r}` is neither seconds nor a datetime")
-    return {"deadline_ms": int(deadline * 1000)}
-
-
-def _models(fallback: Sequence[str] | None) -> list[str] | None:
-    if fallback is None:
-        return None
-    if isinstance(fallback, str) or not all(isinstance(model, str) for model in fallback):
-        raise InvalidInput(f"fallback `{fallback!r}` is not a list of models")
-    return list(fallback)
-
-
-def read_tags(tags: Mapping[str, str] | None) -> dict[str, str]:
-    """A copy of `tags`, of which there may be none; the core looks at what is in it."""
-    given: object = tags
-    if given is not None and not isinstance(given, Mapping):
-        raise InvalidInput(f"tags `{tags!r}` are not texts by texts")
-    return dict(tags or {})
 
 
 def current() -> Task | None:

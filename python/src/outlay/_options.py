@@ -1,0 +1,43 @@
+"""What does an option mean, whose type the core cannot tell?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+
+from .errors import InvalidInput
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_CENTURY_S = 100 * 366 * 86_400
+
+
+def read_deadline(deadline: float | datetime | None) -> dict[str, int]:
+    """When the last call may start, as the core takes it; nothing if at any time."""
+    if deadline is None:
+        return {}
+    if isinstance(deadline, datetime):
+        if deadline.utcoffset() is None:
+            raise InvalidInput(f"deadline `{deadline}` has no time zone")
+        return {"deadline_at_ms": (deadline - _EPOCH) // timedelta(milliseconds=1)}
+    # A hundred years: of what is no number, the comparison is false too.
+    number = isinstance(deadline, (int, float)) and not isinstance(deadline, bool)
+    if not number or not 0 <= deadline <= _CENTURY_S:
+        raise InvalidInput(f"deadline `{deadline!r}` is neither seconds nor a datetime")
+    return {"deadline_ms": int(deadline * 1000)}
+
+
+def read_models(fallback: Sequence[str] | None) -> list[str] | None:
+    """The models to fall back to, of which there may be none."""
+    if fallback is None:
+        return None
+    if isinstance(fallback, str) or not all(isinstance(model, str) for model in fallback):
+        raise InvalidInput(f"fallback `{fallback!r}` is not a list of models")
+    return list(fallback)
+
+
+def read_tags(tags: Mapping[str, str] | None) -> dict[str, str]:
+    """A copy of `tags`, of which there may be none; the core looks at what is in it."""
+    given: object = tags
+    if given is not None and not isinstance(given, Mapping):
+        raise InvalidInput(f"tags `{tags!r}` are not texts by texts")
+    return dict(tags or {})
