@@ -31,10 +31,9 @@ pub(super) fn run(model: &Model, policy: Policy) -> Simulated {
     let n = f64::from(model.samples);
     let mean = costs.iter().sum::<f64>() / n;
     let variance = costs.iter().map(|cost| (cost - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
-    let share = f64::from(succeeded) / n;
     costs.sort_by(f64::total_cmp);
     Simulated {
-        success: around(share, (share * (1.0 - share) / n).sqrt()),
+        success: share(f64::from(succeeded), n),
         usd: around(mean, (variance / n).sqrt()),
         quantiles: [0.50, 0.95, 0.99].map(|part| quantile(&costs, part)),
     }
@@ -42,6 +41,14 @@ pub(super) fn run(model: &Model, policy: Policy) -> Simulated {
 
 fn around(value: f64, error: f64) -> Estimate {
     Estimate { value, interval: Some((value - Z975 * error, value + Z975 * error)) }
+}
+
+/// With Wilson's interval: that none of 4,000 failed does not say that none will.
+fn share(succeeded: f64, n: f64) -> Estimate {
+    let (value, z2) = (succeeded / n, Z975 * Z975);
+    let middle = (succeeded + z2 / 2.0) / (n + z2);
+    let half = Z975 * (n * value * (1.0 - value) + z2 / 4.0).sqrt() / (n + z2);
+    Estimate { value, interval: Some(((middle - half).max(0.0), (middle + half).min(1.0))) }
 }
 
 /// The interval is that of the ranks, whatever the distribution.
