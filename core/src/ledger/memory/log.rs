@@ -34,6 +34,8 @@ pub(super) struct Log {
     next: u64,
     /// Where in the first chunk the oldest entry begins.
     oldest: usize,
+    /// The room of the chunk that was dropped last, for the next one.
+    spare: Vec<u8>,
 }
 
 /// Entries are packed where they stay, so there is always room made ready behind those that are.
@@ -44,10 +46,6 @@ struct Chunk {
 }
 
 impl Chunk {
-    fn of_size(size: usize) -> Self {
-        Self { bytes: vec![0; size], used: 0 }
-    }
-
     fn push(&mut self, entry: &Entry) {
         let places = entry.under.as_deref().unwrap_or_default();
         let end = self.used + ENTRY_MAX + places.len() * PLACE;
@@ -89,7 +87,11 @@ impl Log {
     pub fn push(&mut self, entry: &Entry) -> u64 {
         if self.next.is_multiple_of(CHUNK_ENTRIES) {
             let size = self.chunks.back().map_or(0, |chunk| chunk.used);
-            self.chunks.push_back(Chunk::of_size(size + size / 8));
+            let mut bytes = std::mem::take(&mut self.spare);
+            if bytes.len() < size {
+                bytes.resize(size + size / 8, 0);
+            }
+            self.chunks.push_back(Chunk { bytes, used: 0 });
         }
         if let Some(chunk) = self.chunks.back_mut() {
             chunk.push(entry);
@@ -106,7 +108,7 @@ impl Log {
         self.oldest += entry.len();
         self.first += 1;
         if self.oldest == chunk.used && self.first.is_multiple_of(CHUNK_ENTRIES) {
-            self.chunks.pop_front();
+            self.spare = self.chunks.pop_front().map(|chunk| chunk.bytes).unwrap_or_default();
             self.oldest = 0;
         }
         call
