@@ -101,22 +101,28 @@ impl Task {
         let Ok(model) = model.cast::<pyo3::types::PyString>() else {
             return Err(invalid(py, "`model` is not a text".to_owned()));
         };
-        let mut request = outlay::Request::model(&model.to_string_lossy());
-        match input_tokens {
-            Some(tokens) => request = request.input_tokens(count(tokens, "input_tokens")?),
-            None if max_usd.is_none() => {
-                return Err(raise(
-                    py,
-                    &outlay::Request::unbounded("neither `input_tokens` nor `max_usd` is given"),
-                ));
-            }
-            None => {}
+        if input_tokens.is_none() && max_usd.is_none() {
+            let reason = "neither `input_tokens` nor `max_usd` is given";
+            return Err(raise(py, &outlay::Request::unbounded(reason)));
+        }
+        let counted = |value: Option<&Bound<'_, PyAny>>, name| value.map(|it| count(it, name)).transpose();
+        let input_tokens = counted(input_tokens, "input_tokens")?;
+        let max_output_tokens = counted(max_output_tokens, "max_output_tokens")?;
+        let choices = counted(choices, "choices")?;
+        let max_usd = max_usd.map(|most| decimal_text(most, "max_usd")).transpose()?;
+        let max_usd = max_usd.map(|most| guard(py, || outlay::Money::parse(&most))).transpose()?;
+        let service_tier = service_tier.map(|word| tier(py, word)).transpose()?;
+        let wait_ms = counted(wait_ms, "wait_ms")?;
+        // Only moves from here on: a way out between them would make each a copy.
+        let mut request = outlay::Request::model(&model.to_string_lossy()).wait_ms(0);
+        if let Some(tokens) = input_tokens {
+            request = request.input_tokens(tokens);
         }
         if let Some(tokens) = max_output_tokens {
-            request = request.max_output_tokens(count(tokens, "max_output_tokens")?);
+            request = request.max_output_tokens(tokens);
         }
         if let Some(choices) = choices {
-            request = request.choices(count(choices, "choices")?);
+            request = request.choices(choices);
         }
         if let Some(provider) = provider {
             request = request.provider(provider);
@@ -125,14 +131,11 @@ impl Task {
             request = request.id(id);
         }
         if let Some(most) = max_usd {
-            let text = decimal_text(most, "max_usd")?;
-            request = request.max_usd(guard(py, || outlay::Money::parse(&text))?);
+            request = request.max_usd(most);
         }
-        if let Some(word) = service_tier {
-            request = request.service_tier(tier(py, word)?);
+        if let Some(tier) = service_tier {
+            request = request.service_tier(tier);
         }
-        let wait_ms = wait_ms.map(|wait| count(wait, "wait_ms")).transpose()?;
-        let request = request.wait_ms(0);
         let reserve = || self.task.reserve(&request);
         let call = match wait_ms.or(self.task.wait_ms()).unwrap_or(0) {
             0 => waiting(py, self.blocking, reserve)?,

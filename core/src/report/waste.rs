@@ -247,7 +247,9 @@ impl fmt::Display for WasteReport {
         }
         let ContextLoad { tool_tokens, tool_usd, growth_per_call, .. } = &self.context;
         let share = self.context.tools_per_mille();
-        write!(f, "\ncontext: a call has {growth_per_call} input tokens more than the one before it")?;
+        if self.context.input_tokens > 0 {
+            write!(f, "\ncontext: a call has {growth_per_call} input tokens more than the one before it")?;
+        }
         if *tool_tokens > 0 {
             let share = format!("{}.{} %", share / 10, share % 10);
             write!(f, "; definitions of tools are {share} of the input and cost {tool_usd}")?;

@@ -123,8 +123,13 @@ impl Model {
         }
         let own = self.price()?;
         let is_regional = self.is_regional || told.is_some_and(|told| told.region.is_some());
-        let bound = (is_regional && !self.is_regional).then(|| own.in_region()).transpose()?;
-        let price = bound.as_ref().unwrap_or(own);
+        let bound;
+        let price = if is_regional && !self.is_regional {
+            bound = own.in_region()?;
+            &bound
+        } else {
+            own
+        };
         let (amount, prices) = price.amount_served(usage, tier)?;
         let reserved = own.first_prices(self.tier);
         let same = tier == self.tier && (std::ptr::eq(prices, reserved) || prices == reserved);

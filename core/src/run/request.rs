@@ -56,6 +56,7 @@ impl Request {
     }
 
     /// Who bills it, where the name of the model does not say.
+    #[inline]
     #[must_use]
     pub fn provider(mut self, provider: &str) -> Self {
         self.provider = Some(provider.to_owned());
@@ -80,6 +81,7 @@ impl Request {
     }
 
     /// How many answers it asks for.
+    #[inline]
     #[must_use]
     pub fn choices(mut self, choices: u64) -> Self {
         self.choices = Some(choices);
@@ -87,6 +89,7 @@ impl Request {
     }
 
     /// A name for the call, unique within the attempt: reserving it again gives the same call.
+    #[inline]
     #[must_use]
     pub fn id(mut self, id: &str) -> Self {
         self.id = Some(id.to_owned());
@@ -100,6 +103,7 @@ impl Request {
     }
 
     /// The most it can cost by the caller's own word, held instead of the computed worst case.
+    #[inline]
     #[must_use]
     pub fn max_usd(mut self, most: Money) -> Self {
         self.max_usd = Some(most);
@@ -115,6 +119,7 @@ impl Request {
     }
 
     /// The service tier it asks for; it may be served as usual after all, so the dearer is held.
+    #[inline]
     #[must_use]
     pub fn service_tier(mut self, tier: ServiceTier) -> Self {
         self.exposure.service_tier = tier;
