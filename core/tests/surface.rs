@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use outlay::{meter, policy, run};
+use outlay::{meter, policy, report, run};
 
 /// The paths, each of which must exist for this to compile.
 macro_rules! exist {
@@ -52,7 +52,7 @@ fn what_the_packages_name_is_in_the_crate() {
             meter::usage_of_text, outlay::Ledger::forget, run::process::ledger, meter::PriceBook::find,
             outlay::Ledger::report, outlay::Ledger::resolve, outlay::Ledger::open_task, outlay::Ledger::halt,
             outlay::Ledger::unhalt, outlay::Ledger::approve, outlay::Ledger::is_approved,
-            outlay::Ledger::observed,
+            outlay::Ledger::observed, outlay::Ledger::meter, report::Flow::plan, report::import,
     );
     let exist: BTreeSet<String> =
         exist.iter().map(|path| path.replace([' ', '\n'], "").replace("outlay::", "")).collect();

@@ -3,6 +3,20 @@
 /** A result or a failure. */
 export type Tagged<T> = T | Failure;
 
+/** What a task asks for that nobody has approved. */
+export interface Asked {
+  /** What to approve it by. */
+  id: string;
+  /** The name of the task. */
+  task: string;
+  /** Whose limit is in its way. */
+  budget: string;
+  /** What is limited. */
+  unit: string;
+  /** How much is needed at least, as a decimal number. */
+  needed: string;
+}
+
 /** One attempt in a summary. */
 export interface AttemptLine {
   /** Its number, from 1. */
@@ -13,6 +27,22 @@ export interface AttemptLine {
   reason?: string;
   /** What became of its calls. */
   figures: Figures;
+}
+
+/** What an audit found. */
+export interface Audit {
+  /** Is everything as it was written? */
+  isSound: boolean;
+  /** How many entries were read. */
+  entries: number;
+  /** How many of them lie before the checkpoint. */
+  checkpointEntries?: number;
+  /** How many names are erased, as entries say. */
+  erasedNames: number;
+  /** What is wrong, the first bad entry first. */
+  problems: Array<Problem>;
+  /** The same as a few lines of text. */
+  text: string;
 }
 
 /** A shared budget as its owner declares it. */
@@ -199,6 +229,46 @@ export interface Figures {
   overrun: bigint;
 }
 
+/** A halt in force. */
+export interface HaltInForce {
+  /** What is halted. */
+  scope: string;
+  /** Who ordered it. */
+  by: string;
+  /** Why. */
+  reason: string;
+}
+
+/** What became of logs that were imported. */
+export interface Imported {
+  /** Calls that are in the ledger now and were not before. */
+  calls: number;
+  /** What these cost, in nano-USD. */
+  spent: bigint;
+  /** Calls that were in the ledger already. */
+  knownCalls: number;
+  /** Files that were read. */
+  files: number;
+  /** Lines, or records of a file that is no lines. */
+  lines: number;
+  /** Lines about a call that another line told of too. */
+  repeatedLines: number;
+  /** Lines that cannot be read. */
+  malformedLines: number;
+  /** Lines that tell of no call. */
+  otherLines: number;
+  /** Records of calls that nobody billed: failed, or answered from a cache. */
+  unbilledCalls: number;
+  /** Calls whose model has no known price: their cost is unknown, and in no sum. */
+  unpricedCalls: number;
+  /** Calls older than the ledger's last entry, which they are dated as. */
+  redatedCalls: number;
+  /** Where the first lines that cannot be read are, and why. */
+  firstMalformed: Array<string>;
+  /** The same as a few lines of text. */
+  text: string;
+}
+
 /** What an open ledger is called. */
 export interface LedgerFacts {
   /** Its handle. */
@@ -231,6 +301,36 @@ export interface Loss {
   calls: number;
 }
 
+/** How far bounds were from the truth. */
+export interface MeterReport {
+  /** By provider and model. */
+  rows: Array<MeterRow>;
+  /** Entries a ledger in memory keeps no longer. */
+  droppedEntries: number;
+  /** The same as a table. */
+  text: string;
+}
+
+/** How far counts and bounds of one kind of call were from the truth. */
+export interface MeterRow {
+  /** Who billed them, where the price list says. */
+  provider?: string;
+  /** The model that was asked for. */
+  model?: string;
+  /** Did they offer tools? */
+  hasTools: boolean;
+  /** How their input was bounded. */
+  method: string;
+  /** How many calls. */
+  calls: number;
+  /** How many of them had more input than their bound. */
+  overruns: number;
+  /** What the provider counted over what was counted here, for each rank from 1 to 1,000 per mille. */
+  truthOverCount: Uint32Array;
+  /** The bound over what the provider counted, likewise. */
+  boundOverTruth: Uint32Array;
+}
+
 /** The calls of one task name that one limit would have refused. */
 export interface Observed {
   /** The name of the tasks. */
@@ -251,6 +351,58 @@ export interface OutgoingFacts {
   handle: number;
   /** How long an attempt of it waits for money that other calls hold, in milliseconds. */
   waitMs: number;
+}
+
+/** What a flow will cost. */
+export interface Plan {
+  /** How many tasks. */
+  tasks: number;
+  /** The chance that a run succeeds at once, from 0 to 1. */
+  runSuccess: number;
+  /** What a run costs in USD in which nothing fails. */
+  idealUsd: number;
+  /** Each policy. */
+  rows: Array<PlanRow>;
+  /** What checkpoints may cost a task more in USD before they do not pay. */
+  checkpointGainUsd?: number;
+  /** From which failure rate of a run on checkpoints pay. */
+  checkpointFailureRate?: number;
+  /** The same as a table. */
+  text: string;
+}
+
+/** What a policy comes to. */
+export interface PlanRow {
+  /** `restart`, `checkpoint` or `abort`. */
+  policy: string;
+  /** How many of the tasks succeed, from 0 to 1. */
+  success: number;
+  /** Where that lies 19 times of 20: two numbers, or none where it has a formula. */
+  successInterval: Array<number>;
+  /** What a task costs in USD, whether it succeeds or not. */
+  usd: number;
+  /** Where that lies 19 times of 20. */
+  usdInterval: Array<number>;
+  /** What a task that succeeds costs in USD, with those that did not. */
+  usdPerSuccess: number;
+  /** What a task costs beside a run in which nothing fails. */
+  overhead: number;
+  /** What half of the tasks, 95 and 99 of a hundred cost at most in USD. */
+  usdQuantiles: Array<number>;
+}
+
+/** Something that is not as it was written. */
+export interface Problem {
+  /** `entry`, `owner`, `name` or `balance`. */
+  place: string;
+  /** The number of the entry, owner or name, or of the balance's account. */
+  number: number;
+  /** The last entry that may be the bad one; for a balance its slot. */
+  until?: number;
+  /** What is wrong there. */
+  what: string;
+  /** Both, as one line. */
+  text: string;
 }
 
 /** Where the money went. */
@@ -391,6 +543,10 @@ export interface TaskSpec {
   fallback?: Array<string>;
   /** What a hard limit does to a call: `raise` or `ask`. */
   onLimit?: string;
+  /** When its last call may start, in milliseconds after its first opening. */
+  deadlineMs?: number;
+  /** The same, in milliseconds since 1970. */
+  deadlineAtMs?: number;
 }
 
 /** What the caller knows about one request beside its body. */
@@ -456,6 +612,9 @@ export interface VerdictFacts {
 /** Do billed methods that cannot be metered go through? */
 export function allowsUnmetered(): Tagged<boolean>;
 
+/** What tasks ask for that nobody has approved, oldest first. */
+export function approvals(ledger: number): Promise<Array<Asked> | Failure>;
+
 /** Gives a task what it asks for. */
 export function approve(ledger: number, id: string, add: string, by: string, key?: string | undefined | null): Promise<number | Failure>;
 
@@ -477,6 +636,9 @@ export function attemptSettle(exchange: number, used: UsageSpec): Promise<number
 /** How its call stands: `open`, `settled`, `voided` or `in_doubt`. */
 export function attemptState(exchange: number): Tagged<string>;
 
+/** Computes chains, balances and names again, and holds them against a checkpoint, by whose key. */
+export function audit(ledger: number, checkpoint?: string | undefined | null, key?: string | undefined | null): Promise<Audit | Failure>;
+
 /** Everything it knows. */
 export function breakerState(breaker: number): Tagged<Buffer>;
 
@@ -491,6 +653,9 @@ export function checkBalances(ledger: number): Promise<number | Failure>;
 
 /** Looks at a limit without setting it. */
 export function checkLimit(limit: LimitSpec): Tagged<boolean>;
+
+/** What the ledger is now, signed by an Ed25519 key in PEM. */
+export function checkpoint(ledger: number, key: string): Promise<string | Failure>;
 
 /** Ends this process as an owner of its ledgers. */
 export function closeAll(): Tagged<boolean>;
@@ -513,8 +678,8 @@ export function endCall(call: number, how: string): Promise<number | Failure>;
 /** Ends the call as `void`, `doubt`, or `leave`, as the block round it ends. Negative if it failed. */
 export function endCallSync(call: number, how: string): number;
 
-/** Ends the attempt as `succeeded`, `failed` or `stopped`. */
-export function endTask(task: number, outcome: string, reason?: string | undefined | null): Promise<number | Failure>;
+/** Ends the attempt as `succeeded`, of which the value is kept, `failed` or `stopped`. */
+export function endTask(task: number, outcome: string, reason?: string | undefined | null, value?: string | undefined | null): Promise<number | Failure>;
 
 /** The codes of every kind of error. */
 export function errorCodes(): Array<ErrorCode>;
@@ -531,6 +696,12 @@ export function forget(ledger: number, key: string, value: string): Promise<numb
 /** Lets no call in a scope start until it is undone; answers how many open attempts lie in it. */
 export function halt(ledger: number, scope: string, by: string, reason: string): Promise<number | Failure>;
 
+/** The halts in force, oldest first. */
+export function halts(ledger: number): Promise<Array<HaltInForce> | Failure>;
+
+/** Brings in the logs of another tool. */
+export function importLogs(source: string, path: string, store?: string | undefined | null): Promise<Imported | Failure>;
+
 /** The calls in doubt, oldest first. */
 export function inDoubt(ledger: number, most: number): Promise<Array<Doubted> | Failure>;
 
@@ -539,6 +710,9 @@ export function internModel(model: string): number;
 
 /** Was it approved? 1 or 0. */
 export function isApproved(ledger: number, id: string): Promise<number | Failure>;
+
+/** How far bounds of input were from the truth. */
+export function meterReport(ledger: number, since?: string | undefined | null): Promise<MeterReport | Failure>;
 
 /** What the limits of tasks that only observe would have refused, the dearest first. */
 export function observed(ledger: number, since?: string | undefined | null): Promise<Array<Observed> | Failure>;
@@ -560,6 +734,9 @@ export function openTask(ledger: number, spec: TaskSpec): Promise<number | Failu
 
 /** Reads a number of USD by its decimal form; in nano-USD. */
 export function parseMoney(usd: string): Tagged<bigint>;
+
+/** What a flow will cost, given as JSON or TOML. */
+export function plan(flow: string, isJson: boolean): Promise<Plan | Failure>;
 
 /** What a usage costs, at a time in milliseconds since 1970; now if there is none. */
 export function priceUsage(model: string, used: UsageSpec, provider?: string | undefined | null, at?: number | undefined | null, serviceTier?: string | undefined | null): Tagged<ChargeFacts>;
@@ -590,6 +767,9 @@ export function releaseTask(task: number): void;
 
 /** Where the money went. */
 export function report(ledger: number, by: string, since?: string | undefined | null): Promise<Report | Failure>;
+
+/** Another report, as `outlay report WORDS --json` prints it. */
+export function reportJson(ledger: number, words: Array<string>): Promise<string | Failure>;
 
 /** The same for a ledger in a file. With `poll`, 0 if only money that other calls hold is in the way. */
 export function reserve(task: number, spec: RequestSpec, poll: boolean): Promise<number | Failure>;

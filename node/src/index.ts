@@ -14,6 +14,7 @@
  * });
  */
 
+export type { Audit, Problem } from "./audit.js";
 export {
   Breaker,
   type BreakerConfig,
@@ -55,14 +56,43 @@ export {
   forget,
   type Ledger,
   ledger,
+  meterReport,
   type Options,
   report,
   resolve,
   version,
 } from "./ledger.js";
+export { type Imported, importLogs } from "./logs.js";
 export { type Charge, type Count, type Countable, count, type PriceOptions, price } from "./meter.js";
 export { type Amount, Limit, type LimitOptions, type Limits, Money, type UnitLimits } from "./money.js";
 export { approve, halt, type ObservedRow, observed, unhalt, waitApproval } from "./orders.js";
-export type { AttemptLine, Figures, Loss, Outcome, Report, ReportRow, Summary } from "./report.js";
+export { type Plan, type PlanRow, plan } from "./plan.js";
+export type {
+  AttemptLine,
+  Figures,
+  Loss,
+  MeterReport,
+  MeterRow,
+  Outcome,
+  Report,
+  ReportRow,
+  Summary,
+} from "./report.js";
 export { openTask, type Request, type Task, type TaskOptions, task, type Used } from "./task.js";
 export { type ExtractedUsage, extractUsage, type Usage } from "./usage.js";
+export {
+  type Span,
+  type TaxFigures,
+  type TaxReport,
+  type TaxRow,
+  tax,
+  type ValueReport,
+  type ValueRow,
+  type ValueRun,
+  value,
+  type WasteItem,
+  type WasteKind,
+  type WasteReport,
+  type Worth,
+  waste,
+} from "./worth.js";

@@ -2,11 +2,12 @@
 
 import { isMainThread } from "node:worker_threads";
 
+import { Audit } from "./audit.js";
 import { current } from "./context.js";
 import { InvalidInput } from "./errors.js";
 import { known, limitSpecs, Money, maybeText, tagTexts, text, type UnitLimits } from "./money.js";
 import { native, unwrap, unwrapped, whole } from "./native.js";
-import { Report } from "./report.js";
+import { MeterReport, Report } from "./report.js";
 import { type Usage, usageSpec } from "./usage.js";
 
 /** The version of the package. */
@@ -114,6 +115,51 @@ export class Ledger {
   /** Recomputes every balance from the entries. @throws {Corrupt} if one differs. */
   async checkBalances(): Promise<void> {
     await unwrapped(native.checkBalances(this.handle));
+  }
+
+  /**
+   * Computes chains, balances and names again.
+   *
+   * @param options `checkpoint`: its text, against which what lies before it is held; `key`: the public key
+   * that must have signed it.
+   * @returns what is wrong, if anything is.
+   * @throws {Corrupt} a checkpoint that was edited.
+   * @throws {Conflict} one of another ledger, or by another key.
+   * @throws {Unsupported} a ledger in memory, which has no chain.
+   * @example
+   * const store = `sqlite:${join(folder, "ledger.db")}`;
+   * const audit = await (await ledger(store)).audit();
+   * console.log(audit.isSound, String(audit));
+   */
+  async audit(options: { checkpoint?: string; key?: string } = {}): Promise<Audit> {
+    known(options, ["checkpoint", "key"], "audit");
+    const checkpoint = maybeText(options.checkpoint, "checkpoint");
+    const key = maybeText(options.key, "key");
+    return new Audit(await unwrapped(native.audit(this.handle, checkpoint, key)));
+  }
+
+  /**
+   * What the ledger is now, signed, as a text to keep elsewhere.
+   *
+   * @param key a private Ed25519 key in PEM, as `outlay audit keygen` makes one.
+   * @throws {InvalidInput} no such key.
+   * @throws {Unsupported} a ledger in memory, which has no chain.
+   */
+  async checkpoint(key: string): Promise<string> {
+    return unwrapped(native.checkpoint(this.handle, text(key, "key")));
+  }
+
+  /** The halts in force, oldest first: what is halted, by whom, why. */
+  async halts(): Promise<{ scope: string; by: string; reason: string }[]> {
+    return unwrapped(native.halts(this.handle));
+  }
+
+  /**
+   * What tasks ask for that nobody has approved, oldest first: by which id to approve it, the task, whose limit
+   * is in its way, of which unit, and how much is needed.
+   */
+  async approvals(): Promise<{ id: string; task: string; budget: string; unit: string; needed: string }[]> {
+    return unwrapped(native.approvals(this.handle));
   }
 
   /** Ends owners that died; returns how many of their calls are in doubt now. */
@@ -225,4 +271,19 @@ export async function report(by = "task", options: { since?: string; store?: str
   const { handle } = await ledger(options.store);
   const since = maybeText(options.since, "since");
   return new Report(await unwrapped(native.report(handle, text(by, "by"), since)));
+}
+
+/**
+ * How far the bounds of input were from what providers counted, by model.
+ *
+ * @param options `since`: `7d`, `24h` or a date; absent means all.
+ * @throws {InvalidInput} a time that cannot be.
+ * @example
+ * const { rows } = await meterReport(); // 995: what 99.5 % of the calls stay within
+ * for (const row of rows) console.log(row.model, row.calls, row.overruns, row.boundOverTruth(995) / 1000);
+ */
+export async function meterReport(options: { since?: string; store?: string } = {}): Promise<MeterReport> {
+  known(options, ["since", "store"], "meterReport");
+  const { handle } = await ledger(options.store);
+  return new MeterReport(await unwrapped(native.meterReport(handle, maybeText(options.since, "since"))));
 }

@@ -1,7 +1,7 @@
 /** What happened? Reports and summaries as the core folds them, with amounts as `Money`. */
 
 import type * as Core from "./core.js";
-import { Money } from "./money.js";
+import { count, Money } from "./money.js";
 
 type ReportTold = Core.Report;
 type SummaryTold = Core.Summary;
@@ -139,6 +139,75 @@ export class Summary {
   toString(): string {
     return this.#text;
   }
+}
+
+/** How far counts and bounds of input were from the truth, for one kind of call. */
+export class MeterRow {
+  /** Who billed them, where the price list says. */
+  readonly provider: string | null;
+  /** The model that was asked for. */
+  readonly model: string | null;
+  /** Did they offer tools? */
+  readonly hasTools: boolean;
+  /** How their input was bounded: `exact`, `reconstructed`, `calibrated` or `strict`. */
+  readonly method: string;
+  /** How many calls. */
+  readonly calls: number;
+  /** How many of them had more input than their bound. */
+  readonly overruns: number;
+  readonly #truth: Uint32Array;
+  readonly #bound: Uint32Array;
+
+  /** @internal */
+  constructor(told: Core.MeterRow) {
+    this.provider = told.provider ?? null;
+    this.model = told.model ?? null;
+    this.hasTools = told.hasTools;
+    this.method = told.method;
+    this.calls = told.calls;
+    this.overruns = told.overruns;
+    this.#truth = told.truthOverCount;
+    this.#bound = told.boundOverTruth;
+  }
+
+  /**
+   * What the provider counted over what was counted here, per mille: what `quantile`, per mille too, of the
+   * calls do not exceed.
+   */
+  truthOverCount(quantile: number): number {
+    return ranked(this.#truth, quantile);
+  }
+
+  /** The bound over what the provider counted, likewise. */
+  boundOverTruth(quantile: number): number {
+    return ranked(this.#bound, quantile);
+  }
+}
+
+/** How far bounds were from the truth. `String(report)` is a table. */
+export class MeterReport {
+  /** By provider and model. */
+  readonly rows: readonly MeterRow[];
+  /** Entries a ledger in memory keeps no longer: calls reserved by them are not in the report. */
+  readonly droppedEntries: number;
+  readonly #text: string;
+
+  /** @internal */
+  constructor(told: Core.MeterReport) {
+    this.rows = told.rows.map((each) => new MeterRow(each));
+    this.droppedEntries = told.droppedEntries;
+    this.#text = told.text;
+  }
+
+  /** The same for people. */
+  toString(): string {
+    return this.#text;
+  }
+}
+
+function ranked(ratios: Uint32Array, quantile: number): number {
+  const rank = Math.min(Math.max(count(quantile, "quantile"), 1), ratios.length);
+  return ratios[rank - 1] ?? 0;
 }
 
 function figures(told: Core.Figures): Figures {

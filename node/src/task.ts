@@ -62,6 +62,12 @@ export interface TaskOptions extends UnitLimits {
   fallback?: readonly string[];
   /** What happens to a call that a hard limit refuses: `raise`, or `ask` a person by `ApprovalRequired`. */
   onLimit?: "raise" | "ask";
+  /**
+   * When its last call may start: so many seconds after the task was opened for the first time, or a `Date`.
+   * Calls after it, in any attempt and in tasks inside, are `BudgetExceeded`. Waits for an approval do not
+   * count.
+   */
+  deadline?: number | Date;
 }
 
 /** What is known of a call before it is made. */
@@ -95,7 +101,8 @@ export interface Used {
 }
 
 const OPTIONS = ["usd", "tokens", "llmCalls", "toolCalls", "kind", "tags", "id", "store", "enforce"];
-const ALL_OPTIONS = [...OPTIONS, "clamp", "waitMs", "by", "breaker", "fallback", "onLimit"];
+const ALL_OPTIONS = [...OPTIONS, "clamp", "waitMs", "by", "breaker", "fallback", "onLimit", "deadline"];
+const CENTURY_S = 100 * 366 * 86_400;
 const AGENTS_MAX = 100;
 const HOT = ["model", "inputTokens", "maxOutputTokens"];
 const REQUEST = [...HOT, "choices", "provider", "id", "maxUsd", "waitMs", "serviceTier"];
@@ -128,6 +135,7 @@ export class Task {
   readonly #agents = new Map<string, Promise<Task>>();
   readonly #opened: Task[] = [];
   #outcome: readonly [string, string?] | undefined;
+  #value: string | undefined;
   #ended = false;
 
   /** @internal */
@@ -274,8 +282,22 @@ export class Task {
     this.watch?.excuse();
   }
 
-  /** Notes that the attempt did what was wanted, whatever happens until its end. */
-  succeed(): void {
+  /**
+   * Notes that the attempt did what was wanted, whatever happens until its end.
+   *
+   * @param options `value`: what that is worth, in a unit of your own, with up to nine decimals: tickets
+   * closed, points. `value()` and `outlay report value` hold it against what was spent.
+   * @throws {InvalidInput} a value that is no decimal number, negative, or beyond nine billion.
+   * @example
+   * t.succeed({ value: 2.5 });
+   */
+  succeed(options: { value?: Amount } = {}): void {
+    known(options, ["value"], "succeed");
+    const worth = options.value === undefined ? undefined : new Money(options.value);
+    if (worth !== undefined && worth.nanos < 0n) {
+      throw new InvalidInput(`value \`${options.value}\` is negative`);
+    }
+    this.#value = worth?.usd;
     this.#outcome = ["succeeded"];
   }
 
@@ -353,7 +375,8 @@ export class Task {
     this.#ended = true;
     await Promise.allSettled(this.#agents.values());
     for (const agent of this.#opened) await agent.#end(end);
-    unwrap(await native.endTask(this.handle, ...end));
+    const [outcome, reason] = end;
+    unwrap(await native.endTask(this.handle, outcome, reason, this.#value));
   }
 }
 
@@ -429,6 +452,7 @@ export async function openTask(name: string, options: TaskOptions = {}): Promise
     ...(id !== undefined && { id }),
     ...(by !== undefined && { by }),
     ...(fallback !== undefined && { fallback }),
+    ...deadlineSpec(options.deadline),
     ...(above?.store === held.store && { under: above.handle }),
   };
   const { breaker } = options;
@@ -460,6 +484,19 @@ export async function currentOrDefault(): Promise<Task> {
     );
   }
   return new Task(await unwrapped(native.defaultTask((await ledger()).handle)));
+}
+
+/** When the last call may start, as the core takes it. */
+function deadlineSpec(deadline: number | Date | undefined): Partial<TaskSpec> {
+  if (deadline === undefined || deadline === null) return {};
+  const wrong = () => new InvalidInput(`deadline \`${String(deadline)}\` is neither seconds nor a Date`);
+  if (deadline instanceof Date) {
+    if (Number.isNaN(deadline.getTime())) throw wrong();
+    return { deadlineAtMs: deadline.getTime() };
+  }
+  // A hundred years: of what is no number, the comparison is false too.
+  if (typeof deadline !== "number" || !(deadline >= 0 && deadline <= CENTURY_S)) throw wrong();
+  return { deadlineMs: Math.floor(deadline * 1000) };
 }
 
 function isHot(request: Request): boolean {

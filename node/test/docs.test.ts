@@ -1,7 +1,9 @@
 /** Do the examples in the docs of the package and in its README run, and say what they say they do? */
 
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
@@ -40,6 +42,8 @@ function* examples(): Iterable<[string, string]> {
   for (const [, code = ""] of readme.matchAll(/```ts\n([\s\S]*?)```/g)) yield ["README.md", code];
 }
 
+const folder = mkdtempSync(join(tmpdir(), "outlay-docs-"));
+after(() => rmSync(folder, { recursive: true, force: true }));
 let provider: Provider;
 before(async () => {
   provider = await Provider.start();
@@ -65,6 +69,9 @@ for (const [name, code] of examples()) {
       agent: isLangChain ? undefined : new Agent({ name: "support", model: "gpt-4o" }),
       client,
       createAgent,
+      folder,
+      join,
+      writeFile,
       console: { log: (...texts: unknown[]) => said.push(texts.join(" ")) },
       first: await client.responses.create({ model: "gpt-4o", input: "hello" }),
       generateText,

@@ -1,7 +1,7 @@
 //! What does each command do? Asks the core, and gives the text to print.
 
 use outlay::{
-    Clock, Error, ErrorKind, Result, Usage,
+    Clock, Error, ErrorKind, Ledger, Result, Usage,
     policy::limit::show_time,
     report::{self, Flow, ReportOptions, text::shown},
     run::process,
@@ -29,7 +29,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(i32, String)> {
         Command::Audit(asked) => return audit::run(asked, open),
         Command::Tasks(asked) => tasks(&open()?, asked),
         Command::Show(asked) => show(&open()?, asked),
-        Command::Report(asked) => report(&open()?, asked),
+        Command::Report(asked) => report(&*open()?, asked),
         Command::Meter(asked) => meter(&open()?, asked),
         Command::Resolve(asked) => match &asked.id {
             None => in_doubt(&open()?, &asked.json),
@@ -108,7 +108,7 @@ fn show(ledger: &Opened, asked: &Show) -> Result<String> {
     Ok(parts.join("\n\n") + "\n")
 }
 
-fn report(ledger: &Opened, asked: &Report) -> Result<String> {
+pub(crate) fn report(ledger: &Ledger, asked: &Report) -> Result<String> {
     match asked.what {
         Some(What::Observed) => return observed(ledger, asked),
         Some(What::Waste) => return waste::waste(ledger, asked),
@@ -128,7 +128,7 @@ fn report(ledger: &Opened, asked: &Report) -> Result<String> {
     Ok(format!("{report}\n"))
 }
 
-fn observed(ledger: &Opened, asked: &Report) -> Result<String> {
+fn observed(ledger: &Ledger, asked: &Report) -> Result<String> {
     let report = ledger.observed(asked.since)?;
     if asked.json.json {
         return Ok(json::printed(&json::observed(&report)));

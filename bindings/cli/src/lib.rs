@@ -20,9 +20,9 @@ mod waste;
 use std::io::{ErrorKind as Fault, Write};
 
 use clap::{Parser as _, error::ErrorKind as Usage};
-use outlay::{Error, ErrorKind, Family, report::text::shown};
+use outlay::{Error, ErrorKind, Family, Ledger, Result, report::text::shown};
 
-use arguments::Arguments;
+use arguments::{Arguments, Command};
 
 /// It did what was asked.
 pub const OK: i32 = 0;
@@ -78,6 +78,30 @@ pub fn run_into(arguments: &[String], out: &mut dyn Write, errors: &mut dyn Writ
             let _ = tell(errors, &Error::new(ErrorKind::Unsupported, message));
             FAILED
         }
+    }
+}
+
+/// What `outlay report`, these words after it and `--json` print of a ledger that is open already.
+///
+/// For languages that have the report as a function: they read its JSON.
+///
+/// # Errors
+///
+/// `InvalidInput`: words that no report knows. Else what the report gives.
+///
+/// ```
+/// let words = ["waste", "--since=7d"].map(String::from);
+/// let told = outlay_cli::report_json(&outlay::Ledger::in_memory(), &words)?;
+/// assert!(told.contains(r#""wasted_usd": "0.00""#));
+/// # Ok::<(), outlay::Error>(())
+/// ```
+pub fn report_json(ledger: &Ledger, words: &[String]) -> Result<String> {
+    let after = words.iter().map(String::as_str).chain(["--json"]);
+    let words = ["outlay", "report"].into_iter().chain(after);
+    match Arguments::try_parse_from(words).map(|arguments| arguments.command) {
+        Ok(Command::Report(asked)) => commands::report(ledger, &asked),
+        Ok(_) => Err(Error::new(ErrorKind::InvalidInput, "that is no report")),
+        Err(error) => Err(misuse(&error)),
     }
 }
 

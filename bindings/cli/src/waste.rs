@@ -2,7 +2,7 @@
 //! `outlay report waste`, `tax` and `value`.
 
 use outlay::{
-    Result,
+    Ledger, Result,
     report::{Tax, TaxReport, TaxRow, ValueReport, Waste, WasteReport, Worth},
 };
 use serde_json::{Value, json};
@@ -11,10 +11,9 @@ use crate::{
     arguments::Report,
     csv,
     json::{Object, id, object, printed, time, usd},
-    place::Opened,
 };
 
-pub(crate) fn waste(ledger: &Opened, asked: &Report) -> Result<String> {
+pub(crate) fn waste(ledger: &Ledger, asked: &Report) -> Result<String> {
     let report = ledger.waste(asked.since)?;
     if asked.json.json {
         return Ok(printed(&waste_json(&report)));
@@ -86,7 +85,7 @@ fn waste_json(report: &WasteReport) -> Value {
     })
 }
 
-pub(crate) fn tax(ledger: &Opened, asked: &Report) -> Result<String> {
+pub(crate) fn tax(ledger: &Ledger, asked: &Report) -> Result<String> {
     let report = ledger.tax(asked.since)?;
     if asked.json.json {
         return Ok(printed(&tax_json(&report)));
@@ -152,7 +151,7 @@ fn tax_json(report: &TaxReport) -> Value {
     })
 }
 
-pub(crate) fn value(ledger: &Opened, asked: &Report) -> Result<String> {
+pub(crate) fn value(ledger: &Ledger, asked: &Report) -> Result<String> {
     let report = ledger.value(asked.since)?;
     let rows = report.rows.iter().map(|row| {
         let mut object = worth(&row.worth);

@@ -16,7 +16,7 @@ use outlay::{
 use crate::{
     convert::{LimitSpec, UsageSpec, Used, limits, nanos},
     outcome::{Tagged, hot, later, now},
-    report::{Report, report_of},
+    report::{MeterReport, Report, meter_report_of, report_of},
     table::Table,
 };
 
@@ -148,6 +148,23 @@ pub fn report(env: &Env, ledger: u32, by: String, since: Option<String>) -> napi
     later::<Report>(env, move || {
         let since = since.as_deref().map(str::parse).transpose()?;
         ledger?.report(&ReportOptions { by: by.parse()?, since }).map(report_of)
+    })
+}
+
+/// Another report, as `outlay report WORDS --json` prints it.
+#[napi(ts_return_type = "Promise<string | Failure>")]
+pub fn report_json(env: &Env, ledger: u32, words: Vec<String>) -> napi::Result<Object<'_>> {
+    let ledger = LEDGERS.get(ledger);
+    later(env, move || outlay_cli::report_json(&*ledger?, &words))
+}
+
+/// How far bounds of input were from the truth.
+#[napi(ts_return_type = "Promise<MeterReport | Failure>")]
+pub fn meter_report(env: &Env, ledger: u32, since: Option<String>) -> napi::Result<Object<'_>> {
+    let ledger = LEDGERS.get(ledger);
+    later::<MeterReport>(env, move || {
+        let since = since.as_deref().map(str::parse).transpose()?;
+        ledger?.meter(since).map(|report| meter_report_of(&report))
     })
 }
 

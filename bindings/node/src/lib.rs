@@ -12,14 +12,17 @@
 // What napi calls takes owned arguments and plain structs.
 #![allow(clippy::struct_excessive_bools, clippy::unnecessary_wraps)]
 
+mod audit;
 mod breaker;
 mod call;
 mod convert;
 mod exchange;
+mod import;
 mod ledger;
 mod meter;
 mod orders;
 mod outcome;
+mod plan;
 mod report;
 mod table;
 mod task;

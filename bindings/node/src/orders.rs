@@ -5,7 +5,11 @@ use napi::{
     bindgen_prelude::{BigInt, Object},
 };
 use napi_derive::napi;
-use outlay::{policy::Scope, report::ObservedRow};
+use outlay::{
+    ledger::{Approval, Halt},
+    policy::Scope,
+    report::ObservedRow,
+};
 
 use crate::{convert::nanos, ledger::LEDGERS, outcome::later, task::TASKS};
 
@@ -24,6 +28,32 @@ pub struct Observed {
     pub settled: BigInt,
 }
 
+/// What a task asks for that nobody has approved.
+#[napi(object)]
+pub struct Asked {
+    /// What to approve it by.
+    pub id: String,
+    /// The name of the task.
+    pub task: String,
+    /// Whose limit is in its way.
+    pub budget: String,
+    /// What is limited.
+    pub unit: String,
+    /// How much is needed at least, as a decimal number.
+    pub needed: String,
+}
+
+/// A halt in force.
+#[napi(object)]
+pub struct HaltInForce {
+    /// What is halted.
+    pub scope: String,
+    /// Who ordered it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
 /// Lets no call in a scope start until it is undone; answers how many open attempts lie in it.
 #[napi(ts_return_type = "Promise<number | Failure>")]
 pub fn halt(env: &Env, ledger: u32, scope: String, by: String, reason: String) -> napi::Result<Object<'_>> {
@@ -36,6 +66,30 @@ pub fn halt(env: &Env, ledger: u32, scope: String, by: String, reason: String) -
 pub fn unhalt(env: &Env, ledger: u32, scope: String, by: String) -> napi::Result<Object<'_>> {
     let ledger = LEDGERS.get(ledger);
     later(env, move || ledger?.unhalt(&Scope::parse(&scope)?, &by).map(|()| 0.0))
+}
+
+/// The halts in force, oldest first.
+#[napi(ts_return_type = "Promise<Array<HaltInForce> | Failure>")]
+pub fn halts(env: &Env, ledger: u32) -> napi::Result<Object<'_>> {
+    let ledger = LEDGERS.get(ledger);
+    later(env, move || {
+        let shown = |halt: Halt| HaltInForce { scope: halt.scope, by: halt.by, reason: halt.reason };
+        Ok(ledger?.halts()?.into_iter().map(shown).collect::<Vec<_>>())
+    })
+}
+
+/// What tasks ask for that nobody has approved, oldest first.
+#[napi(ts_return_type = "Promise<Array<Asked> | Failure>")]
+pub fn approvals(env: &Env, ledger: u32) -> napi::Result<Object<'_>> {
+    let ledger = LEDGERS.get(ledger);
+    let shown = |ask: Approval| Asked {
+        id: ask.id.to_string(),
+        unit: ask.unit.name().to_owned(),
+        needed: ask.unit.show(ask.needed),
+        task: ask.task,
+        budget: ask.budget,
+    };
+    later(env, move || Ok(ledger?.approvals()?.into_iter().map(shown).collect::<Vec<_>>()))
 }
 
 /// Gives a task what it asks for.

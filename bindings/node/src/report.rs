@@ -1,8 +1,8 @@
 //! Reports and summaries.
 
-use napi::bindgen_prelude::BigInt;
+use napi::bindgen_prelude::{BigInt, Uint32Array};
 use napi_derive::napi;
-use outlay::report;
+use outlay::{meter::Ratios, report};
 
 use crate::convert::nanos;
 
@@ -132,6 +132,38 @@ pub struct Summary {
     pub text: String,
 }
 
+/// How far counts and bounds of one kind of call were from the truth.
+#[napi(object)]
+pub struct MeterRow {
+    /// Who billed them, where the price list says.
+    pub provider: Option<String>,
+    /// The model that was asked for.
+    pub model: Option<String>,
+    /// Did they offer tools?
+    pub has_tools: bool,
+    /// How their input was bounded.
+    pub method: String,
+    /// How many calls.
+    pub calls: i64,
+    /// How many of them had more input than their bound.
+    pub overruns: i64,
+    /// What the provider counted over what was counted here, for each rank from 1 to 1,000 per mille.
+    pub truth_over_count: Uint32Array,
+    /// The bound over what the provider counted, likewise.
+    pub bound_over_truth: Uint32Array,
+}
+
+/// How far bounds were from the truth.
+#[napi(object)]
+pub struct MeterReport {
+    /// By provider and model.
+    pub rows: Vec<MeterRow>,
+    /// Entries a ledger in memory keeps no longer.
+    pub dropped_entries: i64,
+    /// The same as a table.
+    pub text: String,
+}
+
 fn figures(figures: &report::Figures) -> Figures {
     Figures {
         calls: figures.calls() as i64,
@@ -169,6 +201,25 @@ pub(crate) fn report_of(report: report::Report) -> Report {
         by: report.by.to_string(),
         rows: report.rows.iter().map(row).collect(),
         totals: figures(&report.totals),
+        dropped_entries: report.dropped_entries as i64,
+        text: report.to_string(),
+    }
+}
+
+pub(crate) fn meter_report_of(report: &report::MeterReport) -> MeterReport {
+    let ranks = |ratios: &Ratios| (1..=1_000).map(|rank| ratios.quantile(rank)).collect::<Vec<_>>().into();
+    let row = |row: &report::MeterRow| MeterRow {
+        provider: row.provider.clone(),
+        model: row.model.clone(),
+        has_tools: row.has_tools,
+        method: row.method.name().to_owned(),
+        calls: row.calls as i64,
+        overruns: row.overruns as i64,
+        truth_over_count: ranks(&row.truth_over_count),
+        bound_over_truth: ranks(&row.bound_over_truth),
+    };
+    MeterReport {
+        rows: report.rows.iter().map(row).collect(),
         dropped_entries: report.dropped_entries as i64,
         text: report.to_string(),
     }

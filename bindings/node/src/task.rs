@@ -8,7 +8,8 @@ use napi::{
 };
 use napi_derive::napi;
 use outlay::{
-    Attempt, Error, ErrorKind, Money, Request, Task, TaskOptions, Unit, meter::ServiceTier, run::OnLimit,
+    Attempt, Error, ErrorKind, Money, Request, Task, TaskOptions, Unit, meter::ServiceTier, policy::Deadline,
+    run::OnLimit,
 };
 
 use crate::{
@@ -52,6 +53,10 @@ pub struct TaskSpec {
     pub fallback: Option<Vec<String>>,
     /// What a hard limit does to a call: `raise` or `ask`.
     pub on_limit: Option<String>,
+    /// When its last call may start, in milliseconds after its first opening.
+    pub deadline_ms: Option<i64>,
+    /// The same, in milliseconds since 1970.
+    pub deadline_at_ms: Option<i64>,
 }
 
 /// What is known of a task from its opening on.
@@ -147,6 +152,10 @@ pub fn open_task(env: &Env, ledger: u32, spec: TaskSpec) -> napi::Result<Object<
         }
         if let Some(word) = &spec.on_limit {
             options = options.on_limit(OnLimit::parse(word)?);
+        }
+        let after = spec.deadline_ms.map(Deadline::After);
+        if let Some(deadline) = spec.deadline_at_ms.map(Deadline::At).or(after) {
+            options = options.deadline(deadline);
         }
         TASKS.add(ledger?.open_task(options)?)
     })
@@ -306,16 +315,26 @@ pub fn unmetered(env: &Env, task: u32, what: String) -> napi::Result<Object<'_>>
     later(env, move || task?.unmetered(&what).map(|()| 0.0))
 }
 
-/// Ends the attempt as `succeeded`, `failed` or `stopped`.
+/// Ends the attempt as `succeeded`, of which the value is kept, `failed` or `stopped`.
 #[napi(ts_return_type = "Promise<number | Failure>")]
-pub fn end_task(env: &Env, task: u32, outcome: String, reason: Option<String>) -> napi::Result<Object<'_>> {
+pub fn end_task(
+    env: &Env,
+    task: u32,
+    outcome: String,
+    reason: Option<String>,
+    value: Option<String>,
+) -> napi::Result<Object<'_>> {
     let task = TASKS.get(task);
     later(env, move || {
         let known = [Attempt::Succeeded, Attempt::Failed, Attempt::Stopped];
         let attempt = known.into_iter().find(|attempt| attempt.name() == outcome).ok_or_else(|| {
             Error::new(ErrorKind::InvalidInput, format!("outcome `{outcome}` is not known"))
         })?;
-        task?.end(attempt, reason.as_deref()).map(|()| 0.0)
+        match (attempt, value) {
+            (Attempt::Succeeded, Some(value)) => task?.succeed(&value)?,
+            _ => task?.end(attempt, reason.as_deref())?,
+        }
+        Ok(0.0)
     })
 }
 
