@@ -30,6 +30,7 @@ copyFileSync(join(root, "src/core.d.ts"), join(dist, "core.d.ts"));
 
 for (const entry of [
   "index",
+  "testing",
   ...["ai", "agents", "fetch", "langchain"].map((name) => `integrations/${name}`),
 ]) {
   const types = readFileSync(join(dist, `${entry}.d.ts`), "utf8");

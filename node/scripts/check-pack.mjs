@@ -37,6 +37,8 @@ export const limit = (error: unknown) => (BudgetExceeded.isInstance(error) ? err
 void task("t", { dollars: 1 }, () => 1);`,
   "ai.mjs": `import { outlayMiddleware } from "outlay/ai";
 console.log(outlayMiddleware({ version: "v3" }).specificationVersion);`,
+  "testing.mjs": `import { Provider } from "outlay/testing";
+console.log(await Provider.start({ python: "no-python" }).catch((error) => error.code));`,
   "fetch.cjs": `const { guardFetch } = require("outlay/fetch");
 const before = fetch, undo = guardFetch();
 console.log(fetch !== before, undo() === undefined && fetch === before);`,
@@ -70,6 +72,7 @@ try {
     "require.cjs": "0.0075 USD\n",
     "both.mjs": "true\n",
     "ai.mjs": "v3\n",
+    "testing.mjs": "unsupported\n",
     "fetch.cjs": "true true\n",
     "kept.mjs": "",
   };

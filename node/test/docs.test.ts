@@ -18,8 +18,9 @@ import * as hook from "outlay/ai";
 import { guardFetch } from "outlay/fetch";
 import * as langchain from "outlay/langchain";
 import { outlayModels } from "outlay/openai-agents";
+import * as testing from "outlay/testing";
 
-import { Provider } from "./provider.js";
+import { Provider, PYTHON } from "./provider.js";
 import "./stores.js";
 
 const root = join(__dirname, "../..");
@@ -49,6 +50,7 @@ before(async () => {
   provider = await Provider.start();
   process.env.OPENAI_BASE_URL = provider.openaiUrl;
   process.env.OPENAI_API_KEY = "any";
+  process.env.OUTLAY_PYTHON = PYTHON;
   setTracingDisabled(true);
   outlay.instrument();
 });
@@ -65,6 +67,7 @@ for (const [name, code] of examples()) {
       ...outlay,
       Anthropic,
       OpenAI,
+      Provider: testing.Provider,
       Runner,
       agent: isLangChain ? undefined : new Agent({ name: "support", model: "gpt-4o" }),
       client,

@@ -151,7 +151,7 @@ test("the report on bounds shows how far counts were from the truth", async () =
     );
   } finally {
     outlay.uninstrument();
-    provider.stop();
+    await provider.stop();
   }
   const report = await meterReport({ store });
   assert.equal(report.rows.length, 1);

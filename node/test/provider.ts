@@ -1,8 +1,7 @@
-/** The loopback provider of `python -m outlay.testing`, as tests steer it and read its books. */
+/** The loopback provider of `outlay/testing`, as tests steer it and read its books: in its own words. */
 
-import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
+import { Provider as Running } from "outlay/testing";
 
 export interface Entry {
   path: string;
@@ -29,34 +28,26 @@ export const PYTHON = process.env.OUTLAY_PYTHON ?? join(__dirname, "../../../.ve
 
 /** One provider process; it ends with this one. */
 export class Provider {
-  private constructor(
-    private readonly child: ChildProcess,
-    readonly url: string,
-    readonly openaiUrl: string,
-    readonly anthropicUrl: string,
-  ) {}
+  readonly url: string;
+  readonly openaiUrl: string;
+  readonly anthropicUrl: string;
 
-  static async start(): Promise<Provider> {
-    const command = ["-m", "outlay.testing", "--port", "0", "--until-stdin-closes"];
-    const child = spawn(PYTHON, command, { stdio: ["pipe", "pipe", "inherit"] });
-    const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
-    for await (const line of lines) {
-      const told = JSON.parse(line) as Record<string, string>;
-      child.unref();
-      return new Provider(child, told.url ?? "", told.openai_url ?? "", told.anthropic_url ?? "");
-    }
-    throw new Error("the provider did not start");
+  private constructor(private readonly running: Running) {
+    this.url = running.url;
+    this.openaiUrl = running.openaiUrl;
+    this.anthropicUrl = running.anthropicUrl;
   }
 
-  stop(): void {
-    this.child.stdin?.end();
-    this.child.kill();
+  static async start(): Promise<Provider> {
+    return new Provider(await Running.start({ python: PYTHON }));
+  }
+
+  stop(): Promise<void> {
+    return this.running.stop();
   }
 
   async control(order: object): Promise<void> {
-    const response = await fetch(`${this.url}/control`, { method: "POST", body: JSON.stringify(order) });
-    const answer = (await response.json()) as { error?: { message: string } };
-    if (answer.error) throw new Error(answer.error.message);
+    await this.running.control(order);
   }
 
   /** Forgets everything and answers so from now on. */
