@@ -53,6 +53,7 @@ fn what_the_packages_name_is_in_the_crate() {
             outlay::Ledger::report, outlay::Ledger::resolve, outlay::Ledger::open_task, outlay::Ledger::halt,
             outlay::Ledger::unhalt, outlay::Ledger::approve, outlay::Ledger::is_approved,
             outlay::Ledger::observed, outlay::Ledger::meter, report::Flow::plan, report::import,
+            outlay::Ledger::tax, outlay::Ledger::value, outlay::Ledger::waste,
     );
     let exist: BTreeSet<String> =
         exist.iter().map(|path| path.replace([' ', '\n'], "").replace("outlay::", "")).collect();

@@ -63,6 +63,42 @@ def test_a_report_adds_up(store: str) -> None:
     assert all(row.attempt is None for row in by_task)
 
 
+def test_what_bought_nothing_what_failure_cost_and_what_was_worth_it(store: str) -> None:
+    for reason in ("no JSON", None):
+        with outlay.task("refund", id="refund-4711", store=store) as task:
+            spend(task, 500)
+            if reason:
+                task.fail(reason)
+            else:
+                task.succeed(value=2)
+    once = outlay.Money("0.007")  # 600 new and 400 cached tokens, 500 of output
+    report = outlay.waste(store=store)
+    assert (report.wasted, report.settled, report.dropped_entries) == (once, once + once, 0)
+    (kind,) = report.kinds
+    assert (kind.kind, kind.usd, kind.redone, kind.calls) == ("failed attempts", once, once, 1)
+    (item,) = kind.items
+    assert (item.task, item.attempt, item.usd, item.call_id) == ("refund-4711", 1, once, None)
+    tax = outlay.tax(store=store)
+    (row,) = tax.rows
+    assert (row.task, row.first_runs, row.first_lost, row.runs) == ("refund", 1, 1, 2)
+    assert (row.useful, row.lost, row.open) == (once, once, outlay.Money(0))
+    assert (tax.totals.tax_per_mille, tax.totals.runs_per_success_per_mille) == (1000, 2000)
+    value = outlay.value(store=store)
+    assert [(row.by, row.key, row.value) for row in value.rows] == [
+        ("kind", "refund", "2.00"),
+        ("agent", None, "2.00"),
+        ("model", "gpt-4o", "2.00"),
+    ]
+    first = value.runs[0]
+    assert (first.by, first.attempt, first.per_usd) == ("run", 1, 0.0)
+    assert value.totals.settled == once + once and value.totals.tokens == 3000
+    assert "failed attempts" in str(report) and "refund" in str(tax) and "refund" in str(value)
+    later = "2999-01-01"
+    assert not outlay.waste(since=later, store=store).kinds
+    assert not outlay.tax(since=later, store=store).rows
+    assert not outlay.value(since=later, store=store).rows
+
+
 @pytest.mark.parametrize(
     "ask",
     [

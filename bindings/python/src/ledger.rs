@@ -15,6 +15,8 @@ use crate::{
     report::{MeterReport, ObservedRow, Report},
     task::Task,
     usage::Usage,
+    value::ValueReport,
+    waste::{TaxReport, WasteReport},
 };
 
 /// A request for approval: its id, the task, whose limit, its unit, how much is needed.
@@ -232,6 +234,24 @@ impl Ledger {
     fn observed(&self, py: Python<'_>, since: Option<&str>) -> PyResult<Vec<ObservedRow>> {
         let read = || self.0.observed(since.map(str::parse).transpose()?);
         Ok(waiting(py, true, read)?.rows.into_iter().map(ObservedRow).collect())
+    }
+
+    /// What was paid for nothing, by kind.
+    #[pyo3(signature = (*, since=None))]
+    fn waste(&self, py: Python<'_>, since: Option<&str>) -> PyResult<WasteReport> {
+        waiting(py, true, || self.0.waste(since.map(str::parse).transpose()?)).map(WasteReport)
+    }
+
+    /// How often runs fail, and what that cost.
+    #[pyo3(signature = (*, since=None))]
+    fn tax(&self, py: Python<'_>, since: Option<&str>) -> PyResult<TaxReport> {
+        waiting(py, true, || self.0.tax(since.map(str::parse).transpose()?)).map(TaxReport)
+    }
+
+    /// What the money bought, by runs that said what they were worth.
+    #[pyo3(signature = (*, since=None))]
+    fn value(&self, py: Python<'_>, since: Option<&str>) -> PyResult<ValueReport> {
+        waiting(py, true, || self.0.value(since.map(str::parse).transpose()?)).map(ValueReport)
     }
 
     /// Recomputes every balance from the entries; raises Corrupt if one differs.

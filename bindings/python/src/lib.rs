@@ -22,6 +22,8 @@ mod price;
 mod report;
 mod task;
 mod usage;
+mod value;
+mod waste;
 
 use pyo3::prelude::*;
 
@@ -59,4 +61,8 @@ mod _native {
     use super::task::Task;
     #[pymodule_export]
     use super::usage::{Usage, extract_usage};
+    #[pymodule_export]
+    use super::value::{ValueReport, Worth};
+    #[pymodule_export]
+    use super::waste::{TaxReport, TaxRow, Waste, WasteItem, WasteReport};
 }

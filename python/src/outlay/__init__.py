@@ -46,6 +46,7 @@ from ._process import (
     unhalt,
     uninstrument,
 )
+from ._reports import tax, value, waste
 from ._usage import extract_usage
 from .errors import (
     ApprovalRequired,
@@ -122,7 +123,10 @@ __all__ = [
     "report",
     "resolve",
     "task",
+    "tax",
     "unhalt",
     "uninstrument",
+    "value",
     "wait_approval",
+    "waste",
 ]

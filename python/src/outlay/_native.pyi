@@ -58,8 +58,15 @@ __all__ = [
     "Settled",
     "Summary",
     "Task",
+    "TaxReport",
+    "TaxRow",
     "Usage",
+    "ValueReport",
     "Verdict",
+    "Waste",
+    "WasteItem",
+    "WasteReport",
+    "Worth",
     "after_fork_in_child",
     "after_fork_in_parent",
     "before_fork",
@@ -822,9 +829,24 @@ class Ledger:
         Opens a task.
         """
 
+    def tax(self, /, *, since: str | None = None) -> TaxReport:
+        """
+        How often runs fail, and what that cost.
+        """
+
     def unhalt(self, /, scope: str, *, by: str) -> None:
         """
         Undoes a halt.
+        """
+
+    def value(self, /, *, since: str | None = None) -> ValueReport:
+        """
+        What the money bought, by runs that said what they were worth.
+        """
+
+    def waste(self, /, *, since: str | None = None) -> WasteReport:
+        """
+        What was paid for nothing, by kind.
         """
 
 @final
@@ -1530,6 +1552,105 @@ class Task:
         """
 
 @final
+class TaxReport:
+    """
+    What failure cost. `str()` is a table.
+    """
+
+    def __repr__(self, /) -> str: ...
+    def __str__(self, /) -> str: ...
+    @property
+    def dropped_entries(self, /) -> int:
+        """
+        Entries a ledger in memory keeps no longer: calls reserved by them are not in the report.
+        """
+
+    @property
+    def rows(self, /) -> list[TaxRow]:
+        """
+        By the name of the task, where the most was lost first.
+        """
+
+    @property
+    def totals(self, /) -> TaxRow:
+        """
+        All rows together.
+        """
+
+@final
+class TaxRow:
+    """
+    What failure cost the tasks of one name.
+    """
+
+    def __repr__(self, /) -> str: ...
+    @property
+    def deepest(self, /) -> int:
+        """
+        The most runs one task needed so far.
+        """
+
+    @property
+    def first_lost(self, /) -> int:
+        """
+        Of them those that failed, were stopped or were lost.
+        """
+
+    @property
+    def first_runs(self, /) -> int:
+        """
+        First runs of tasks that have ended.
+        """
+
+    @property
+    def lost(self, /) -> Money:
+        """
+        What attempts spent that bought nothing.
+        """
+
+    @property
+    def open(self, /) -> Money:
+        """
+        What runs spent that are not over, or of which nobody knows how they ended.
+        """
+
+    @property
+    def runs(self, /) -> int:
+        """
+        All runs that have ended.
+        """
+
+    @property
+    def runs_per_success_per_mille(self, /) -> int | None:
+        """
+        Runs for each that succeeded, per mille; None where none did.
+        """
+
+    @property
+    def succeeded(self, /) -> int:
+        """
+        Of them those that succeeded.
+        """
+
+    @property
+    def task(self, /) -> str | None:
+        """
+        The name of the tasks that lie in no other; None in the totals.
+        """
+
+    @property
+    def tax_per_mille(self, /) -> int | None:
+        """
+        What was lost over what was useful, per mille; None where nothing was useful.
+        """
+
+    @property
+    def useful(self, /) -> Money:
+        """
+        What runs that succeeded spent, without what was lost inside them.
+        """
+
+@final
 class Usage:
     """
     What one call used, in whole tokens.
@@ -1677,6 +1798,38 @@ class Usage:
         """
 
 @final
+class ValueReport:
+    """
+    What the money bought. `str()` is a table.
+    """
+
+    def __repr__(self, /) -> str: ...
+    def __str__(self, /) -> str: ...
+    @property
+    def dropped_entries(self, /) -> int:
+        """
+        Entries a ledger in memory keeps no longer: calls reserved by them are not in the report.
+        """
+
+    @property
+    def rows(self, /) -> list[Worth]:
+        """
+        By kind, by agent and by model; of each what was worth the least for its money first.
+        """
+
+    @property
+    def runs(self, /) -> list[Worth]:
+        """
+        The runs that were worth the least for their money, the dearer first, at most 20.
+        """
+
+    @property
+    def totals(self, /) -> Worth:
+        """
+        All runs together.
+        """
+
+@final
 class Verdict:
     """
     What the breaker says about a step.
@@ -1712,6 +1865,205 @@ class Verdict:
     def message(self, /) -> str:
         """
         What to tell the model; empty at "ok".
+        """
+
+@final
+class Waste:
+    """
+    One kind of waste.
+    """
+
+    def __repr__(self, /) -> str: ...
+    @property
+    def advice(self, /) -> str:
+        """
+        What to do about it.
+        """
+
+    @property
+    def calls(self, /) -> int:
+        """
+        How many calls of a model.
+        """
+
+    @property
+    def items(self, /) -> list[WasteItem]:
+        """
+        The dearest attempts or calls of it, at most 20.
+        """
+
+    @property
+    def kind(self, /) -> str:
+        """
+        "failed attempts", "stopped attempts", "lost attempts", "repeated requests", "broken
+        streams", "prompt-cache misses" or "outside any task".
+        """
+
+    @property
+    def redone(self, /) -> Money:
+        """
+        Of it, in tasks a later attempt at which succeeded.
+        """
+
+    @property
+    def usd(self, /) -> Money:
+        """
+        How much was wasted.
+        """
+
+@final
+class WasteItem:
+    """
+    An attempt or a call behind a kind of waste.
+    """
+
+    def __repr__(self, /) -> str: ...
+    @property
+    def attempt(self, /) -> int:
+        """
+        The number of the attempt.
+        """
+
+    @property
+    def call_id(self, /) -> str | None:
+        """
+        The call; None where it is the whole attempt.
+        """
+
+    @property
+    def differs_at(self, /) -> tuple[int, int] | None:
+        """
+        Where a request that missed the cache differs from the one before: which message, and how
+        many bytes into it.
+        """
+
+    @property
+    def missed_tokens(self, /) -> int:
+        """
+        Input tokens that might have been read from the cache and were not.
+        """
+
+    @property
+    def task(self, /) -> str | None:
+        """
+        The id the caller gave the task, else its name.
+        """
+
+    @property
+    def task_id(self, /) -> str | None:
+        """
+        The task's id in the ledger.
+        """
+
+    @property
+    def usd(self, /) -> Money:
+        """
+        How much of it.
+        """
+
+@final
+class WasteReport:
+    """
+    What was paid for nothing. `str()` is a table with advice.
+    """
+
+    def __repr__(self, /) -> str: ...
+    def __str__(self, /) -> str: ...
+    @property
+    def dropped_entries(self, /) -> int:
+        """
+        Entries a ledger in memory keeps no longer: calls reserved by them are not in the report.
+        """
+
+    @property
+    def growth_per_call(self, /) -> int:
+        """
+        How many input tokens a call has more than the one before it in its attempt.
+        """
+
+    @property
+    def kinds(self, /) -> list[Waste]:
+        """
+        Where the most was wasted first; no cent is in two kinds.
+        """
+
+    @property
+    def settled(self, /) -> Money:
+        """
+        All that was settled.
+        """
+
+    @property
+    def tool_usd(self, /) -> Money:
+        """
+        What definitions of tools cost. Not waste: the ledger cannot tell what of them was needed.
+        """
+
+    @property
+    def tools_per_mille(self, /) -> int:
+        """
+        What part of the input they were, per mille.
+        """
+
+    @property
+    def wasted(self, /) -> Money:
+        """
+        All kinds together.
+        """
+
+@final
+class Worth:
+    """
+    What one kind of task, agent, model or run was worth.
+    """
+
+    def __repr__(self, /) -> str: ...
+    @property
+    def attempt(self, /) -> int | None:
+        """
+        The number of the attempt, of a run.
+        """
+
+    @property
+    def by(self, /) -> str:
+        """
+        "kind", "agent", "model", "run" or "total".
+        """
+
+    @property
+    def key(self, /) -> str | None:
+        """
+        Which one; "erased" where it was forgotten, None where there is none.
+        """
+
+    @property
+    def per_million_tokens(self, /) -> float | None:
+        """
+        Value for each million tokens; None where none was used.
+        """
+
+    @property
+    def per_usd(self, /) -> float | None:
+        """
+        Value for each USD; None where nothing was spent.
+        """
+
+    @property
+    def settled(self, /) -> Money:
+        """
+        What was settled.
+        """
+
+    @property
+    def tokens(self, /) -> int:
+        """
+        The tokens of it, input and output.
+        """
+
+    @property
+    def value(self, /) -> str:
+        """
+        What it was worth in the caller's own unit, in exact decimals.
         """
 
 def after_fork_in_child() -> None:

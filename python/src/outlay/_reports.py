@@ -1,0 +1,74 @@
+"""What did it buy, and what would it have been? The reports beside ``outlay.report``."""
+
+from __future__ import annotations
+
+from . import _native
+from ._process import ledger
+
+
+def waste(*, since: str | None = None, store: str | None = None) -> _native.WasteReport:
+    """What was paid for nothing, by kind, with what is behind it and what to do.
+
+    No cent is in two kinds.
+
+    Args:
+        since: ``7d``, ``24h`` or a date; None means all.
+
+    Raises:
+        InvalidInput: a time that cannot be.
+
+    Example:
+        >>> import outlay
+        >>> with outlay.task("refund", store="memory:waste") as t:
+        ...     call = t.reserve(model="gpt-4o", input_tokens=1000, max_output_tokens=500)
+        ...     _ = call.settle(outlay.Usage(1000, 500))
+        ...     t.fail("no JSON")
+        >>> outlay.waste(store="memory:waste").kinds
+        [<Waste failed attempts: 0.0075 USD, 1 calls>]
+    """
+    return ledger(store).waste(since=since)
+
+
+def tax(*, since: str | None = None, store: str | None = None) -> _native.TaxReport:
+    """How often runs fail, how often they are repeated, and what that cost.
+
+    Args:
+        since: ``7d``, ``24h`` or a date; None means all.
+
+    Raises:
+        InvalidInput: a time that cannot be.
+
+    Example:
+        >>> import outlay
+        >>> for reason in ("no JSON", None):
+        ...     with outlay.task("refund", id="refund-4711", store="memory:tax") as t:
+        ...         call = t.reserve(model="gpt-4o", input_tokens=1000, max_output_tokens=500)
+        ...         _ = call.settle(outlay.Usage(1000, 500))
+        ...         if reason:
+        ...             t.fail(reason)
+        >>> totals = outlay.tax(store="memory:tax").totals
+        >>> totals.lost, totals.useful, totals.tax_per_mille
+        (Money('0.0075'), Money('0.0075'), 1000)
+    """
+    return ledger(store).tax(since=since)
+
+
+def value(*, since: str | None = None, store: str | None = None) -> _native.ValueReport:
+    """What the money bought, for runs that say with ``task.succeed(value=…)`` what they were worth.
+
+    Args:
+        since: ``7d``, ``24h`` or a date; None means all.
+
+    Raises:
+        InvalidInput: a time that cannot be.
+
+    Example:
+        >>> import outlay
+        >>> with outlay.task("refund", store="memory:value") as t:
+        ...     call = t.reserve(model="gpt-4o", input_tokens=1000, max_output_tokens=500)
+        ...     _ = call.settle(outlay.Usage(1000, 500))
+        ...     t.succeed(value=3)
+        >>> outlay.value(store="memory:value").totals.per_usd
+        400.0
+    """
+    return ledger(store).value(since=since)
