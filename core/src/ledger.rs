@@ -17,6 +17,7 @@ pub(crate) mod memory;
 pub(crate) mod open;
 pub(crate) mod sqlite;
 pub(crate) mod store;
+pub(crate) mod verdict;
 
 pub use approval::Approval;
 pub use entry::{Entry, Kind, flag};

@@ -35,6 +35,7 @@ pub mod summary;
 pub mod tax;
 pub mod text;
 pub mod value;
+mod verdicts;
 pub mod waste;
 mod wasted;
 
@@ -51,4 +52,5 @@ pub use standing::{BudgetState, DoubtedCall, LimitState, Standing, TaskState};
 pub use summary::{AttemptLine, Loss, Summary};
 pub use tax::{RunCost, Tax, TaxReport, TaxRow};
 pub use value::{RunWorth, ValueBy, ValueReport, ValueRow, Worth};
+pub use verdicts::Judged;
 pub use waste::{ContextLoad, Waste, WasteItem, WasteKind, WasteReport};

@@ -18,6 +18,7 @@ pub mod route;
 mod status;
 mod stream;
 pub mod task;
+mod watch;
 
 pub use approval::{Approvers, OnLimit};
 pub use call::{Call, Outcome, Settled};
@@ -28,3 +29,4 @@ pub use options::TaskOptions;
 pub use request::Request;
 pub use status::Status;
 pub use task::{Attempt, Task};
+pub use watch::Watch;

@@ -11,6 +11,7 @@ from typing import Any
 
 import outlay
 import pytest
+from outlay import _native
 
 CALL = {"kind": "tool", "name": "bash", "args": {"command": "ls"}}
 STEP = {**CALL, "result": "a.txt", "error": False}
@@ -181,3 +182,19 @@ def test_no_real_run_that_succeeded_is_stopped() -> None:
                     assert seen <= {"ok", "nudge"}, run["run_id"]
                     runs, nudged = runs + 1, nudged + (len(seen) > 1)
     assert runs > 300 and nudged <= runs // 100
+
+
+def test_what_it_says_of_a_task_is_in_the_ledger(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    store = f"sqlite:{tmp_path / 'ledger.db'}"
+    with outlay.task("refund", store=store, breaker=True) as task:
+        assert task.breaker is not None
+        with outlay.task("inside", usd=1):
+            assert levels(task.breaker, [STEP] * 3) == ["ok", "ok", "nudge"]
+        for _ in range(50):
+            task.breaker.observe_stream("Let me check that again, to be sure. ")
+    assert _native.run_command(["--store", store, "breaker", "replay", "refund"]) == 0
+    said = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    found = [(one["level"], one["detector"]) for one in said]
+    assert found == [("nudge", "no_progress"), ("nudge", "chant"), ("stop", "chant")]

@@ -269,21 +269,24 @@ pub(crate) struct Breaker {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum BreakerCommand {
-    /// Say what it would have said: one verdict a line, as JSON
+    /// Say what it would have said of recorded steps, or said of a task: one verdict a line, as JSON
     #[command(after_help = "\
 FILE holds JSON, a step a line: {\"kind\": \"tool\", \"name\": \"bash\", \"args\": {…}, \"result\": \"…\"}, or
 a run a line: {\"run_id\": …, \"steps\": […]}. No ledger is opened.
+Of a TASK the ledger keeps what was said on what grounds, and no steps: that is printed.
 
 Examples:
   outlay breaker replay steps.jsonl
-  outlay breaker replay runs.jsonl --config breaker.json")]
+  outlay breaker replay runs.jsonl --config breaker.json
+  outlay breaker replay refund-4711")]
     Replay(Replay),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
-    /// The recorded steps
-    pub file: PathBuf,
+    /// The recorded steps, or a task by its id, the beginning of it, or its name
+    #[arg(value_name = "FILE|TASK")]
+    pub steps: String,
     /// Thresholds and tools, as JSON [default: the default thresholds]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,

@@ -19,7 +19,7 @@ use crate::{
     prices, replay, route, tables, waste,
 };
 
-/// The most calls in doubt that are listed.
+/// The most calls in doubt, or verdicts, that are listed.
 const LISTED_MAX: usize = 10_000;
 
 /// Gives the exit code and the text.
@@ -48,7 +48,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(i32, String)> {
         Command::Plan(asked) => plan(asked),
         Command::Prices(asked) => prices::run(asked),
         Command::Breaker(Breaker { asked: BreakerCommand::Replay(asked) }) => {
-            replay::replay(&asked.file, asked.config.as_deref())
+            replay::replay(&asked.steps, asked.config.as_deref(), open)
         }
         Command::Halt(asked) => match (&asked.scope, &asked.reason) {
             (Some(scope), Some(reason)) => orders::halt(&open()?, scope, reason, asked),
@@ -85,8 +85,11 @@ fn tasks(ledger: &Opened, asked: &Tasks) -> Result<String> {
 fn show(ledger: &Opened, asked: &Show) -> Result<String> {
     let state = ledger.find_task(&asked.task)?;
     let summary = ledger.summary(&state.id)?;
+    let verdicts = ledger.verdicts(&state.id, LISTED_MAX)?;
     if asked.json.json {
-        return Ok(json::printed(&json::summary(&state, &summary)));
+        let mut shown = json::object(json::summary(&state, &summary));
+        shown.insert("verdicts".to_owned(), verdicts.iter().map(replay::judged).collect());
+        return Ok(json::printed(&shown.into()));
     }
     let pair = |(key, value): &(String, Option<String>)| {
         format!("{}={}", shown(key), shown(value.as_deref().unwrap_or("erased")))
@@ -101,6 +104,9 @@ fn show(ledger: &Opened, asked: &Show) -> Result<String> {
     }
     if !tags.is_empty() {
         parts.push(format!("tags: {}", tags.join(" ")));
+    }
+    if !verdicts.is_empty() {
+        parts.push(tables::verdicts(&verdicts));
     }
     if state.observes {
         parts.push("it only observes: nothing is denied".to_owned());

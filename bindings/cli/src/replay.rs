@@ -1,29 +1,64 @@
-//! What would the breaker have said? Recorded steps in, one verdict a line out.
+//! What would the breaker have said, or what did it say? Recorded steps in, one verdict a line out; of a
+//! task the verdicts that are recorded.
 
 use std::{
     fmt::Write as _,
     fs::File,
     io::{BufRead, BufReader, Read as _},
-    path::Path,
+    path::{MAIN_SEPARATOR, Path},
 };
 
 use outlay::{
     Error, ErrorKind, Result,
     policy::{Breaker, Step},
+    report::Judged,
 };
 use serde_json::{Value, json};
+
+use crate::{json, place::Opened};
 
 /// Longer lines are not read.
 const LINE_MAX: u64 = 64 * 1024 * 1024;
 
+/// The most verdicts that are printed of a task.
+const PRINTED_MAX: usize = 1_000_000;
+
+/// What is there as a file is one; all else is a task.
+pub(crate) fn replay(
+    steps: &str,
+    config: Option<&Path>,
+    open: impl FnOnce() -> Result<Opened>,
+) -> Result<String> {
+    let file = Path::new(steps);
+    let is_path = steps.contains(MAIN_SEPARATOR) || file.extension().is_some_and(|end| end == "jsonl");
+    if is_path || file.is_file() {
+        return of_file(file, config);
+    }
+    if config.is_some() {
+        return Err(invalid(format!("`{steps}` is no file, and the ledger keeps no steps to judge anew")));
+    }
+    let ledger = open()?;
+    let verdicts = ledger.verdicts(&ledger.find_task(steps)?.id, PRINTED_MAX)?;
+    Ok(verdicts.iter().map(|one| format!("{}\n", judged(one))).collect())
+}
+
+/// A recorded verdict as a line: the same members as of a step, with its attempt and time.
+pub(crate) fn judged(judged: &Judged) -> Value {
+    let mut line = json::object(judged.verdict.to_json());
+    line.insert("step".into(), json!(judged.verdict.evidence.last_step));
+    line.insert("attempt".into(), json!(judged.attempt));
+    line.insert("at".into(), json::time(Some(judged.at)));
+    line.into()
+}
+
 /// Reads a line as a step of one run, or, if it has `steps`, as a run of its own.
-pub(crate) fn replay(file: &Path, config: Option<&Path>) -> Result<String> {
+fn of_file(file: &Path, config: Option<&Path>) -> Result<String> {
     let config = match config {
         Some(path) => read(&text_of(path)?, &shown(path))?,
         None => json!({}),
     };
     let fresh = Breaker::new(&config)?;
-    let mut lines = BufReader::new(open(file)?);
+    let mut lines = BufReader::new(opened(file)?);
     let (mut breaker, mut said, mut line) = (fresh.clone(), String::new(), String::new());
     for number in 1_u64.. {
         line.clear();
@@ -74,7 +109,7 @@ fn told(
     Ok(())
 }
 
-fn open(path: &Path) -> Result<File> {
+fn opened(path: &Path) -> Result<File> {
     File::open(path).map_err(|fault| match fault.kind() {
         std::io::ErrorKind::NotFound => {
             Error::new(ErrorKind::NotFound, format!("there is no file {}", shown(path)))
@@ -85,7 +120,7 @@ fn open(path: &Path) -> Result<File> {
 
 fn text_of(path: &Path) -> Result<String> {
     let mut text = String::new();
-    open(path)?.take(LINE_MAX).read_to_string(&mut text).map_err(|fault| unread(path, &fault))?;
+    opened(path)?.take(LINE_MAX).read_to_string(&mut text).map_err(|fault| unread(path, &fault))?;
     Ok(text)
 }
 

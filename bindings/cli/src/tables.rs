@@ -2,8 +2,8 @@
 
 use outlay::{
     Money, Unit, Window,
-    policy::limit::show_time,
-    report::{BudgetState, DoubtedCall, LimitState, TaskState, text::Table},
+    policy::{Detector, limit::show_time},
+    report::{BudgetState, DoubtedCall, Judged, LimitState, TaskState, text::Table},
 };
 
 pub(crate) fn tasks(tasks: &[TaskState]) -> String {
@@ -61,6 +61,29 @@ pub(crate) fn budgets(budgets: &[BudgetState]) -> String {
         }
     }
     table.to_string()
+}
+
+/// The last so many verdicts are enough for a person.
+const VERDICTS_SHOWN: usize = 20;
+
+pub(crate) fn verdicts(verdicts: &[Judged]) -> String {
+    let mut table = Table::new(["breaker", "attempt", "detector", "tool", "steps", "count", "at"]).left(7);
+    let from = verdicts.len().saturating_sub(VERDICTS_SHOWN);
+    for Judged { at, attempt, verdict } in &verdicts[from..] {
+        let found = &verdict.evidence;
+        table.row([
+            verdict.level.name().to_owned(),
+            attempt.to_string(),
+            verdict.detector.map_or("-", Detector::name).to_owned(),
+            if found.tool.is_empty() { "-" } else { &found.tool }.to_owned(),
+            format!("{} to {}", found.first_step, found.last_step),
+            found.count.to_string(),
+            show_time(*at),
+        ]);
+    }
+    let earlier =
+        if from > 0 { format!("\n{from} earlier ones: `outlay breaker replay`") } else { String::new() };
+    format!("{table}{earlier}")
 }
 
 pub(crate) fn doubted(calls: &[DoubtedCall]) -> String {

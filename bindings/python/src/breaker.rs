@@ -1,18 +1,18 @@
 //! The breaker.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
 
-use outlay::policy::{self, Step};
+use outlay::{
+    policy::{self, Step},
+    run::Watch,
+};
 use pyo3::{
     prelude::*,
     types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple},
 };
 use serde_json::{Map, Value, json};
 
-use crate::error::{guard, invalid};
+use crate::error::{guard, invalid, waiting};
 
 /// Deeper values of a step are taken by their text.
 const DEPTH_MAX: u32 = 32;
@@ -100,7 +100,7 @@ struct Hooks {
 ///     Verdict(level='refuse', detector='no_progress', count=6)
 #[pyclass(frozen, module = "outlay")]
 pub(crate) struct Breaker {
-    breaker: Mutex<policy::Breaker>,
+    pub(crate) watch: Arc<Watch>,
     hooks: HashMap<String, Hooks>,
 }
 
@@ -121,7 +121,7 @@ impl Breaker {
             };
             config.map_or(Ok(breaker.clone()), |config| breaker.reconfigured(&config))
         })?;
-        Ok(Self { breaker: Mutex::new(breaker), hooks: hooks.unwrap_or_default() })
+        Ok(Self { watch: Arc::new(Watch::new(breaker)), hooks: hooks.unwrap_or_default() })
     }
 
     /// Tells the breaker what happened, and hears what it has to say.
@@ -135,7 +135,7 @@ impl Breaker {
     /// Raises:
     ///     InvalidInput: it has no kind, or a value of the wrong type.
     fn observe(&self, step: &Bound<'_, PyAny>) -> PyResult<Verdict> {
-        self.ask(step, policy::Breaker::observe)
+        self.ask(step, Watch::observe)
     }
 
     /// Would this call be refused, if it gave what it gave before? Changes nothing.
@@ -155,7 +155,7 @@ impl Breaker {
     ///     >>> breaker.check(call).level
     ///     'refuse'
     fn check(&self, step: &Bound<'_, PyAny>) -> PyResult<Verdict> {
-        self.ask(step, |breaker, step| breaker.check(step))
+        self.ask(step, |watch, step| Ok(watch.check(step)))
     }
 
     /// Reads a piece of the model's answer as it streams in; how the text is cut does not matter.
@@ -165,40 +165,33 @@ impl Breaker {
     ///     >>> outlay.Breaker().observe_stream("Let me check that again, to be sure. " * 15).detector
     ///     'chant'
     fn observe_stream(&self, py: Python<'_>, text: &str) -> PyResult<Verdict> {
-        guard(py, || Ok(self.lock().observe_stream(text))).map(Verdict)
+        waiting(py, self.watch.is_blocking(), || self.watch.observe_stream(text)).map(Verdict)
     }
 
     /// A person lets the run go on: what repeats now is forgiven. The hard cap keeps counting.
     fn excuse(&self) {
-        self.lock().excuse();
+        self.watch.excuse();
     }
 
     /// Everything it knows, configuration included, as at most 8,192 bytes; digests stand for texts.
     fn state<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.lock().state())
+        PyBytes::new(py, &self.watch.state())
     }
 }
 
 impl Breaker {
-    fn lock(&self) -> MutexGuard<'_, policy::Breaker> {
-        // A panic cannot have left it half changed in a way that matters: it holds only counts.
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn ask(
         &self,
         told: &Bound<'_, PyAny>,
-        act: impl FnOnce(&mut policy::Breaker, &Step<'_>) -> policy::Verdict,
+        act: impl FnOnce(&Watch, &Step<'_>) -> outlay::Result<policy::Verdict> + Send,
     ) -> PyResult<Verdict> {
         let py = told.py();
         let mut step = json_of(told, 0)?;
         if !self.hooks.is_empty() {
             self.hook(told, &mut step)?;
         }
-        guard(py, || {
-            let step = Step::from_json(&step)?;
-            Ok(Verdict(act(&mut self.lock(), &step)))
-        })
+        let judge = || act(&self.watch, &Step::from_json(&step)?);
+        waiting(py, self.watch.is_blocking(), judge).map(Verdict)
     }
 
     /// Adds what the functions of the tool say.

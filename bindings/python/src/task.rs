@@ -4,6 +4,7 @@ use outlay::{Attempt, meter::Api};
 use pyo3::prelude::*;
 
 use crate::{
+    breaker::Breaker,
     call::Call,
     convert::{Money, count, decimal_text},
     error::{guard, invalid, patiently, raise, waiting},
@@ -176,6 +177,11 @@ impl Task {
         };
         let outgoing = waiting(py, free, read)?;
         Ok(Outgoing { outgoing, blocking: self.blocking })
+    }
+
+    /// Records what this breaker says from now on; only the first task of a breaker counts.
+    fn watch(&self, breaker: &Breaker) {
+        breaker.watch.record_in(&self.task);
     }
 
     /// The ledger it is recorded in.

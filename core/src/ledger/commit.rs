@@ -269,7 +269,7 @@ pub(super) fn intern(tx: &mut (impl Tx + ?Sized), entry: &mut Entry, key: &str, 
     Ok(no)
 }
 
-fn check_attempt(tx: &mut (impl Tx + ?Sized), task: u32, attempt: u32) -> Result<()> {
+pub(super) fn check_attempt(tx: &mut (impl Tx + ?Sized), task: u32, attempt: u32) -> Result<()> {
     let (attempts, owner) = present(tx.attempt(task)?, "task", task)?;
     if attempts != attempt || owner == 0 {
         return Err(Error::conflict(format!("attempt {attempt} of this task has ended")));

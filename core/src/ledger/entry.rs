@@ -317,8 +317,8 @@ entry! {
         subject: u32,
         /// Dictionary id of a remark: an outcome, a reason, who did it.
         note: u32,
-        /// Dictionary id of why: the reason of a halt, the request a verdict asks for
-        /// or a grant approves.
+        /// Dictionary id of why: the reason of a halt, the request a verdict asks for or a grant
+        /// approves, and what the breaker said on what grounds, which has no `subject`.
         evidence: u32,
     }
 }

@@ -240,10 +240,13 @@ pub(crate) trait Tx: Orders {
     fn counts(&mut self, filter: Filter, visit: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
         self.entries(filter, &mut |entry| visit(&entry))
     }
-    /// The same, and of them what tells why a call was paid for: of a reservation its place, price, model
-    /// and what was noted of the request, of its end flags, price, input and USD.
+    /// The same with verdicts, and of them what tells why a call was paid for: of a reservation its place,
+    /// price, model and what was noted of the request, of its end flags, price, input and USD; of a
+    /// verdict its attempt and subject.
     fn requests(&mut self, filter: Filter, visit: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
-        self.entries(filter, &mut |entry| entry.call.is_none() || visit(&entry))
+        self.entries(filter, &mut |entry| {
+            (entry.call.is_none() && entry.kind != Kind::Verdict) || visit(&entry)
+        })
     }
     /// Hands out the beginnings and ends of attempts, in order: of each its attempt, what the attempt is
     /// part of, how it ended and what it was worth.

@@ -65,10 +65,15 @@ impl Attempts {
         self.told.iter().filter(|(_, told)| told.value != 0).map(|(key, told)| (*key, told.value))
     }
 
+    /// This attempt and those it is part of, outwards.
+    pub fn chain(&self, key: Key) -> impl Iterator<Item = Key> {
+        let above = |key: &Key| self.told.get(key).map(|told| told.above).filter(|above| above.1 != 0);
+        std::iter::successors(Some(key), above).take(DEPTH_MAX)
+    }
+
     /// The attempt at a task in no other that this one is part of.
     pub fn root(&self, key: Key) -> Key {
-        let above = |key: &Key| self.told.get(key).map(|told| told.above).filter(|above| above.1 != 0);
-        std::iter::successors(Some(key), above).take(DEPTH_MAX).last().unwrap_or(key)
+        self.chain(key).last().unwrap_or(key)
     }
 
     /// How it ended; unknown where its entries are kept no longer.

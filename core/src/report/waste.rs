@@ -1,7 +1,7 @@
 //! What was paid for nothing, and what would have cost less?
 //!
 //! Each nano-USD that was settled is in one kind at most. In this order a call is asked: was its
-//! attempt lost, was the same request answered before, did its stream break, was its prompt not
+//! attempt lost, and had the breaker spoken before, was the same request answered before, did its stream break, was its prompt not
 //! read from the cache, was it under no task? The first kind takes what it can prove; what is left
 //! of the call goes on to the next.
 //!
@@ -40,6 +40,8 @@ use crate::{
 /// Kinds of waste, in the order a call is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WasteKind {
+    /// Calls of attempts that bought nothing, made after the first verdict of the breaker.
+    Loops,
     /// Calls of attempts that failed, and of all inside them.
     Failed,
     /// Calls of attempts that a verdict ended.
@@ -58,7 +60,8 @@ pub enum WasteKind {
 
 impl WasteKind {
     /// Every kind, the first to be asked first.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
+        Self::Loops,
         Self::Failed,
         Self::Stopped,
         Self::Lost,
@@ -71,6 +74,7 @@ impl WasteKind {
     /// The word reports use.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Loops => "loops",
             Self::Failed => "failed attempts",
             Self::Stopped => "stopped attempts",
             Self::Lost => "lost attempts",
@@ -84,6 +88,7 @@ impl WasteKind {
     /// What to do about it.
     pub const fn advice(self) -> &'static str {
         match self {
+            Self::Loops => "see what repeated in `outlay show`; stop sooner, by the breaker's thresholds",
             Self::Failed => {
                 "see why in `outlay show`; keep what is done and resume (`outlay plan` tells if it pays)"
             }

@@ -4,11 +4,13 @@
 //! those that may still change.
 
 use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
 
 use super::{
     attempts::{Attempts, Key, sum},
     names::Names,
     standing::Standing,
+    verdicts::is_of_breaker,
     waste::{ContextLoad, WasteKind, WasteReport},
 };
 use crate::{
@@ -65,6 +67,8 @@ struct Run {
     key: Key,
     /// It or what it is part of bought nothing.
     lost: Option<(Key, Standing)>,
+    /// The attempts it is part of, itself too.
+    within: SmallVec<[Key; 2]>,
     is_untasked: bool,
     /// What it was answered: model and hash of the request.
     answered: FxHashSet<(u32, i64)>,
@@ -85,6 +89,7 @@ struct Last {
 
 /// A call that is not in the sums yet.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Waiting {
     run: u32,
     model: u32,
@@ -94,6 +99,8 @@ struct Waiting {
     is_read: bool,
     is_model: bool,
     is_settled: bool,
+    /// Had the breaker spoken before it was made?
+    is_looping: bool,
     /// The kind all of it is in.
     whole: Option<WasteKind>,
     usd: i64,
@@ -153,7 +160,9 @@ pub(super) struct Fold {
     index: FxHashMap<Key, u32>,
     waiting: FxHashMap<Id, Waiting>,
     /// What was spent in attempts that bought nothing, and in how many calls.
-    lost: FxHashMap<Key, (Standing, i64, u64)>,
+    lost: FxHashMap<(Key, WasteKind), (i64, u64)>,
+    /// The attempts the breaker has spoken of so far.
+    judged: FxHashSet<Key>,
 }
 
 impl Fold {
@@ -183,17 +192,22 @@ impl Fold {
             let is_untasked = untasked.contains(&key.0);
             // How it ended says nothing there: nobody ends it.
             let lost = if is_untasked { None } else { attempts.lost(key) };
-            runs.push(Run { key, lost, is_untasked, ..Run::default() });
+            let within = attempts.chain(key).collect();
+            runs.push(Run { key, lost, within, is_untasked, ..Run::default() });
             runs.len() as u32 - 1
         })
     }
 
     fn add(&mut self, entry: &Entry) -> Result<()> {
+        if is_of_breaker(entry) {
+            self.judged.insert((entry.task, entry.attempt));
+        }
         let Some(id) = entry.call else { return Ok(()) };
         if entry.kind == Kind::Reserved {
             let number = self.run((entry.task, entry.attempt));
             if let Some(run) = self.runs.get_mut(number as usize) {
-                self.waiting.insert(id, run.reserve(id, number, entry));
+                let is_looping = run.within.iter().any(|key| self.judged.contains(key));
+                self.waiting.insert(id, Waiting { is_looping, ..run.reserve(id, number, entry) });
             }
             return Ok(());
         }
@@ -225,7 +239,13 @@ impl Fold {
         let Some(run) = self.runs.get(call.run as usize).filter(|_| call.usd > 0) else { return Ok(()) };
         let calls = u64::from(call.is_model);
         if let Some((owner, standing)) = run.lost {
-            let (_, usd, count) = self.lost.entry(owner).or_insert((standing, 0, 0));
+            let kind = match standing {
+                _ if call.is_looping => WasteKind::Loops,
+                Standing::Stopped => WasteKind::Stopped,
+                Standing::Lost => WasteKind::Lost,
+                _ => WasteKind::Failed,
+            };
+            let (usd, count) = self.lost.entry((owner, kind)).or_default();
             (*usd, *count) = (sum(*usd, call.usd)?, *count + calls);
             return Ok(());
         }
@@ -253,13 +273,8 @@ impl Fold {
             self.count(id, &call)?;
         }
         let mut lost: Vec<_> = self.lost.drain().collect();
-        lost.sort_unstable_by_key(|(key, _)| *key);
-        for (key, (standing, usd, calls)) in lost {
-            let kind = match standing {
-                Standing::Stopped => WasteKind::Stopped,
-                Standing::Lost => WasteKind::Lost,
-                _ => WasteKind::Failed,
-            };
+        lost.sort_unstable_by_key(|((key, kind), _)| (*key, *kind as usize));
+        for ((key, kind), (usd, calls)) in lost {
             let item = Item { usd, key, call: None, missed: 0, differs_at: None };
             self.kinds[kind as usize].add(item, self.attempts.was_redeemed(key), calls)?;
         }
@@ -293,6 +308,7 @@ impl Run {
             is_read,
             is_model: entry.llm_calls > 0,
             is_settled: false,
+            is_looping: false,
             whole: is_repeat.then_some(WasteKind::Repeated),
             usd: 0,
             shared: if follows { same } else { 0 },

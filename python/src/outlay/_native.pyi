@@ -1551,6 +1551,11 @@ class Task:
         How much of each unit was used: usd (in nano-USD), tokens, llm_calls, tool_calls.
         """
 
+    def watch(self, /, breaker: Breaker) -> None:
+        """
+        Records what this breaker says from now on; only the first task of a breaker counts.
+        """
+
 @final
 class TaxReport:
     """

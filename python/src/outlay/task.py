@@ -255,7 +255,10 @@ class TaskBlock:
         watch = parent._watch if parent is not None else None
         if self._breaker not in (False, None):
             watch = Watch(self._breaker, self._options["enforce"])
-        task = Task(ledger.task(self._name, under=under, **self._options), inherited, watch)
+        native = ledger.task(self._name, under=under, **self._options)
+        if watch is not None:
+            native.watch(watch.breaker)
+        task = Task(native, inherited, watch)
         self._entered.append((task, _current_task.set(task)))
         return task
 

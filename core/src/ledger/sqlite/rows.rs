@@ -220,13 +220,18 @@ pub(super) fn count_of(row: &Row<'_>) -> rusqlite::Result<Entry> {
 /// What tells why a call was paid for.
 pub(super) const REQUEST: &str = "kind, flags, call, usd, price, task, attempt, model_asked, llm_calls, \
     request_hash, message_count, tool_definition_tokens, prefix_messages, prefix_bytes, prefix_tokens, \
-    known_tokens, input_tokens, cache_read_tokens";
+    known_tokens, input_tokens, cache_read_tokens, subject";
 
 /// Reads the columns of [`REQUEST`].
 pub(super) fn request_of(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let kind: i64 = row.get(0)?;
     let kind = Kind::of(kind).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, kind))?;
-    let mut entry = Entry { kind, flags: row.get(1)?, call: Some(id_of(row, 2)?), ..Entry::default() };
+    let mut entry = Entry { kind, flags: row.get(1)?, ..Entry::default() };
+    if kind == Kind::Verdict {
+        (entry.task, entry.attempt, entry.subject) = (row.get(5)?, row.get(6)?, row.get(18)?);
+        return Ok(entry);
+    }
+    entry.call = Some(id_of(row, 2)?);
     if kind == Kind::Reserved {
         (entry.price, entry.task, entry.attempt) = (row.get(4)?, row.get(5)?, row.get(6)?);
         (entry.model_asked, entry.llm_calls) = (row.get(7)?, row.get(8)?);

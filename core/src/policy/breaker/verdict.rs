@@ -1,6 +1,6 @@
 //! What is said about a step, by which detector, and on what grounds?
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde_json::{Value, json};
 
@@ -36,6 +36,10 @@ impl Level {
             Self::Pause => "pause",
             Self::Stop => "stop",
         }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::RAISED.into_iter().find(|level| level.name() == text)
     }
 }
 
@@ -94,6 +98,10 @@ impl Detector {
             Self::Mutation => "mutation",
         }
     }
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|detector| detector.name() == text)
+    }
 }
 
 /// The grounds of a verdict. Steps are numbered from 1 in the order they were observed.
@@ -118,6 +126,36 @@ pub struct Evidence {
     pub wait_ms: u64,
     /// Was this the hard cap, which nothing switches off?
     pub capped: bool,
+}
+
+impl Evidence {
+    /// Its numbers by name, those of a poll last.
+    fn numbers(&self) -> [(&'static str, u64); 7] {
+        [
+            ("count", u64::from(self.count)),
+            ("period", u64::from(self.period)),
+            ("threshold", self.threshold),
+            ("first_step", self.first_step),
+            ("last_step", self.last_step),
+            ("elapsed_ms", self.elapsed_ms),
+            ("wait_ms", self.wait_ms),
+        ]
+    }
+
+    fn set(&mut self, name: &str, number: u64) -> Option<()> {
+        match name {
+            "count" => self.count = u32::try_from(number).ok()?,
+            "period" => self.period = u32::try_from(number).ok()?,
+            "threshold" => self.threshold = number,
+            "first_step" => self.first_step = number,
+            "last_step" => self.last_step = number,
+            "elapsed_ms" => self.elapsed_ms = number,
+            "wait_ms" => self.wait_ms = number,
+            "capped" => self.capped = number == 1,
+            _ => return None,
+        }
+        Some(())
+    }
 }
 
 /// What the breaker says about a step.
@@ -145,17 +183,8 @@ impl Verdict {
         if self.detector.is_some() {
             let found = &self.evidence;
             evidence.insert("message".into(), json!(self.to_string()));
-            for (name, number) in [
-                ("count", u64::from(found.count)),
-                ("period", u64::from(found.period)),
-                ("threshold", found.threshold),
-                ("first_step", found.first_step),
-                ("last_step", found.last_step),
-            ] {
-                evidence.insert(name.into(), json!(number));
-            }
-            for (name, number) in [("elapsed_ms", found.elapsed_ms), ("wait_ms", found.wait_ms)] {
-                if self.detector == Some(Detector::Poll) {
+            for (name, number) in found.numbers() {
+                if !name.ends_with("_ms") || self.detector == Some(Detector::Poll) {
                     evidence.insert(name.into(), json!(number));
                 }
             }
@@ -168,6 +197,29 @@ impl Verdict {
         }
         let detector = self.detector.map(Detector::name);
         json!({ "level": self.level.name(), "detector": detector, "evidence": evidence })
+    }
+}
+
+/// A verdict as the dictionary of a ledger keeps it; the tool has a column of its own.
+impl Verdict {
+    pub(crate) fn recorded(&self) -> String {
+        let mut text = format!("{} {}", self.level.name(), self.detector.map_or("", Detector::name));
+        for (name, number) in self.evidence.numbers().into_iter().filter(|(_, number)| *number != 0) {
+            let _ = write!(text, " {name}={number}");
+        }
+        text + if self.evidence.capped { " capped=1" } else { "" }
+    }
+
+    /// Reads what [`recorded`](Self::recorded) wrote; nothing when it is not that.
+    pub(crate) fn read(text: &str, tool: String) -> Option<Self> {
+        let mut words = text.split(' ');
+        let (level, detector) = (Level::parse(words.next()?)?, Detector::parse(words.next()?)?);
+        let mut evidence = Evidence { tool, ..Evidence::default() };
+        for word in words {
+            let (name, number) = word.split_once('=')?;
+            evidence.set(name, number.parse().ok()?)?;
+        }
+        Some(Self { level, detector: Some(detector), evidence })
     }
 }
 
@@ -215,4 +267,37 @@ impl fmt::Display for Verdict {
 /// The name of a tool as it goes into the evidence.
 pub(super) fn shown(tool: &str) -> String {
     tool.chars().take(NAME_MAX).map(|one| if one.is_control() || one == '`' { '?' } else { one }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_survives_the_ledger() {
+        let evidence = Evidence {
+            tool: "job".into(),
+            count: 7,
+            threshold: 1_800_000,
+            first_step: 3,
+            last_step: 9,
+            elapsed_ms: 1_900_000,
+            wait_ms: 30_000,
+            capped: true,
+            ..Evidence::default()
+        };
+        for level in Level::RAISED {
+            for detector in Detector::ALL {
+                let verdict = Verdict { level, detector: Some(detector), evidence: evidence.clone() };
+                assert_eq!(Verdict::read(&verdict.recorded(), "job".into()), Some(verdict));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_verdict_is_not_read() {
+        for text in ["", "nudge", "shout cycle", "nudge cycle 3", "nudge cycle count=x", "nudge cycle a=1"] {
+            assert_eq!(Verdict::read(text, String::new()), None, "{text}");
+        }
+    }
 }

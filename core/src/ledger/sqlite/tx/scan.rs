@@ -44,7 +44,8 @@ impl Session {
     }
 
     pub(super) fn scan_requests(&self, filter: Filter, visit: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
-        self.scan(REQUEST, CALLS, filter, |row| request_of(row).map(|entry| visit(&entry)))
+        let only = format!("(call IS NOT NULL OR kind = {}) AND ", Kind::Verdict as u8);
+        self.scan(REQUEST, &only, filter, |row| request_of(row).map(|entry| visit(&entry)))
     }
 
     pub(super) fn scan_attempts(&self, visit: &mut dyn FnMut(&Entry)) -> Result<()> {
