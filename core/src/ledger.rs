@@ -3,6 +3,7 @@
 //! Money changes in one place: an *act* (in `commit`) reads rows, judges them by `policy`, and
 //! writes entries and balance rows in one transaction of a store. The stores know rows, not rules.
 
+pub mod alert;
 pub mod approval;
 pub mod chain;
 pub(crate) mod check;
@@ -19,6 +20,7 @@ pub(crate) mod sqlite;
 pub(crate) mod store;
 pub(crate) mod verdict;
 
+pub use alert::Alert;
 pub use approval::Approval;
 pub use entry::{Entry, Kind, flag};
 pub use halt::Halt;

@@ -1,5 +1,6 @@
 //! Doing it: ledgers, tasks and calls as a program holds them.
 
+pub mod alert;
 mod approval;
 mod calibration;
 pub mod call;

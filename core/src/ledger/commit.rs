@@ -9,6 +9,7 @@
 use smallvec::SmallVec;
 
 use super::{
+    alert,
     approval::refusing,
     entry::{Entry, Kind, Under, flag},
     held::{FEW, Held, Views, held_under, read_views},
@@ -335,6 +336,7 @@ pub(crate) fn end(tx: &mut (impl Tx + ?Sized), id: &Id, ending: &Ending) -> Resu
     apply(tx, &row.under, &after)?;
     (row.state, row.used, row.correctable) = (state, used, ending.is_correctable());
     tx.end_call(&row, &mut entry)?;
+    alert::tell(tx, (row.task, row.attempt), &row.under, &change, &after)?;
     Ok(Ended::of(&row))
 }
 
@@ -425,6 +427,7 @@ pub(crate) fn tool_call(tx: &mut (impl Tx + ?Sized), want: &Reserve, tool: &str)
         apply(tx, &row.under, &after)?;
         (row.state, row.used) = (State::Settled, row.held);
         tx.end_call(&row, &mut entry)?;
+        alert::tell(tx, (row.task, row.attempt), &row.under, &released, &after)?;
     }
     Ok(verdict)
 }

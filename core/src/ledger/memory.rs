@@ -1,6 +1,7 @@
 //! The ledger in memory: for tests, notebooks and short runs. It has no chain and ends with the
 //! process; it keeps the last hundred thousand entries, and the balances of all.
 
+mod alerts;
 mod calls;
 mod log;
 mod orders;
@@ -9,6 +10,7 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
+use alerts::Kept;
 use calls::Calls;
 use log::Log;
 
@@ -56,6 +58,7 @@ pub(crate) struct Memory {
     calls: Calls,
     halts: Vec<HaltRow>,
     asks: Vec<AskRow>,
+    alerts: Kept,
 }
 
 impl Memory {
@@ -85,6 +88,7 @@ impl Memory {
             calls: Calls::default(),
             halts: Vec::new(),
             asks: Vec::new(),
+            alerts: Kept::default(),
         })
     }
 
@@ -363,6 +367,7 @@ impl Tx for Memory {
                 self.of_task.entry(account.task).or_default().push(account.no);
             }
         }
+        self.alerts.has_thresholds |= !account.alerts.is_empty();
         let no = account.no;
         self.accounts.insert(no, account);
         Ok(no)

@@ -4,6 +4,7 @@
 //! is a grant, recorded with who made it; with smaller ones it is a conflict.
 
 use super::{
+    alert::set_thresholds,
     approval::granted,
     commit::{Ending, end, intern},
     deadline::{self, Until},
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    policy::{Amounts, Ceiling, Deadline, Limit, Unit, Window},
+    policy::{Amounts, Ceiling, Deadline, Limit, Thresholds, Unit, Window},
     sync::Arc,
     value::{Id, Tags},
 };
@@ -32,6 +33,8 @@ pub(crate) struct OpenTask {
     pub tags: Tags,
     pub limits: Vec<Limit>,
     pub deadline: Option<Deadline>,
+    /// Nothing leaves what there is.
+    pub alerts: Option<Thresholds>,
     pub observes: bool,
     pub by: Option<String>,
 }
@@ -97,6 +100,10 @@ pub(crate) fn open_task(tx: &mut dyn Tx, want: &OpenTask) -> Result<Opened> {
     let later = deadline::check_later(tx, &row, want.deadline)?;
     raise(tx, accounts, &ceilings, want.by.as_deref(), no)?;
     deadline::extend(tx, no, later, want.by.as_deref())?;
+    if let Some(alerts) = &want.alerts {
+        let accounts = tx.accounts_of_task(no)?;
+        set_thresholds(tx, accounts, alerts)?;
+    }
     row.attempts += 1;
     row.owner = tx.owner();
     row.outcome = 0;
@@ -145,7 +152,8 @@ fn new_task(tx: &mut dyn Tx, want: &OpenTask, ceilings: &[(Window, Ceiling)]) ->
         let (task, window, ceiling) = (row.no, window.clone(), *ceiling);
         let deadline = want.deadline.filter(|_| window == Window::Life);
         let until = Until::of(deadline, now);
-        tx.put_account(&Account { task, window, ceiling, until, label, ..Account::default() })?;
+        let alerts = want.alerts.clone().unwrap_or_default();
+        tx.put_account(&Account { task, window, ceiling, until, alerts, label, ..Account::default() })?;
     }
     tx.append(&mut entry)?;
     start_attempt(tx, &row)
@@ -210,28 +218,47 @@ pub(crate) fn sweep(tx: &mut dyn Tx, owner: u32) -> Result<usize> {
     Ok(calls.len())
 }
 
+/// A shared budget as its caller declares it.
+#[derive(Clone, Debug)]
+pub(crate) struct SetBudget {
+    pub budget: Budget,
+    pub limits: Vec<Limit>,
+    /// Nothing leaves what there is.
+    pub alerts: Option<Thresholds>,
+    /// The thresholds of a new budget declared without any.
+    pub usual: Thresholds,
+    pub by: Option<String>,
+}
+
 /// Declares a shared budget.
-pub(crate) fn set_budget(tx: &mut dyn Tx, want: &Budget, limits: &[Limit], by: Option<&str>) -> Result<()> {
-    let ceilings = ceilings(limits)?;
+pub(crate) fn set_budget(tx: &mut dyn Tx, want: &SetBudget) -> Result<()> {
+    let ceilings = ceilings(&want.limits)?;
+    let by = want.by.as_deref();
     if ceilings.is_empty() {
         return Err(Error::invalid("a budget needs at least one limit"));
     }
     let known = shared_budgets(tx)?;
-    let same = known.iter().find(|budget| budget.scope == want.scope && budget.per == want.per);
+    let wanted = &want.budget;
+    let same = known.iter().find(|budget| budget.scope == wanted.scope && budget.per == wanted.per);
     if let Some(budget) = same {
         let accounts = tx.all_accounts_of_budget(budget.no)?;
-        return raise(tx, accounts, &ceilings, by, 0);
+        raise(tx, accounts, &ceilings, by, 0)?;
+        let Some(alerts) = &want.alerts else { return Ok(()) };
+        let accounts = tx.all_accounts_of_budget(budget.no)?;
+        return set_thresholds(tx, accounts, alerts);
     }
-    let mut budget = want.clone();
+    let mut budget = wanted.clone();
+    let alerts = want.alerts.as_ref().unwrap_or(&want.usual);
     let at_ms = tx.now()?;
     let mut first = Entry { kind: Kind::BudgetSet, at_ms, ..Entry::default() };
-    for (key, value) in want.scope.iter() {
+    for (key, value) in wanted.scope.iter() {
         intern(tx, &mut first, key, value)?;
     }
     budget.no = tx.put_budget(&budget)?;
     for (window, ceiling) in ceilings {
         let label = budget.label(None);
-        let account = Account { budget: budget.no, window, ceiling, label, ..Account::default() };
+        let (budget, alerts) = (budget.no, alerts.clone());
+        let account = Account { budget, window, ceiling, alerts, label, ..Account::default() };
         let no = tx.put_account(&account)?;
         append_limits(tx, &first, no, &ceiling, &Ceiling::default(), by)?;
         first.proofs.clear();

@@ -27,6 +27,7 @@ pub(crate) use file::path_of;
 use rows::failed;
 
 use super::{
+    alert::note_recorded,
     chain::{self, Link},
     entry::Entry,
     journal::{Connection, Journal},
@@ -88,6 +89,8 @@ pub(super) struct Session {
     names: FxHashMap<String, u32>,
     now: Millis,
     entries: Vec<Entry>,
+    /// Does the transaction record alerts?
+    alerted: bool,
     links: i64,
     head: Link,
 }
@@ -207,6 +210,7 @@ impl Session {
             names: FxHashMap::default(),
             now: 0,
             entries: Vec::new(),
+            alerted: false,
             links: -1,
             head: [0; 32],
         }
@@ -246,6 +250,7 @@ impl Session {
         self.cache.refresh(version);
         self.now = self.now.max(last).max(self.settings.clock.now());
         self.entries.clear();
+        self.alerted = false;
         Ok(())
     }
 
@@ -321,6 +326,9 @@ impl Connection for Session {
         self.write_entries()?;
         let db = self.db()?;
         db.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])).map_err(failed)?;
+        if self.alerted {
+            note_recorded();
+        }
         Ok(())
     }
 

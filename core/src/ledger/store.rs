@@ -6,6 +6,7 @@
 use rustc_hash::FxHashMap;
 
 use super::{
+    alert::{Alerts, Told},
     chain::{Link, Proof, Salt},
     deadline::Until,
     entry::{Entry, Kind, Under},
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    policy::{Amounts, Balance, Ceiling, View, Window},
+    policy::{Amounts, Balance, Ceiling, Thresholds, View, Window},
     sync::Arc,
     value::{Id, Millis, Tags},
 };
@@ -53,6 +54,8 @@ pub(crate) struct Account {
     pub window: Window,
     pub ceiling: Ceiling,
     pub until: Until,
+    /// At which parts of its limits somebody is told.
+    pub alerts: Thresholds,
     /// Who it belongs to, as messages name it.
     pub label: String,
 }
@@ -201,6 +204,8 @@ pub(crate) struct Cache {
     pub budgets: Option<Arc<[Budget]>>,
     /// For each task, what its calls are held under.
     pub under: FxHashMap<u32, Arc<Held>>,
+    /// For each account with thresholds, what was told of its slot.
+    pub told: FxHashMap<u32, Told>,
 }
 
 const CACHED_MAX: usize = 10_000;
@@ -217,7 +222,7 @@ impl Cache {
 
 /// One transaction over the rows of a store. Nothing is kept if the act that uses it fails with
 /// an error of the family `Fault`; after any other error an act has written nothing.
-pub(crate) trait Tx: Orders {
+pub(crate) trait Tx: Orders + Alerts {
     /// The ledger's time: never earlier than the latest entry.
     fn now(&mut self) -> Result<Millis>;
     /// The owner the entries are written by.

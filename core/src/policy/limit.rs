@@ -231,19 +231,24 @@ fn rolling(text: &str) -> Result<Millis> {
         let known = "`life`, `day`, `week`, `month` or `rolling:24h`";
         Error::invalid(format!("window `{text}` is none of {known}"))
     };
-    let length = text.strip_prefix("rolling:").ok_or_else(wrong)?;
-    let unit = match length.as_bytes().last() {
-        Some(b's') => 1_000,
-        Some(b'm') => 60_000,
-        Some(b'h') => 3_600_000,
-        Some(b'd') => 24 * 3_600_000,
-        _ => return Err(wrong()),
-    };
-    let count: Millis = length[..length.len() - 1].parse().map_err(|_| wrong())?;
-    match count.checked_mul(unit) {
-        Some(millis @ ROLLING_MIN..=ROLLING_MAX) => Ok(millis),
+    let length = text.strip_prefix("rolling:").and_then(millis).ok_or_else(wrong)?;
+    match length {
+        ROLLING_MIN..=ROLLING_MAX => Ok(length),
         _ => Err(Error::invalid(format!("window `{text}` must be from one minute to one year"))),
     }
+}
+
+/// A length of time, as in `90s`, `10m`, `24h` or `7d`; one too long to be counted is the longest.
+pub(super) fn millis(text: &str) -> Option<Millis> {
+    let unit = match text.as_bytes().last()? {
+        b's' => 1_000,
+        b'm' => 60_000,
+        b'h' => 3_600_000,
+        b'd' => 24 * 3_600_000,
+        _ => return None,
+    };
+    let count: Millis = text[..text.len() - 1].parse().ok()?;
+    Some(count.saturating_mul(unit))
 }
 
 /// The slot of whole days that `now` lies in; `days` 0 means to the first of the next month.

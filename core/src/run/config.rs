@@ -16,6 +16,7 @@ use crate::{
     error::{Error, Result},
     ledger::sqlite::Durability,
     meter::PriceBook,
+    policy::Thresholds,
     sync::Arc,
 };
 
@@ -102,6 +103,8 @@ pub struct Config {
     pub min_output_tokens: u64,
     /// Which models may take the calls of which, in tasks that name none themselves.
     pub routes: Arc<[Route]>,
+    /// At which parts of their limits new budgets that say nothing of it record alerts.
+    pub alerts: Thresholds,
 }
 
 impl Default for Config {
@@ -117,6 +120,7 @@ impl Default for Config {
             prices: PriceBook::bundled().clone(),
             approvers: Approvers::default(),
             default_max_output_tokens: 4_096,
+            alerts: Thresholds::usual(),
             min_output_tokens: 256,
             routes: Arc::new([]),
         }
@@ -151,6 +155,8 @@ pub struct Choices {
     pub min_output_tokens: Option<u64>,
     /// See [`Config::routes`]; the first rule about a model holds.
     pub routes: Option<Vec<RouteChoice>>,
+    /// See [`Config::alerts`]; shares as numbers or as [`Threshold`](crate::policy::Threshold) reads them.
+    pub alerts: Option<Vec<serde_json::Value>>,
 }
 
 impl Config {
@@ -220,6 +226,12 @@ impl Config {
         }
         if let Some(routes) = &choices.routes {
             self.routes = routes.iter().map(Route::read).collect::<Result<_>>()?;
+        }
+        if let Some(alerts) = &choices.alerts {
+            let text =
+                |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let texts: Vec<String> = alerts.iter().map(text).collect();
+            self.alerts = Thresholds::parse(texts.iter().map(String::as_str))?;
         }
         Ok(self)
     }

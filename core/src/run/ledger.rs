@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{
+    alert::Delivery,
     calibration::Calibration,
     config::Config,
     halt::Lookout,
@@ -29,7 +30,7 @@ use crate::{
         store::{Budget, Filter, State, Tx},
     },
     meter::Extracted,
-    policy::Limit,
+    policy::{Limit, Thresholds},
     sync::{Arc, Mutex, MutexGuard, lock},
     value::{Clock, Id, IdSource, Millis, Money, Tags},
 };
@@ -50,6 +51,7 @@ struct Inner {
     config: Mutex<Arc<Config>>,
     default_task: Mutex<Option<Task>>,
     lookout: Lookout,
+    delivery: Delivery,
     /// Calls that went through while the store could not answer.
     unrecorded: AtomicU64,
     born: u32,
@@ -78,6 +80,7 @@ pub struct BudgetOptions {
     scope: Tags,
     per: Option<String>,
     limits: Vec<Limit>,
+    alerts: Option<Thresholds>,
     by: Option<String>,
 }
 
@@ -108,6 +111,14 @@ impl BudgetOptions {
     #[must_use]
     pub fn limit(mut self, limit: Limit) -> Self {
         self.limits.push(limit);
+        self
+    }
+
+    /// At which parts of its limits an alert is recorded; without a word at those of the
+    /// configuration, or as before.
+    #[must_use]
+    pub fn alerts(mut self, alerts: Thresholds) -> Self {
+        self.alerts = Some(alerts);
         self
     }
 
@@ -175,24 +186,21 @@ impl Ledger {
             let key = sqlite.key();
             (Store::Sqlite(Box::new(sqlite)), key)
         };
-        let (config, default_task) = (Mutex::new(config), Mutex::new(None));
-        let (models, memo, calibration) = (Models::default(), Memo::default(), Calibration::default());
-        let born = generation();
-        let unrecorded = AtomicU64::new(0);
         Ok(Self(Arc::new(Inner {
             name,
             store,
             key,
             clock,
             ids,
-            models,
-            memo,
-            calibration,
-            config,
-            default_task,
+            models: Models::default(),
+            memo: Memo::default(),
+            calibration: Calibration::default(),
+            config: Mutex::new(config),
+            default_task: Mutex::new(None),
             lookout: Lookout::default(),
-            unrecorded,
-            born,
+            delivery: Delivery::default(),
+            unrecorded: AtomicU64::new(0),
+            born: generation(),
         })))
     }
 
@@ -289,8 +297,9 @@ impl Ledger {
             Tags::new().set(key, "x")?;
         }
         let budget = Budget { no: 0, scope: options.scope.clone(), per: options.per.clone() };
-        let (limits, by) = (options.limits.clone(), options.by.clone());
-        self.act(move |tx| open::set_budget(tx, &budget, &limits, by.as_deref()))
+        let (limits, alerts, by) = (options.limits.clone(), options.alerts.clone(), options.by.clone());
+        let want = open::SetBudget { budget, limits, alerts, usual: self.config().alerts.clone(), by };
+        self.act(move |tx| open::set_budget(tx, &want))
     }
 
     /// Erases the value of a tag for ever. Entries keep its number, reports say `erased`.
@@ -461,10 +470,13 @@ impl Ledger {
         &self,
         mut act: impl FnMut(&mut dyn Tx) -> Result<R> + Send + 'static,
     ) -> Result<R> {
-        match &self.current()?.0.store {
+        let ledger = self.current()?;
+        let result = match &ledger.0.store {
             Store::Memory(memory) => act(&mut *begin(memory, self.now())),
             Store::Sqlite(sqlite) => sqlite.act(act),
-        }
+        };
+        ledger.deliver();
+        result
     }
 
     /// Reserves at a time just read. A file, which may keep an act waiting, reads the clock anew.
@@ -481,13 +493,16 @@ impl Ledger {
     }
 
     pub(crate) fn end_call(&self, id: Id, ending: &Ending) -> Result<Ended> {
-        match &self.current()?.0.store {
+        let ledger = self.current()?;
+        let ended = match &ledger.0.store {
             Store::Memory(memory) => commit::end(&mut *begin(memory, self.now()), &id, ending),
             Store::Sqlite(sqlite) => {
                 let ending = ending.clone();
                 sqlite.act(move |tx| commit::end(tx, &id, &ending))
             }
-        }
+        };
+        ledger.deliver();
+        ended
     }
 
     pub(crate) fn read<R>(&self, read: impl FnOnce(&mut dyn Tx) -> Result<R>) -> Result<R> {
@@ -499,6 +514,10 @@ impl Ledger {
 
     pub(super) fn lookout(&self) -> &Lookout {
         &self.0.lookout
+    }
+
+    pub(super) fn delivery(&self) -> &Delivery {
+        &self.0.delivery
     }
 
     pub(crate) fn memo(&self) -> &Memo {

@@ -3,7 +3,7 @@
 use super::{approval::OnLimit, route, task::Task};
 use crate::{
     error::Result,
-    policy::{Deadline, Limit},
+    policy::{Deadline, Limit, Thresholds},
     value::{Tags, tags::checked_text},
 };
 
@@ -28,6 +28,7 @@ pub struct TaskOptions {
     pub(super) tags: Tags,
     pub(super) limits: Vec<Limit>,
     pub(super) deadline: Option<Deadline>,
+    pub(super) alerts: Option<Thresholds>,
     pub(super) observes: bool,
     pub(super) clamps: bool,
     pub(super) wait_ms: Option<u64>,
@@ -81,6 +82,13 @@ impl TaskOptions {
     #[must_use]
     pub fn deadline(mut self, deadline: Deadline) -> Self {
         self.deadline = Some(deadline);
+        self
+    }
+
+    /// At which parts of its limits an alert is recorded; without a word at none, or as before.
+    #[must_use]
+    pub fn alerts(mut self, alerts: Thresholds) -> Self {
+        self.alerts = Some(alerts);
         self
     }
 

@@ -13,9 +13,10 @@ use std::{
     },
 };
 
-use super::{config::Config, ledger::Ledger};
+use super::{alert::Handler, config::Config, ledger::Ledger};
 use crate::{
     error::{Error, Result},
+    ledger::Alert,
     meter::tokens::{Quiet, quiet},
     sync::Arc,
 };
@@ -23,12 +24,14 @@ use crate::{
 /// The most ledgers one process can have open.
 const LEDGERS_MAX: usize = 1_000;
 
-static LEDGERS: Mutex<Open> = Mutex::new(Open { ledgers: BTreeMap::new(), config: None });
+static LEDGERS: Mutex<Open> =
+    Mutex::new(Open { ledgers: BTreeMap::new(), config: None, handlers: Vec::new() });
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 
 struct Open {
     ledgers: BTreeMap<String, Ledger>,
     config: Option<Arc<Config>>,
+    handlers: Vec<Handler>,
 }
 
 thread_local! {
@@ -87,8 +90,39 @@ pub fn ledger(store: Option<&str>) -> Result<Ledger> {
         return Err(Error::store(format!("this process has {LEDGERS_MAX} ledgers open")));
     }
     let ledger = Ledger::open(&name, config)?;
+    for handler in &open.handlers {
+        ledger.add_handler(handler.clone())?;
+    }
     open.ledgers.insert(name, ledger.clone());
+    drop(open);
+    ledger.deliver_left();
     Ok(ledger)
+}
+
+/// Hands alerts to `handler`, as [`Ledger::on_alert`] does, in every ledger that [`ledger()`] opened
+/// or will open; again under the same name it takes the place of the one before.
+///
+/// # Errors
+///
+/// `InvalidInput`: a name that cannot be, or more than sixteen.
+///
+/// ```
+/// use outlay::run::process;
+///
+/// process::on_alert("log", |alert| eprintln!("{alert}"))?;
+/// # Ok::<(), outlay::Error>(())
+/// ```
+pub fn on_alert(consumer: &str, handler: impl Fn(&Alert) + Send + Sync + 'static) -> Result<()> {
+    let handler = Handler::new(consumer, handler)?;
+    let mut open = open_ledgers();
+    let ledgers: Vec<Ledger> = open.ledgers.values().cloned().collect();
+    handler.put_into(&mut open.handlers)?;
+    drop(open);
+    for ledger in ledgers {
+        ledger.add_handler(handler.clone())?;
+        ledger.deliver_left();
+    }
+    Ok(())
 }
 
 /// The one name of the store that [`ledger`] would open, which need not exist.

@@ -98,6 +98,7 @@ impl Task {
             tags,
             limits: options.limits,
             deadline: options.deadline,
+            alerts: options.alerts,
             observes: options.observes,
             by: options.by,
         };
@@ -132,9 +133,8 @@ impl Task {
                 }
                 Opened::Held { owner } if ledger.is_alive(owner)? => {
                     let id = want.caller.unwrap_or_default();
-                    return Err(Error::conflict(format!(
-                        "task `{id}` has an open attempt in a running process"
-                    )));
+                    let said = format!("task `{id}` has an open attempt in a running process");
+                    return Err(Error::conflict(said));
                 }
                 Opened::Held { .. } => {
                     ledger.sweep()?;

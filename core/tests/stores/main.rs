@@ -11,6 +11,7 @@ macro_rules! on_every_store {
     };
 }
 
+mod alerts;
 mod approvals;
 mod budgets;
 mod choices;

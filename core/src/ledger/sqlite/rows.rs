@@ -1,6 +1,9 @@
 //! How do rows become values? Conversions between SQLite's columns and the rows of `store`.
 
-use rusqlite::{Row, types::ValueRef};
+use rusqlite::{
+    Row,
+    types::{Type, Value, ValueRef},
+};
 
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -9,7 +12,7 @@ use crate::{
         entry::{Cell as _, Entry, Kind, read_proofs, read_under},
         store::{Account, CallRow, State, TaskRow},
     },
-    policy::{Amounts, Balance, Ceiling, Window},
+    policy::{Amounts, Balance, Ceiling, Thresholds, Window},
     value::{Id, Tags},
 };
 
@@ -79,7 +82,7 @@ pub(super) fn task_of(row: &Row<'_>) -> rusqlite::Result<TaskRow> {
 
 pub(super) const ACCOUNT: &str = "no, task, budget, value, window, zone, hard_usd, hard_tokens, \
     hard_llm_calls, hard_tool_calls, soft_usd, soft_tokens, soft_llm_calls, soft_tool_calls, \
-    deadline_ms, waited_ms, counted_ms";
+    deadline_ms, waited_ms, counted_ms, alerts";
 
 /// The account without its label, which is made of names.
 pub(super) fn account_of(row: &Row<'_>) -> rusqlite::Result<(Account, String, Option<String>)> {
@@ -88,6 +91,9 @@ pub(super) fn account_of(row: &Row<'_>) -> rusqlite::Result<(Account, String, Op
         ceiling.hard[unit] = row.get(6 + unit)?;
         ceiling.soft[unit] = row.get(10 + unit)?;
     }
+    let alerts: String = row.get(17)?;
+    let alerts = Thresholds::parse(alerts.split(", ").filter(|text| !text.is_empty()))
+        .map_err(|_| rusqlite::Error::InvalidColumnType(17, "alerts".to_owned(), Type::Text))?;
     let account = Account {
         no: row.get(0)?,
         task: row.get(1)?,
@@ -95,16 +101,17 @@ pub(super) fn account_of(row: &Row<'_>) -> rusqlite::Result<(Account, String, Op
         value: row.get(3)?,
         ceiling,
         until: Until { at: row.get(14)?, waited_ms: row.get(15)?, counted_ms: row.get(16)? },
+        alerts,
         ..Account::default()
     };
     Ok((account, row.get(4)?, row.get(5)?))
 }
 
 /// What of an account can change, in the order of its columns.
-pub(super) fn limits_of(account: &Account) -> impl Iterator<Item = Option<i64>> {
+pub(super) fn limits_of(account: &Account) -> impl Iterator<Item = Value> {
     let until = account.until;
     let times = [until.at, Some(until.waited_ms), Some(until.counted_ms)];
-    account.ceiling.hard.into_iter().chain(account.ceiling.soft).chain(times)
+    account.ceiling.hard.into_iter().chain(account.ceiling.soft).chain(times).map(Value::from)
 }
 
 pub(super) fn window_of(window: &str, zone: Option<&str>) -> Result<Window> {

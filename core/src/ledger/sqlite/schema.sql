@@ -1,5 +1,6 @@
 -- Schema 2 of an outlay ledger. Entries are never edited or deleted; all other rows are folds
--- over them (balances, calls, halts, asks), the dictionary (names), or what a process needs (meta, owners).
+-- over them (balances, calls, halts, asks, alerts, passing), the dictionary (names), or what a process needs
+-- (meta, owners, consumers).
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE owners (
     no INTEGER PRIMARY KEY, id BLOB NOT NULL, pid INTEGER NOT NULL, started_ms INTEGER NOT NULL,
@@ -22,7 +23,7 @@ CREATE TABLE accounts (
     hard_usd INTEGER, hard_tokens INTEGER, hard_llm_calls INTEGER, hard_tool_calls INTEGER,
     soft_usd INTEGER, soft_tokens INTEGER, soft_llm_calls INTEGER, soft_tool_calls INTEGER,
     deadline_ms INTEGER, waited_ms INTEGER NOT NULL DEFAULT 0,
-    counted_ms INTEGER NOT NULL DEFAULT 0);
+    counted_ms INTEGER NOT NULL DEFAULT 0, alerts TEXT NOT NULL DEFAULT '');
 CREATE INDEX accounts_task ON accounts (task) WHERE task <> 0;
 CREATE INDEX accounts_budget ON accounts (budget, value) WHERE budget <> 0;
 CREATE TABLE balances (
@@ -51,6 +52,16 @@ CREATE TABLE asks (
     needed INTEGER NOT NULL, at_ms INTEGER NOT NULL, granted INTEGER NOT NULL, by INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX asks_open ON asks (task, account, unit) WHERE granted = 0;
 CREATE INDEX asks_account ON asks (account);
+CREATE TABLE alerts (
+    no INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, account INTEGER NOT NULL, slot INTEGER NOT NULL,
+    unit INTEGER NOT NULL, per_mille INTEGER NOT NULL, sustained_ms INTEGER NOT NULL, allowed INTEGER NOT NULL,
+    spent INTEGER NOT NULL, task INTEGER NOT NULL, owner INTEGER NOT NULL, at_ms INTEGER NOT NULL);
+CREATE UNIQUE INDEX alerts_once ON alerts (account, slot, unit, per_mille, sustained_ms, allowed);
+CREATE TABLE passing (
+    account INTEGER NOT NULL, slot INTEGER NOT NULL, unit INTEGER NOT NULL, per_mille INTEGER NOT NULL,
+    sustained_ms INTEGER NOT NULL, allowed INTEGER NOT NULL, since_ms INTEGER NOT NULL,
+    PRIMARY KEY (account, slot, unit, per_mille, sustained_ms, allowed)) WITHOUT ROWID;
+CREATE TABLE consumers (name TEXT PRIMARY KEY, after INTEGER NOT NULL, delivered BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE entries (
     seq INTEGER PRIMARY KEY, {columns}, call BLOB, under BLOB, proofs BLOB, link BLOB);
 CREATE INDEX entries_task ON entries (task) WHERE task <> 0;

@@ -1,5 +1,6 @@
 //! The rows of a ledger file, one statement each.
 
+mod alerts;
 mod lines;
 mod orders;
 mod scan;
@@ -326,15 +327,16 @@ impl Tx for Session {
         if account.no != 0 {
             let sql = "UPDATE accounts SET hard_usd = ?, hard_tokens = ?, hard_llm_calls = ?, \
                        hard_tool_calls = ?, soft_usd = ?, soft_tokens = ?, soft_llm_calls = ?, \
-                       soft_tool_calls = ?, deadline_ms = ?, waited_ms = ?, counted_ms = ? WHERE no = ?";
-            let no = Some(i64::from(account.no));
-            self.run(sql, rusqlite::params_from_iter(limits_of(account).chain([no])))?;
+                       soft_tool_calls = ?, deadline_ms = ?, waited_ms = ?, counted_ms = ?, alerts = ? \
+                       WHERE no = ?";
+            let last = [Value::Text(account.alerts.to_string()), Value::Integer(i64::from(account.no))];
+            self.run(sql, rusqlite::params_from_iter(limits_of(account).chain(last)))?;
             return Ok(account.no);
         }
         let (hard, soft) = (account.ceiling.hard, account.ceiling.soft);
         let sql = "INSERT INTO accounts (task, budget, value, window, zone, hard_usd, hard_tokens, \
                    hard_llm_calls, hard_tool_calls, soft_usd, soft_tokens, soft_llm_calls, soft_tool_calls, \
-                   deadline_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+                   deadline_ms, alerts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let (window, zone) = (account.window.to_string(), account.window.zone());
         let params = params![
             account.task,
@@ -350,7 +352,8 @@ impl Tx for Session {
             soft[1],
             soft[2],
             soft[3],
-            account.until.at
+            account.until.at,
+            account.alerts.to_string()
         ];
         self.inserted(sql, params)
     }
