@@ -124,6 +124,8 @@ pub enum Field {
     Money(Money),
     /// A yes or a no.
     Flag(bool),
+    /// Several values by name, as a JSON object.
+    Object(serde_json::Map<String, serde_json::Value>),
     /// Known not to exist.
     Absent,
 }

@@ -26,6 +26,7 @@ pub use price::{
     ServiceTier, UnitPrices, Worst,
 };
 pub use ratios::{Learned, LearnedWhole, Ratios};
+pub(crate) use request::newest;
 pub use request::{Facts, InputBound, Message, Method, Piece, Request};
 pub use script::Script;
 pub use stream::{Delta, Lane, StreamReader, usage_of_events, usage_of_text};

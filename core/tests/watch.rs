@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use outlay::{
-    Attempt, Config, ErrorKind, Ledger, Request, Task, TaskOptions, Usage,
+    Attempt, Config, ErrorKind, Field, Ledger, Outcome, Request, Task, TaskOptions, Usage,
+    meter::Api,
     policy::{Breaker, Detector, Level, Step},
     report::{WasteKind, WasteReport},
-    run::Watch,
+    run::{Exchange, Terms, Watch},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A ledger in memory and one in a file.
@@ -131,5 +132,115 @@ fn what_a_run_that_bought_nothing_spent_after_its_first_verdict_went_into_loops(
         assert_eq!(usd(&report, WasteKind::Failed), "0.003");
         assert_eq!(usd(&report, WasteKind::Stopped), "0.006");
         assert_eq!(report.wasted().decimal(), "0.018");
+    }
+}
+
+/// A conversation in which a model called the same tool so often, with the same result; as the chat API
+/// has it.
+fn conversation(turns: usize) -> Value {
+    let mut messages = vec![json!({"role": "user", "content": "how is the weather?"})];
+    for turn in 0..turns {
+        let function = json!({"name": "web", "arguments": "{\"query\": \"weather\"}"});
+        let calls = [json!({"id": format!("call{turn}"), "type": "function", "function": function})];
+        messages.push(json!({"role": "assistant", "content": null, "tool_calls": calls}));
+        messages.push(json!({"role": "tool", "tool_call_id": format!("call{turn}"), "content": "nothing"}));
+    }
+    json!({"model": "gpt-4o", "max_tokens": 100, "messages": messages})
+}
+
+fn send(task: &Task, body: &Value) -> outlay::Result<Exchange> {
+    task.exchange(Api::OpenAiChat, body.to_string().as_bytes(), &Terms::default())
+}
+
+/// What the model reads in place of the last result.
+fn told(exchange: &Exchange) -> Option<String> {
+    let (_, messages) = exchange.patch().iter().find(|(member, _)| *member == "messages")?;
+    Some(messages.as_array()?.last()?["content"].as_str()?.to_owned())
+}
+
+#[test]
+fn a_watched_task_tells_the_model_refuses_and_stops_by_its_requests() {
+    for (_folder, ledger) in ledgers() {
+        let task = ledger.task("ask", []).unwrap();
+        task.watch_by(&Watch::new(Breaker::default()).into());
+        for turns in 0..8 {
+            let exchange = send(&task, &conversation(turns)).unwrap();
+            let said = told(&exchange);
+            match turns {
+                0..=2 => assert_eq!(said, None),
+                3..=4 => assert!(said.unwrap().starts_with("nothing\n\noutlay breaker: `web` gave the same")),
+                _ => assert!(said.unwrap().starts_with("outlay breaker: this call was refused: ")),
+            }
+            assert_eq!(told(&send(&task, &conversation(turns)).unwrap()).is_some(), turns > 2, "sent again");
+        }
+        let paused = send(&task, &conversation(8)).unwrap_err();
+        assert_eq!(paused.kind(), ErrorKind::ApprovalRequired);
+        assert_eq!(paused.field("detector"), Some(&Field::Text("no_progress".into())));
+        let Some(Field::Object(evidence)) = paused.field("evidence") else { panic!("{paused:?}") };
+        assert_eq!((&evidence["count"], &evidence["tool"]), (&json!(8), &json!("web")));
+        assert_eq!(send(&task, &conversation(0)).unwrap_err().kind(), ErrorKind::ApprovalRequired, "until");
+        assert!(task.stopped().is_some());
+        let levels: Vec<_> = ledger.verdicts(&task.id(), 100).unwrap();
+        let levels: Vec<_> = levels.iter().map(|one| one.verdict.level.name()).collect();
+        assert_eq!(levels, ["nudge", "nudge", "refuse", "refuse", "refuse", "pause"]);
+    }
+}
+
+#[test]
+fn an_excused_run_goes_on() {
+    let [_, (_folder, ledger)] = ledgers();
+    let task = ledger.task("ask", []).unwrap();
+    let watch = Arc::new(Watch::new(Breaker::default()));
+    task.watch_by(&watch);
+    let paused = (0..10).find_map(|turns| send(&task, &conversation(turns)).err());
+    assert_eq!(paused.unwrap().kind(), ErrorKind::ApprovalRequired);
+    watch.excuse();
+    assert!(send(&task, &conversation(8)).is_ok(), "the request that was stopped");
+    assert!(send(&task, &conversation(9)).is_ok());
+}
+
+#[test]
+fn a_task_that_observes_is_told_nothing_and_all_is_recorded() {
+    let [_, (_folder, ledger)] = ledgers();
+    let task = ledger.open_task(TaskOptions::new("ask").observe()).unwrap();
+    task.watch_by(&Watch::new(Breaker::default()).into());
+    for turns in 0..=12 {
+        assert_eq!(told(&send(&task, &conversation(turns)).unwrap()), None);
+    }
+    let said = ledger.verdicts(&task.id(), 100).unwrap();
+    assert_eq!(said.last().unwrap().verdict.level, Level::Stop);
+}
+
+#[test]
+fn a_request_that_is_watched_above_is_not_counted() {
+    let [_, (_folder, ledger)] = ledgers();
+    let task = ledger.task("ask", []).unwrap();
+    task.watch_by(&Watch::new(Breaker::default()).into());
+    let terms = Terms { is_watched: true, ..Terms::default() };
+    for turns in 0..=12 {
+        let body = conversation(turns).to_string();
+        assert!(task.exchange(Api::OpenAiChat, body.as_bytes(), &terms).is_ok());
+    }
+    assert!(ledger.verdicts(&task.id(), 100).unwrap().is_empty());
+}
+
+#[test]
+fn a_stream_that_goes_in_circles_is_ended() {
+    for (_folder, ledger) in ledgers() {
+        let task = ledger.task("ask", []).unwrap();
+        task.watch_by(&Watch::new(Breaker::default()).into());
+        let mut body = conversation(0);
+        body["stream"] = true.into();
+        body["max_tokens"] = 5_000.into();
+        let exchange = send(&task, &body).unwrap();
+        let delta =
+            json!({"choices": [{"index": 0, "delta": {"content": "Let me check that again, to be sure. "}}]});
+        let event = format!("data: {delta}\n\n");
+        let mut out = Vec::new();
+        let ended = (0..100).find_map(|_| exchange.push(event.as_bytes(), &mut out).err()).unwrap();
+        assert_eq!(ended.kind(), ErrorKind::BreakerTripped);
+        assert_eq!(ended.field("detector"), Some(&Field::Text("chant".into())));
+        assert!(matches!(exchange.call().outcome(), Some(Outcome::Settled(_))));
+        assert_eq!(send(&task, &conversation(0)).unwrap_err().kind(), ErrorKind::BreakerTripped);
     }
 }

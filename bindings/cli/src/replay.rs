@@ -39,7 +39,11 @@ pub(crate) fn replay(
     }
     let ledger = open()?;
     let verdicts = ledger.verdicts(&ledger.find_task(steps)?.id, PRINTED_MAX)?;
-    Ok(verdicts.iter().map(|one| format!("{}\n", judged(one))).collect())
+    let mut said = String::new();
+    for one in &verdicts {
+        let _ = writeln!(said, "{}", judged(one));
+    }
+    Ok(said)
 }
 
 /// A recorded verdict as a line: the same members as of a step, with its attempt and time.

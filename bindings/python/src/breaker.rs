@@ -44,17 +44,10 @@ impl Verdict {
     /// On what grounds.
     #[getter]
     fn evidence<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let told = PyDict::new(py);
-        let Value::Object(mut verdict) = self.0.to_json() else { return Ok(told) };
-        let Some(Value::Object(evidence)) = verdict.remove("evidence") else { return Ok(told) };
-        for (name, value) in evidence {
-            match value {
-                Value::String(text) => told.set_item(name, text)?,
-                Value::Bool(flag) => told.set_item(name, flag)?,
-                other => told.set_item(name, other.as_u64())?,
-            }
+        match self.0.to_json()["evidence"].as_object() {
+            Some(evidence) => dict_of(py, evidence),
+            None => Ok(PyDict::new(py)),
         }
-        Ok(told)
     }
 
     /// What to tell the model; empty at "ok".
@@ -67,6 +60,19 @@ impl Verdict {
         let detector = self.0.detector.map_or("None".to_owned(), |one| format!("'{}'", one.name()));
         format!("Verdict(level='{}', detector={detector}, count={})", self.level(), self.0.evidence.count)
     }
+}
+
+/// Texts, flags and counts by name.
+pub(crate) fn dict_of<'py>(py: Python<'py>, members: &Map<String, Value>) -> PyResult<Bound<'py, PyDict>> {
+    let told = PyDict::new(py);
+    for (name, value) in members {
+        match value {
+            Value::String(text) => told.set_item(name, text)?,
+            Value::Bool(flag) => told.set_item(name, flag)?,
+            other => told.set_item(name, other.as_u64())?,
+        }
+    }
+    Ok(told)
 }
 
 /// What a tool's `loop_key` and `progress` are, where they are functions.

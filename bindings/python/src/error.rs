@@ -9,7 +9,7 @@ use std::{
 use outlay::{Error, ErrorKind, Field};
 use pyo3::{prelude::*, sync::PyOnceLock, types::PyDict};
 
-use crate::convert::Money;
+use crate::{breaker::dict_of, convert::Money};
 
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 
@@ -27,6 +27,7 @@ pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
                 Field::Integer(count) => fields.set_item(name, count)?,
                 Field::Money(money) => fields.set_item(name, Money(*money))?,
                 Field::Flag(flag) => fields.set_item(name, flag)?,
+                Field::Object(members) => fields.set_item(name, dict_of(py, members)?)?,
                 _ => fields.set_item(name, py.None())?,
             }
         }

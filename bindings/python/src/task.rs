@@ -147,7 +147,7 @@ impl Task {
 
     /// Reads and counts a request from the JSON body about to be sent; for integrations.
     #[pyo3(signature = (
-        api, body, *, host=None, wait_ms=None, max_usd=None, max_input_tokens=None, turn=None
+        api, body, *, host=None, wait_ms=None, max_usd=None, max_input_tokens=None, turn=None, watched=false
     ))]
     #[allow(clippy::too_many_arguments)]
     fn outgoing(
@@ -160,9 +160,11 @@ impl Task {
         max_usd: Option<&Bound<'_, PyAny>>,
         max_input_tokens: Option<&Bound<'_, PyAny>>,
         turn: Option<String>,
+        watched: bool,
     ) -> PyResult<Outgoing> {
         let is_regional = host.is_some_and(outlay::meter::is_regional);
-        let mut terms = outlay::run::Terms { wait_ms, turn, is_regional, ..Default::default() };
+        let mut terms =
+            outlay::run::Terms { wait_ms, turn, is_regional, is_watched: watched, ..Default::default() };
         if let Some(most) = max_usd {
             let text = decimal_text(most, "max_usd")?;
             terms.max_usd = Some(guard(py, || outlay::Money::parse(&text))?);
@@ -179,9 +181,10 @@ impl Task {
         Ok(Outgoing { outgoing, blocking: self.blocking })
     }
 
-    /// Records what this breaker says from now on; only the first task of a breaker counts.
+    /// Asks this breaker about its requests from now on. What it says is recorded in the first task
+    /// that it watches.
     fn watch(&self, breaker: &Breaker) {
-        breaker.watch.record_in(&self.task);
+        self.task.watch_by(&breaker.watch);
     }
 
     /// The ledger it is recorded in.

@@ -25,6 +25,7 @@ mod chat;
 mod gemini;
 mod media;
 mod namespace;
+pub(crate) mod newest;
 mod prompt;
 mod responses;
 mod simple;

@@ -47,6 +47,8 @@ pub struct Terms {
     pub turn: Option<String>,
     /// Does it go to a host that keeps it in a region? See [`meter::is_regional`].
     pub is_regional: bool,
+    /// Does somebody above tell the breaker of the task what happens?
+    pub is_watched: bool,
 }
 
 /// How an exchange without a response failed.
@@ -69,6 +71,8 @@ pub struct Outgoing {
     /// What it will teach; nothing where it can teach nothing.
     lesson: Option<Lesson>,
     has_images: bool,
+    /// The member of the body that has a word of the breaker in it.
+    told: Option<(&'static str, Value)>,
 }
 
 /// A request beside the body it was read from.
@@ -89,6 +93,7 @@ impl Routable for Read<'_> {
         let Outgoing { task, api, .. } = &self.outgoing;
         let mut outgoing = task.read(*api, &body, self.terms)?;
         outgoing.request.facts.flags |= flag::ROUTED;
+        outgoing.told.clone_from(&self.outgoing.told);
         Ok(Self { outgoing, ..*self })
     }
 
@@ -147,16 +152,30 @@ impl Task {
     /// * `InvalidInput`: the body is no such request.
     /// * `Unbounded`: under a hard limit on money, it asks for what nobody can bound.
     /// * `Unsupported`: under a hard limit on money, its response would not say what it used.
+    /// * `BreakerTripped`, `ApprovalRequired`: the task is watched, and goes in circles by what is new in
+    ///   the request.
     pub fn outgoing(&self, api: Api, body: &[u8], terms: &Terms) -> Result<Outgoing> {
-        let body: Value = serde_json::from_slice(body)
+        let mut body: Value = serde_json::from_slice(body)
             .map_err(|error| Error::invalid(format!("the request is no JSON: {error}")))?;
-        let outgoing = self.read(api, &body, terms)?;
+        let told = self.told(api, &mut body, terms)?;
+        let outgoing = Outgoing { told, ..self.read(api, &body, terms)? };
         if self.fallback().is_none() {
             return Ok(outgoing);
         }
         let ledger = self.ledger().current()?;
         let now = ledger.now();
         self.routed(&ledger, Read { outgoing, body: &body, terms }, now).map(|read| read.outgoing)
+    }
+
+    /// Asks the breaker that watches it; the member of the body that has its word in it.
+    fn told(&self, api: Api, body: &mut Value, terms: &Terms) -> Result<Option<(&'static str, Value)>> {
+        let Some(watch) = self.watch() else { return Ok(None) };
+        let asked = match watch.go_on() {
+            Ok(()) if !terms.is_watched => watch.ask(api, body, self.ledger().current()?.now()),
+            gone_on => gone_on.map(|()| None),
+        };
+        self.note_stop(&asked);
+        Ok(asked?.map(|member| (member, body[member].clone())))
     }
 
     fn read(&self, api: Api, body: &Value, terms: &Terms) -> Result<Outgoing> {
@@ -201,7 +220,17 @@ impl Task {
         let mut pieces = read.messages.iter().flat_map(|message| &message.pieces);
         let has_images = pieces.any(|piece| matches!(piece, Piece::Image(..)));
         let task = self.clone();
-        Ok(Outgoing { task, api, request, hashes, facts: read.facts, exposure, lesson, has_images })
+        Ok(Outgoing {
+            task,
+            api,
+            request,
+            hashes,
+            facts: read.facts,
+            exposure,
+            lesson,
+            has_images,
+            told: None,
+        })
     }
 
     /// Refuses, under a hard limit on money, what nobody can bound, price or meter.
@@ -342,6 +371,7 @@ impl Outgoing {
         let chosen = call.max_output_tokens();
         let unchanged = facts.max_output_tokens == Some(chosen);
         let mut patch = facts.patch((!unchanged && !self.request.no_output).then_some(chosen));
+        patch.extend(self.told.clone());
         if self.request.facts.flags & flag::ROUTED != 0 {
             patch.push(("model", self.request.model.as_str().into()));
         }
@@ -358,8 +388,8 @@ impl Exchange {
         &self.call
     }
 
-    /// The top-level fields to set in the body: the maximum of output, the usage of the stream, and the
-    /// model where a cheaper one takes the call.
+    /// The top-level fields to set in the body: the maximum of output, the usage of the stream, the model
+    /// where a cheaper one takes the call, and the conversation where the breaker has a word for it.
     pub fn patch(&self) -> &[(&'static str, Value)] {
         &self.patch
     }
@@ -429,6 +459,7 @@ impl Exchange {
     ///
     /// * `BudgetExceeded`: the reservation is used up, whatever comes after.
     /// * `Halted`: somebody halted a scope the task lies in, less than a second ago.
+    /// * `BreakerTripped`, `ApprovalRequired`: the task is watched, and the answer goes in circles.
     ///
     /// The call is settled then: stop reading, and close the connection.
     pub fn push(&self, bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
@@ -439,8 +470,11 @@ impl Exchange {
         };
         let error = match reading.halted(self.call.task()) {
             Some(halted) => halted,
-            None if reading.push(bytes, out) => return Ok(()),
-            None => reading.exceeded(&self.call),
+            None => match (reading.push(bytes, out), reading.tripped()) {
+                (_, Some(tripped)) => tripped,
+                (true, None) => return Ok(()),
+                (false, None) => reading.exceeded(&self.call),
+            },
         };
         drop(stream);
         self.call.task().stop(&error);

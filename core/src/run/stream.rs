@@ -10,6 +10,7 @@ use rustc_hash::FxHashMap;
 use super::{
     call::{Call, Settled},
     task::Task,
+    watch::Listener,
 };
 use crate::{
     error::{Error, ErrorKind, Field, Result},
@@ -46,6 +47,9 @@ pub(super) struct Stream {
     cut: bool,
     /// Which rows of the ledger were looked through for a halt.
     looked: Option<i64>,
+    listener: Option<Listener>,
+    /// What the breaker has to say against it.
+    tripped: Option<Error>,
 }
 
 impl Stream {
@@ -67,6 +71,8 @@ impl Stream {
             unreadable: false,
             cut: false,
             looked: None,
+            listener: call.task().watch().map(Listener::new),
+            tripped: None,
         }
     }
 
@@ -90,6 +96,12 @@ impl Stream {
         halted
     }
 
+    /// The error of a stream that goes in circles; no more of it is to be read.
+    pub fn tripped(&mut self) -> Option<Error> {
+        self.cut |= self.tripped.is_some();
+        self.tripped.take()
+    }
+
     /// Hands on what was kept back.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         self.reader.end(out);
@@ -98,6 +110,11 @@ impl Stream {
 
     fn count(&mut self) {
         for delta in self.reader.deltas() {
+            if let Some(listener) = &mut self.listener
+                && let Some(error) = listener.hear(&delta.text)
+            {
+                self.tripped = Some(error);
+            }
             let lane = if self.lanes.len() < LANES_MAX { delta.lane } else { Lane { choice: 0, part: 0 } };
             let encoding = self.encoding;
             self.lanes.entry(lane).or_insert_with(|| Streamed::new(encoding)).push(&delta.text);

@@ -4,7 +4,7 @@
 //! under it is held against those limits, those of the tasks above it, and every shared budget
 //! its tags fall under.
 
-use std::{thread::sleep, time::Duration};
+use std::{sync::OnceLock, thread::sleep, time::Duration};
 
 use super::{
     approval::OnLimit,
@@ -15,6 +15,7 @@ use super::{
     prefix::Latest,
     request::Request,
     route::{Fallback, Replaced},
+    watch::Watch,
 };
 use crate::{
     error::{Error, ErrorKind, Field, Result},
@@ -69,6 +70,7 @@ struct Inner {
     latest: Latest,
     fallback: Option<Fallback>,
     replaced: Replaced,
+    watch: OnceLock<Arc<Watch>>,
 }
 
 #[derive(Default)]
@@ -128,6 +130,7 @@ impl Task {
                         latest: Latest::default(),
                         fallback,
                         replaced: Replaced::default(),
+                        watch: OnceLock::new(),
                     };
                     return Ok(Self(Arc::new(inner)));
                 }
@@ -195,6 +198,35 @@ impl Task {
 
     pub(super) fn fallback(&self) -> Option<&Fallback> {
         self.0.fallback.as_ref()
+    }
+
+    /// From now on this watch is told what requests of the task say is new, what it answers goes to the
+    /// model with them, and its verdicts are recorded; see [`Watch`]. Only the first watch counts.
+    ///
+    /// ```
+    /// use outlay::{Ledger, meter::Api, policy::Breaker, run::{Terms, Watch}};
+    /// use serde_json::{Value, json};
+    ///
+    /// let task = Ledger::in_memory().task("search", [])?;
+    /// task.watch_by(&Watch::new(Breaker::default()).into());
+    /// let mut said: Vec<Value> = vec![json!({"role": "user", "content": "how is the weather?"})];
+    /// for turn in 1..=3 {
+    ///     let call = json!({"id": turn.to_string(), "function": {"name": "web", "arguments": "{}"}});
+    ///     said.push(json!({"role": "assistant", "tool_calls": [call]}));
+    ///     said.push(json!({"role": "tool", "tool_call_id": turn.to_string(), "content": "nothing"}));
+    ///     let body = json!({"model": "gpt-4o", "max_tokens": 9, "messages": said}).to_string();
+    ///     let exchange = task.exchange(Api::OpenAiChat, body.as_bytes(), &Terms::default())?;
+    ///     assert_eq!(exchange.patch().iter().any(|(member, _)| *member == "messages"), turn == 3);
+    /// }
+    /// # Ok::<(), outlay::Error>(())
+    /// ```
+    pub fn watch_by(&self, watch: &Arc<Watch>) {
+        watch.record_in(self);
+        self.0.watch.get_or_init(|| Arc::clone(watch));
+    }
+
+    pub(super) fn watch(&self) -> Option<&Arc<Watch>> {
+        self.0.watch.get()
     }
 
     pub(super) fn replaced(&self) -> &Replaced {

@@ -1,7 +1,9 @@
 //! Who watches a run, and where is it kept what they say?
 //!
 //! A [`Watch`] is a breaker that many threads may ask. Once it is told of which task, every verdict
-//! above `ok` is an entry of the ledger with its evidence: counts and numbers of steps, no texts.
+//! above `ok` is an entry of the ledger with its evidence: counts and numbers of steps, no texts. A task
+//! that is watched tells it what its requests say is new: what came before a request is known then, so
+//! a word can still go to the model with it. A pause and a stop end the run until a person excuses it.
 //!
 //! ```
 //! use outlay::{Ledger, policy::{Breaker, Step, StepKind}, run::Watch};
@@ -18,22 +20,45 @@
 //! # Ok::<(), outlay::Error>(())
 //! ```
 
-use std::sync::OnceLock;
+use std::{
+    collections::VecDeque,
+    hash::{Hash, Hasher},
+    sync::OnceLock,
+};
+
+use rustc_hash::FxHasher;
+use serde_json::Value;
 
 use super::{config::OnUnavailable, ledger::Ledger, task::Task};
 use crate::{
-    error::{ErrorKind, Result},
+    error::{Error, ErrorKind, Field, Result},
     ledger::verdict,
-    policy::{Breaker, Level, Step, Verdict},
-    sync::{Mutex, lock},
+    meter::{
+        Api,
+        newest::{self, Newest},
+    },
+    policy::{Breaker, Detector, Level, Step, StepKind, Verdict},
+    sync::{Arc, Mutex, lock},
+    value::Millis,
 };
+
+/// Requests of which is known what was said of them, so that one sent again is not counted again.
+const KNOWN_MAX: usize = 32;
 
 /// A breaker over one run, whose verdicts are recorded.
 #[derive(Debug)]
 pub struct Watch {
     seen: Mutex<Seen>,
-    /// The attempt its verdicts are recorded in; not the task itself, which may hold this.
-    run: OnceLock<(Ledger, u32, u32)>,
+    run: OnceLock<Run>,
+}
+
+/// The attempt that is watched; not the task itself, which may hold the watch.
+#[derive(Debug)]
+struct Run {
+    ledger: Ledger,
+    task: u32,
+    attempt: u32,
+    observes: bool,
 }
 
 #[derive(Debug)]
@@ -41,22 +66,39 @@ struct Seen {
     breaker: Breaker,
     /// What was last said of the stream that is being read.
     streamed: Level,
+    /// What stopped the run.
+    tripped: Option<Error>,
+    /// What was said of the latest requests.
+    known: VecDeque<(u64, Said)>,
+}
+
+/// What was said of a request, and of which of the results in it.
+#[derive(Clone, Debug)]
+struct Said {
+    verdict: Verdict,
+    result: Option<usize>,
 }
 
 impl Watch {
     /// Watches by this breaker, and records nothing yet.
     pub fn new(breaker: Breaker) -> Self {
-        Self { seen: Mutex::new(Seen { breaker, streamed: Level::Ok }), run: OnceLock::new() }
+        let seen = Seen { breaker, streamed: Level::Ok, tripped: None, known: VecDeque::new() };
+        Self { seen: Mutex::new(seen), run: OnceLock::new() }
     }
 
     /// From now on, verdicts are entries of this task. Only the first task counts.
     pub fn record_in(&self, task: &Task) {
-        self.run.get_or_init(|| (task.ledger().clone(), task.no(), task.attempt()));
+        self.run.get_or_init(|| Run {
+            ledger: task.ledger().clone(),
+            task: task.no(),
+            attempt: task.attempt(),
+            observes: task.observes(),
+        });
     }
 
     /// Does recording a verdict wait for a file?
     pub fn is_blocking(&self) -> bool {
-        self.run.get().is_some_and(|(ledger, ..)| ledger.is_blocking())
+        self.run.get().is_some_and(|run| run.ledger.is_blocking())
     }
 
     /// Tells the breaker what happened; see [`Breaker::observe`].
@@ -102,7 +144,11 @@ impl Watch {
 
     /// A person lets the run go on; see [`Breaker::excuse`].
     pub fn excuse(&self) {
-        lock(&self.seen).breaker.excuse();
+        let mut seen = lock(&self.seen);
+        seen.breaker.excuse();
+        seen.tripped = None;
+        // A request that is sent again is let through, and still not counted again.
+        seen.known.iter_mut().for_each(|(_, said)| said.verdict.level = Level::Ok);
     }
 
     /// What the breaker knows; see [`Breaker::state`].
@@ -110,11 +156,91 @@ impl Watch {
         lock(&self.seen).breaker.state()
     }
 
-    fn record(&self, verdict: &Verdict) -> Result<()> {
-        let Some((ledger, task, attempt)) = self.run.get().filter(|_| verdict.level > Level::Ok) else {
-            return Ok(());
+    /// What stopped the run, if something did.
+    pub(super) fn go_on(&self) -> Result<()> {
+        lock(&self.seen).tripped.clone().map_or(Ok(()), Err)
+    }
+
+    /// Tells the breaker what is new in a request about to be sent, and puts into it what there is to
+    /// say to the model; returns the member of the body that was changed.
+    pub(super) fn ask(&self, api: Api, body: &mut Value, now: Millis) -> Result<Option<&'static str>> {
+        let Some(newest) = newest::read(api, body) else { return Ok(None) };
+        let key = key_of(&newest);
+        let known = lock(&self.seen).known.iter().find(|(own, _)| *own == key).map(|(_, said)| said.clone());
+        let said = match known {
+            Some(said) => said,
+            None => {
+                let said = self.tell(&newest, key, now)?;
+                let mut seen = lock(&self.seen);
+                seen.known.truncate(KNOWN_MAX - 1);
+                seen.known.push_front((key, said.clone()));
+                said
+            }
         };
-        let (ledger, task, attempt) = (ledger.current()?, *task, *attempt);
+        self.follow(&said.verdict)?;
+        if self.run.get().is_some_and(|run| run.observes) || said.verdict.level == Level::Ok {
+            return Ok(None);
+        }
+        let instead_of = said.result.filter(|_| said.verdict.level == Level::Refuse);
+        Ok(newest::put(api, body, &said.verdict.to_string(), instead_of))
+    }
+
+    /// The highest of what the breaker says to it.
+    fn tell(&self, newest: &Newest<'_>, key: u64, now: Millis) -> Result<Said> {
+        let mut steps = Vec::with_capacity(newest.results.len() + 1);
+        if let Some(answer) = &newest.answer {
+            let malformed = answer.is_malformed;
+            let step =
+                Step { result: answer.text.as_ref().into(), malformed, ..Step::new(StepKind::Llm, "") };
+            steps.push((step, None));
+        }
+        for (number, given) in newest.results.iter().enumerate() {
+            let step = Step {
+                args: given.args,
+                result: given.result.as_ref().into(),
+                error: given.is_error,
+                // The calls of one answer run side by side: they count as one.
+                batch: if newest.results.len() > 1 { key | 1 } else { 0 },
+                at_ms: Some(now),
+                ..Step::new(StepKind::Tool, given.name)
+            };
+            steps.push((step, Some(number)));
+        }
+        // Beside results a user's words are mostly a framework's reminders.
+        if let Some(user) = newest.user.as_deref().filter(|_| newest.results.is_empty()) {
+            steps.push((Step { result: user.into(), ..Step::new(StepKind::User, "") }, None));
+        }
+        let mut highest: Option<Said> = None;
+        for (step, result) in steps {
+            let said = Said { verdict: self.observe(&step)?, result };
+            let is_higher = |before: &Said| said.verdict.level > before.verdict.level;
+            if highest.as_ref().is_none_or(is_higher) {
+                highest = Some(said);
+            }
+        }
+        highest.ok_or_else(|| Error::invalid("the request says nothing"))
+    }
+
+    /// Stops the run, if that is what was said.
+    fn follow(&self, verdict: &Verdict) -> Result<()> {
+        let kind = match verdict.level {
+            Level::Stop => ErrorKind::BreakerTripped,
+            Level::Pause => ErrorKind::ApprovalRequired,
+            _ => return Ok(()),
+        };
+        if self.run.get().is_some_and(|run| run.observes) {
+            return Ok(());
+        }
+        let error = Error::new(kind, verdict.to_string())
+            .with("detector", Field::Text(verdict.detector.map_or("", Detector::name).to_owned()))
+            .with("evidence", Field::Object(verdict.evidence_json()));
+        lock(&self.seen).tripped = Some(error.clone());
+        Err(error)
+    }
+
+    fn record(&self, verdict: &Verdict) -> Result<()> {
+        let Some(run) = self.run.get().filter(|_| verdict.level > Level::Ok) else { return Ok(()) };
+        let (ledger, task, attempt) = (run.ledger.current()?, run.task, run.attempt);
         let said = verdict.clone();
         match ledger.act(move |tx| verdict::judged(tx, task, attempt, &said)) {
             Err(error)
@@ -125,5 +251,42 @@ impl Watch {
             }
             result => result,
         }
+    }
+}
+
+/// Which request this is: the same one sent again has the same, one a turn later another.
+fn key_of(newest: &Newest<'_>) -> u64 {
+    let mut hasher = FxHasher::default();
+    newest.messages.hash(&mut hasher);
+    newest.answer.as_ref().map(|answer| &answer.text).hash(&mut hasher);
+    for given in &newest.results {
+        (given.id, &given.result).hash(&mut hasher);
+    }
+    newest.user.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Hears one stream of an answer for chanting. Streams run side by side, so each has its own ear.
+pub(super) struct Listener {
+    watch: Arc<Watch>,
+    breaker: Breaker,
+    level: Level,
+}
+
+impl Listener {
+    pub fn new(watch: &Arc<Watch>) -> Self {
+        let mut breaker = lock(&watch.seen).breaker.clone();
+        breaker.excuse();
+        Self { watch: Arc::clone(watch), breaker, level: Level::Ok }
+    }
+
+    /// Takes the next piece; the error if no more of it is to be read.
+    pub fn hear(&mut self, text: &str) -> Option<Error> {
+        let verdict = self.breaker.observe_stream(text);
+        if verdict.level <= self.level {
+            return None;
+        }
+        self.level = verdict.level;
+        self.watch.record(&verdict).and_then(|()| self.watch.follow(&verdict)).err()
     }
 }

@@ -1447,6 +1447,7 @@ class Task:
         max_usd: _Number | None = None,
         max_input_tokens: int | None = None,
         turn: str | None = None,
+        watched: bool = False,
     ) -> Outgoing:
         """
         Reads and counts a request from the JSON body about to be sent; for integrations.
@@ -1553,7 +1554,8 @@ class Task:
 
     def watch(self, /, breaker: Breaker) -> None:
         """
-        Records what this breaker says from now on; only the first task of a breaker counts.
+        Asks this breaker about its requests from now on. What it says is recorded in the first task
+        that it watches.
         """
 
 @final

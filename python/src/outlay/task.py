@@ -49,6 +49,8 @@ class Task:
     ) -> None:
         self._native = native
         self._watch = watch
+        if watch is not None:
+            native.watch(watch.breaker)
         self._outcome: tuple[str, str | None] | None = None
         self._value: str | None = None
         self._inherited = dict(inherited or {})
@@ -255,10 +257,7 @@ class TaskBlock:
         watch = parent._watch if parent is not None else None
         if self._breaker not in (False, None):
             watch = Watch(self._breaker, self._options["enforce"])
-        native = ledger.task(self._name, under=under, **self._options)
-        if watch is not None:
-            native.watch(watch.breaker)
-        task = Task(native, inherited, watch)
+        task = Task(ledger.task(self._name, under=under, **self._options), inherited, watch)
         self._entered.append((task, _current_task.set(task)))
         return task
 
@@ -354,8 +353,9 @@ def task(
         on_limit: what a call raises that a hard limit refuses: ``raise`` ``BudgetExceeded``, or
             ``ask`` ``ApprovalRequired``; a person can then raise the limit by ``outlay approve``.
         by: who opens it, for the ledger entry when a limit is raised.
-        breaker: watch the steps an integration sees for loops: True for the default thresholds, or
-            a configuration as for ``Breaker``. Tasks inside are watched with it.
+        breaker: watch the steps that a hook or a guarded client sees for loops: True for the
+            default thresholds, or a configuration as for ``Breaker``. Tasks inside are watched
+            with it.
         fallback: cheaper models of the same provider, the first to be tried at the front. Once a
             call would pass a soft limit, or not fit under a hard one, the first that can take it
             does, and the attempt stays with it. Tasks inside use them too; an empty list switches

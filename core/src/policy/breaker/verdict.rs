@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Every message begins with this; a result that does is taken for the breaker's own refusal.
 pub(super) const MARK: &str = "outlay breaker: ";
@@ -179,7 +179,12 @@ impl Verdict {
 
     /// As an object with `level`, `detector` and `evidence`; what does not apply is left out.
     pub fn to_json(&self) -> Value {
-        let mut evidence = serde_json::Map::new();
+        let detector = self.detector.map(Detector::name);
+        json!({ "level": self.level.name(), "detector": detector, "evidence": self.evidence_json() })
+    }
+
+    pub(crate) fn evidence_json(&self) -> Map<String, Value> {
+        let mut evidence = Map::new();
         if self.detector.is_some() {
             let found = &self.evidence;
             evidence.insert("message".into(), json!(self.to_string()));
@@ -195,8 +200,7 @@ impl Verdict {
                 evidence.insert("capped".into(), json!(true));
             }
         }
-        let detector = self.detector.map(Detector::name);
-        json!({ "level": self.level.name(), "detector": detector, "evidence": evidence })
+        evidence
     }
 }
 

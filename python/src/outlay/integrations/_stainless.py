@@ -50,7 +50,9 @@ class Ask:
 
     __slots__ = ("blocking", "frame", "outgoing")
 
-    def __init__(self, api: str, body: dict[str, Any], host: str | None = None) -> None:
+    def __init__(
+        self, api: str, body: dict[str, Any], host: str | None = None, watched: bool = False
+    ) -> None:
         self.frame = current_frame.get()
         says = current_options.get()
         text = json.dumps(body, default=_plain, ensure_ascii=False)
@@ -61,6 +63,8 @@ class Ask:
             max_usd=says.max_usd,
             max_input_tokens=says.max_input_tokens,
             turn=self.frame and self.frame.turn,
+            # A hook above sees the tools themselves, and tells the breaker.
+            watched=watched or self.frame is not None,
         )
         self.blocking: bool = self.outgoing.blocking
 

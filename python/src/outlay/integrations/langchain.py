@@ -214,7 +214,8 @@ def _ask(request: _Request) -> Ask:
     body: dict[str, Any] = {"model": name, "messages": convert_to_openai_messages(messages)}
     if tools:
         body["tools"] = [convert_to_openai_tool(tool) for tool in tools]
-    return Ask("openai.chat", body if most is None else {**body, "max_tokens": most})
+    body = body if most is None else {**body, "max_tokens": most}
+    return Ask("openai.chat", body, watched=True)
 
 
 def _usage(response: Any) -> Usage | None:
