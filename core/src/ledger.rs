@@ -12,6 +12,7 @@ pub(crate) mod deadline;
 pub mod entry;
 pub mod halt;
 pub(crate) mod held;
+pub(crate) mod history;
 pub(crate) mod journal;
 pub(crate) mod lesson;
 pub(crate) mod memory;

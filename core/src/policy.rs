@@ -4,6 +4,7 @@ pub mod alert;
 pub mod breaker;
 pub mod budget;
 pub mod deadline;
+pub(crate) mod doomed;
 pub mod limit;
 pub mod router;
 pub mod scope;

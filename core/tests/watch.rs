@@ -244,3 +244,70 @@ fn a_stream_that_goes_in_circles_is_ended() {
         assert_eq!(send(&task, &conversation(0)).unwrap_err().kind(), ErrorKind::BreakerTripped);
     }
 }
+
+/// A task of a kind that spends 0.0025 + output × 0.00001 USD and succeeds.
+fn succeed(ledger: &Ledger, kind: &str, output: u64) {
+    let task = ledger.open_task(TaskOptions::new("past").tag("kind", kind).unwrap()).unwrap();
+    spend(&task, output);
+    task.end(Attempt::Succeeded, None).unwrap();
+}
+
+#[test]
+fn a_run_that_spends_more_than_its_kind_needs_is_told_and_then_asks() {
+    for (_folder, ledger) in ledgers() {
+        for output in [50, 150, 100] {
+            succeed(&ledger, "refund", output); // at most 0.004, so 0.006 is expected
+        }
+        succeed(&ledger, "audit", 900);
+        let lost = ledger.open_task(TaskOptions::new("lost").tag("kind", "refund").unwrap()).unwrap();
+        spend(&lost, 900);
+        lost.end(Attempt::Failed, None).unwrap();
+
+        let task = ledger.open_task(TaskOptions::new("now").tag("kind", "refund").unwrap()).unwrap();
+        let watch = Arc::new(Watch::new(Breaker::default()));
+        task.watch_by(&watch);
+        spend(&task, 300); // 0.0055
+        let plain =
+            json!({"model": "gpt-4o", "max_tokens": 1, "messages": [{"role": "user", "content": "hi"}]});
+        let void = |exchange: Exchange| exchange.call().void().unwrap();
+        let first = send(&task, &plain).unwrap();
+        assert_eq!(told(&first), None);
+        void(first);
+        spend(&task, 0); // 0.008
+        let second = send(&task, &plain).unwrap();
+        assert!(
+            told(&second).unwrap().starts_with("hi\n\noutlay breaker: this run has spent 133 % of the most")
+        );
+        void(second);
+        let third = send(&task, &plain).unwrap();
+        assert_eq!(told(&third), None, "said once");
+        void(third);
+        spend(&task, 200); // 0.0125
+        let asked = send(&task, &plain).unwrap_err();
+        assert_eq!(asked.kind(), ErrorKind::ApprovalRequired);
+        assert_eq!(asked.field("detector"), Some(&Field::Text("doomed".into())));
+        watch.excuse();
+        void(send(&task, &plain).unwrap());
+        spend(&task, 500); // 0.02: 125 % more than what was excused
+        assert!(told(&send(&task, &plain).unwrap()).is_some(), "the ladder begins again");
+        let said = ledger.verdicts(&task.id(), 10).unwrap();
+        let said: Vec<_> = said.iter().map(|one| (one.verdict.level, one.verdict.evidence.count)).collect();
+        assert_eq!(said, [(Level::Nudge, 133), (Level::Pause, 208), (Level::Nudge, 333)]);
+    }
+}
+
+#[test]
+fn without_a_success_of_its_kind_nothing_is_expected() {
+    for (_folder, ledger) in ledgers() {
+        succeed(&ledger, "audit", 0);
+        let task = ledger.open_task(TaskOptions::new("now").tag("kind", "refund").unwrap()).unwrap();
+        task.watch_by(&Watch::new(Breaker::default()).into());
+        spend(&task, 1_000);
+        assert_eq!(told(&send(&task, &conversation(0)).unwrap()), None);
+        // Without a kind, the name tells what is alike.
+        let task = ledger.task("past", []).unwrap();
+        task.watch_by(&Watch::new(Breaker::default()).into());
+        spend(&task, 1_000);
+        assert!(send(&task, &conversation(0)).is_err());
+    }
+}

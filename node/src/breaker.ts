@@ -49,6 +49,7 @@ export type Detector =
   | "chant"
   | "monologue"
   | "compaction"
+  | "doomed"
   | "poll"
   | "mutation";
 

@@ -11,9 +11,8 @@ import anthropic
 import openai
 import outlay
 import pytest
-from outlay.testing import Provider, Reply
-
 from endpoints import fresh_provider, genai
+from outlay.testing import Provider, Reply
 
 SEARCH = Reply.tool("search", {"query": "weather"})
 CHANT = Reply(text="Let me check that again, just to be sure. " * 60, chunk_tokens=5)

@@ -180,6 +180,21 @@ impl Breaker {
         if verdict.level >= Level::Refuse { verdict } else { Verdict::ok() }
     }
 
+    /// What to say of a run that has spent so many per cent of what is expected, since it was excused.
+    pub(crate) fn spent(&self, per_cent: u32, open: u32) -> Verdict {
+        let (level, threshold) = self.config.ladder(Detector::Doomed).level(open);
+        if level == Level::Ok {
+            return Verdict::ok();
+        }
+        let evidence = Evidence {
+            count: per_cent,
+            threshold: u64::from(threshold),
+            last_step: self.steps,
+            ..Evidence::default()
+        };
+        Verdict { level, detector: Some(Detector::Doomed), evidence }
+    }
+
     /// A person lets the run go on: what repeats now is forgiven, and the ladder begins again with
     /// what comes. The hard cap keeps counting.
     pub fn excuse(&mut self) {

@@ -170,10 +170,8 @@ impl Task {
     /// Asks the breaker that watches it; the member of the body that has its word in it.
     fn told(&self, api: Api, body: &mut Value, terms: &Terms) -> Result<Option<(&'static str, Value)>> {
         let Some(watch) = self.watch() else { return Ok(None) };
-        let asked = match watch.go_on() {
-            Ok(()) if !terms.is_watched => watch.ask(api, body, self.ledger().current()?.now()),
-            gone_on => gone_on.map(|()| None),
-        };
+        let now = self.ledger().current()?.now();
+        let asked = watch.go_on().and_then(|()| watch.ask(api, body, now, terms.is_watched));
         self.note_stop(&asked);
         Ok(asked?.map(|member| (member, body[member].clone())))
     }

@@ -32,12 +32,12 @@ use serde_json::Value;
 use super::{config::OnUnavailable, ledger::Ledger, task::Task};
 use crate::{
     error::{Error, ErrorKind, Field, Result},
-    ledger::verdict,
+    ledger::{history, verdict},
     meter::{
         Api,
         newest::{self, Newest},
     },
-    policy::{Breaker, Detector, Level, Step, StepKind, Verdict},
+    policy::{Breaker, Detector, Level, Step, StepKind, Verdict, doomed},
     sync::{Arc, Mutex, lock},
     value::Millis,
 };
@@ -50,6 +50,8 @@ const KNOWN_MAX: usize = 32;
 pub struct Watch {
     seen: Mutex<Seen>,
     run: OnceLock<Run>,
+    /// The most the run should need in nano-USD, if that is known.
+    expected: OnceLock<Option<i64>>,
 }
 
 /// The attempt that is watched; not the task itself, which may hold the watch.
@@ -70,6 +72,16 @@ struct Seen {
     tripped: Option<Error>,
     /// What was said of the latest requests.
     known: VecDeque<(u64, Said)>,
+    spending: Spending,
+}
+
+/// What was seen and said of what the run spends.
+#[derive(Debug)]
+struct Spending {
+    per_cent: u32,
+    /// So much of it a person has excused.
+    excused: u32,
+    said: Level,
 }
 
 /// What was said of a request, and of which of the results in it.
@@ -82,8 +94,9 @@ struct Said {
 impl Watch {
     /// Watches by this breaker, and records nothing yet.
     pub fn new(breaker: Breaker) -> Self {
-        let seen = Seen { breaker, streamed: Level::Ok, tripped: None, known: VecDeque::new() };
-        Self { seen: Mutex::new(seen), run: OnceLock::new() }
+        let spending = Spending { per_cent: 0, excused: 0, said: Level::Ok };
+        let seen = Seen { breaker, streamed: Level::Ok, tripped: None, known: VecDeque::new(), spending };
+        Self { seen: Mutex::new(seen), run: OnceLock::new(), expected: OnceLock::new() }
     }
 
     /// From now on, verdicts are entries of this task. Only the first task counts.
@@ -149,6 +162,8 @@ impl Watch {
         seen.tripped = None;
         // A request that is sent again is let through, and still not counted again.
         seen.known.iter_mut().for_each(|(_, said)| said.verdict.level = Level::Ok);
+        let per_cent = seen.spending.per_cent;
+        seen.spending = Spending { per_cent, excused: per_cent, said: Level::Ok };
     }
 
     /// What the breaker knows; see [`Breaker::state`].
@@ -161,28 +176,79 @@ impl Watch {
         lock(&self.seen).tripped.clone().map_or(Ok(()), Err)
     }
 
-    /// Tells the breaker what is new in a request about to be sent, and puts into it what there is to
-    /// say to the model; returns the member of the body that was changed.
-    pub(super) fn ask(&self, api: Api, body: &mut Value, now: Millis) -> Result<Option<&'static str>> {
+    /// Tells the breaker of a request about to be sent, and puts into it what there is to say to the
+    /// model; returns the member of the body that was changed. What is new in it counts unless somebody
+    /// above tells that.
+    pub(super) fn ask(
+        &self,
+        api: Api,
+        body: &mut Value,
+        now: Millis,
+        is_told: bool,
+    ) -> Result<Option<&'static str>> {
+        let mut changed = None;
+        if !is_told && let Some(said) = self.news(api, body, now)? {
+            changed = self.say(api, body, &said)?;
+        }
+        let verdict = self.spending()?;
+        self.record(&verdict)?;
+        Ok(self.say(api, body, &Said { verdict, result: None })?.or(changed))
+    }
+
+    /// What the breaker says to what is new in a request; the same if it is sent again.
+    fn news(&self, api: Api, body: &Value, now: Millis) -> Result<Option<Said>> {
         let Some(newest) = newest::read(api, body) else { return Ok(None) };
         let key = key_of(&newest);
         let known = lock(&self.seen).known.iter().find(|(own, _)| *own == key).map(|(_, said)| said.clone());
-        let said = match known {
-            Some(said) => said,
-            None => {
-                let said = self.tell(&newest, key, now)?;
-                let mut seen = lock(&self.seen);
-                seen.known.truncate(KNOWN_MAX - 1);
-                seen.known.push_front((key, said.clone()));
-                said
-            }
-        };
+        if known.is_some() {
+            return Ok(known);
+        }
+        let said = self.tell(&newest, key, now)?;
+        let mut seen = lock(&self.seen);
+        seen.known.truncate(KNOWN_MAX - 1);
+        seen.known.push_front((key, said.clone()));
+        Ok(Some(said))
+    }
+
+    /// Stops the run, or tells the model.
+    fn say(&self, api: Api, body: &mut Value, said: &Said) -> Result<Option<&'static str>> {
         self.follow(&said.verdict)?;
         if self.run.get().is_some_and(|run| run.observes) || said.verdict.level == Level::Ok {
             return Ok(None);
         }
         let instead_of = said.result.filter(|_| said.verdict.level == Level::Refuse);
         Ok(newest::put(api, body, &said.verdict.to_string(), instead_of))
+    }
+
+    /// What there is to say of what the run has spent; once for each level.
+    fn spending(&self) -> Result<Verdict> {
+        let Some(run) = self.run.get() else { return Ok(Verdict::ok()) };
+        let ledger = run.ledger.current()?;
+        let read = || {
+            let expected = match self.expected.get() {
+                Some(expected) => *expected,
+                None => {
+                    let mut successes = ledger.read(|tx| history::successes(tx, run.task))?;
+                    *self.expected.get_or_init(|| doomed::expected(&mut successes))
+                }
+            };
+            let Some(expected) = expected.filter(|most| *most > 0) else { return Ok(0) };
+            let spent = ledger.read(|tx| history::spent(tx, run.task))?;
+            let per_cent = i128::from(spent.max(0)) * 100 / i128::from(expected);
+            Ok(u32::try_from(per_cent).unwrap_or(u32::MAX))
+        };
+        let per_cent = match read() {
+            Err(error) if is_allowed(&ledger, &error) => 0,
+            read => read?,
+        };
+        let mut seen = lock(&self.seen);
+        let verdict = seen.breaker.spent(per_cent, per_cent.saturating_sub(seen.spending.excused));
+        seen.spending.per_cent = per_cent;
+        if verdict.level <= seen.spending.said {
+            return Ok(Verdict::ok());
+        }
+        seen.spending.said = verdict.level;
+        Ok(verdict)
     }
 
     /// The highest of what the breaker says to it.
@@ -243,15 +309,16 @@ impl Watch {
         let (ledger, task, attempt) = (run.ledger.current()?, run.task, run.attempt);
         let said = verdict.clone();
         match ledger.act(move |tx| verdict::judged(tx, task, attempt, &said)) {
-            Err(error)
-                if error.kind() == ErrorKind::StoreUnavailable
-                    && ledger.config().on_unavailable == OnUnavailable::Allow =>
-            {
-                Ok(())
-            }
+            Err(error) if is_allowed(&ledger, &error) => Ok(()),
             result => result,
         }
     }
+}
+
+/// May a run go on although the ledger could not answer?
+fn is_allowed(ledger: &Ledger, error: &Error) -> bool {
+    let allowed = ledger.config().on_unavailable == OnUnavailable::Allow;
+    allowed && error.kind() == ErrorKind::StoreUnavailable
 }
 
 /// Which request this is: the same one sent again has the same, one a turn later another.

@@ -80,6 +80,8 @@ impl Default for Config {
             Detector::Chant => Ladder::new(10, 0, 0, 30),
             Detector::Poll => Ladder::new(20, 40, 60, 80),
             Detector::Mutation => Ladder::new(10, 20, 30, 40),
+            // Per cent of what is expected. A stop is what limits are for.
+            Detector::Doomed => Ladder::new(100, 0, 200, 0),
         };
         Self { ladders: Detector::ALL.map(ladder), hard_cap: 100, volatile: Vec::new(), tools: Vec::new() }
     }

@@ -66,11 +66,13 @@ pub enum Detector {
     Poll,
     /// The same change to the world in a row.
     Mutation,
+    /// More is spent than runs of the same kind needed that succeeded.
+    Doomed,
 }
 
 impl Detector {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::NoProgress,
         Self::Cycle,
         Self::SameError,
@@ -81,6 +83,7 @@ impl Detector {
         Self::Compaction,
         Self::Poll,
         Self::Mutation,
+        Self::Doomed,
     ];
 
     /// Its name, in snake case: also the key of its thresholds in the configuration.
@@ -96,6 +99,7 @@ impl Detector {
             Self::Compaction => "compaction",
             Self::Poll => "poll",
             Self::Mutation => "mutation",
+            Self::Doomed => "doomed",
         }
     }
 
@@ -110,7 +114,8 @@ impl Detector {
 pub struct Evidence {
     /// The tool of the last step; empty where none was called.
     pub tool: String,
-    /// How often: calls, rounds of a cycle, or times a text was said.
+    /// How often: calls, rounds of a cycle, or times a text was said; how many per cent of what is
+    /// expected a run has spent.
     pub count: u32,
     /// How many calls make a round; in a chant, how many bytes.
     pub period: u32,
@@ -173,7 +178,7 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    pub(super) fn ok() -> Self {
+    pub(crate) fn ok() -> Self {
         Self { level: Level::Ok, detector: None, evidence: Evidence::default() }
     }
 
@@ -255,14 +260,18 @@ impl fmt::Display for Verdict {
             }
             Detector::Poll => write!(f, "`{tool}` was polled {count} times in {elapsed_ms} ms without news")?,
             Detector::Mutation => write!(f, "`{tool}` made the same change {count} times in a row")?,
+            Detector::Doomed => {
+                write!(f, "this run has spent {count} % of the most that runs of its kind should need")?;
+            }
         }
-        if detector != Detector::Chant {
+        if !matches!(detector, Detector::Chant | Detector::Doomed) {
             write!(f, " (steps {first_step} to {last_step})")?;
         }
         match detector {
             Detector::Poll if *wait_ms > 0 => write!(f, "; wait {wait_ms} ms before the next"),
             Detector::UnknownTool => f.write_str("; use one of the tools given"),
             Detector::Malformed => f.write_str("; keep to the format asked for"),
+            Detector::Doomed => f.write_str("; come to an end, or say what is in the way"),
             _ => f.write_str("; do something else, or say what is in the way"),
         }
     }
