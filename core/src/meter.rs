@@ -21,6 +21,7 @@ pub mod tokens;
 pub use api::{Api, is_regional};
 pub use count::Counted;
 pub use extract::{Extracted, usage};
+pub(crate) use price::UNKNOWN_PRIOR_PER_MILLE;
 pub use price::{
     CacheWrite, Charge, ChargeLine, Exposure, Listing, Media, ModelPrice, PriceBook, PriceChange, Rule,
     ServiceTier, UnitPrices, Worst,

@@ -99,12 +99,30 @@ def test_what_bought_nothing_what_failure_cost_and_what_was_worth_it(store: str)
     assert not outlay.value(since=later, store=store).rows
 
 
+def test_what_if_it_had_been_another_model(store: str) -> None:
+    with outlay.task("refund", store=store) as task:
+        spend(task, 500)
+    mini = outlay.what_if("gpt-4o-mini", store=store)
+    (row,) = mini.rows
+    assert (row.task, row.model, row.target) == ("refund", "gpt-4o", "openai/gpt-4o-mini")
+    assert row.recorded == outlay.Money("0.007") and row.ratio_source == "same tokenizer"
+    assert row.least == row.most == mini.totals.most == outlay.Money("0.00042")
+    assert (row.left_out_calls, row.missing, mini.dropped_entries) == (0, [], 0)
+    claude = outlay.what_if("claude-haiku-4-5", service_tier="batch", since="1h", store=store)
+    assert claude.totals.least < claude.totals.most
+    assert claude.rows[0].tokens_low_per_mille and "nobody can know" in claude.notes[0]
+    with pytest.raises(outlay.Unpriced):
+        outlay.what_if("nonesuch", store=store)
+
+
 @pytest.mark.parametrize(
     "ask",
     [
         lambda store: outlay.report("colour", store=store),
         lambda store: outlay.report("tag:", store=store),
         lambda store: outlay.report(since="yesterday", store=store),
+        lambda store: outlay.what_if(store=store),
+        lambda store: outlay.what_if("gpt-4o", service_tier="slow", store=store),
     ],
 )
 def test_what_is_not_understood_is_said(ask: Callable[[str], object], store: str) -> None:

@@ -50,6 +50,7 @@ Examples:
   outlay report --by model --since 24h
   outlay report observed --since 7d
   outlay report waste --since 30d
+  outlay report whatif --model claude-haiku-4-5 --since 30d
   outlay report --by tag:tenant --since 2026-11-01 --csv > november.csv")]
     Report(Report),
     /// Show how far the bounds of input were from what providers counted
@@ -380,10 +381,26 @@ pub(crate) struct Report {
     #[arg(long, value_name = "TIME")]
     pub since: Option<Since>,
     #[command(flatten)]
+    pub elsewhere: Elsewhere,
+    #[command(flatten)]
     pub json: Json,
     /// Print CSV, without the totals
     #[arg(long, conflicts_with = "json")]
     pub csv: bool,
+}
+
+/// For `outlay report whatif`.
+#[derive(Debug, Args)]
+pub(crate) struct Elsewhere {
+    /// What if: the model the calls would have gone to
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<String>,
+    /// What if: the provider
+    #[arg(long, value_name = "NAME")]
+    pub provider: Option<String>,
+    /// What if: the service tier, such as batch or flex
+    #[arg(long, value_name = "TIER")]
+    pub tier: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -396,6 +413,8 @@ pub(crate) enum What {
     Tax,
     /// What the money bought, for runs that said what they were worth
     Value,
+    /// What the calls would have cost with another --model, --provider or --tier
+    Whatif,
 }
 
 #[derive(Debug, Args)]

@@ -14,7 +14,7 @@ use crate::{
         Arguments, Breaker, BreakerCommand, Command, Ending, Forget, Import, Json, Meter, Plan, Report,
         Resolve, Route, RouteCommand, Show, Tasks, What,
     },
-    audit, csv, json, orders,
+    audit, csv, elsewhere, json, orders,
     place::{self, Opened},
     prices, replay, route, tables, waste,
 };
@@ -115,11 +115,13 @@ fn show(ledger: &Opened, asked: &Show) -> Result<String> {
 }
 
 pub(crate) fn report(ledger: &Ledger, asked: &Report) -> Result<String> {
+    elsewhere::check(asked)?;
     match asked.what {
         Some(What::Observed) => return observed(ledger, asked),
         Some(What::Waste) => return waste::waste(ledger, asked),
         Some(What::Tax) => return waste::tax(ledger, asked),
         Some(What::Value) => return waste::value(ledger, asked),
+        Some(What::Whatif) => return elsewhere::what_if(ledger, asked),
         None => {}
     }
     let options = ReportOptions { by: asked.by.clone(), since: asked.since };

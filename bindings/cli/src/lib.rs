@@ -8,6 +8,7 @@ mod arguments;
 mod audit;
 mod commands;
 mod csv;
+mod elsewhere;
 mod json;
 mod orders;
 mod place;

@@ -11,7 +11,9 @@ use pyo3::{prelude::*, types::PyDict};
 use crate::{
     audit::Audit,
     convert::{Money, count, decimal_text, limits},
+    elsewhere::WhatIfReport,
     error::{guard, invalid, waiting},
+    price::tier,
     report::{MeterReport, ObservedRow, Report},
     task::Task,
     usage::Usage,
@@ -252,6 +254,25 @@ impl Ledger {
     #[pyo3(signature = (*, since=None))]
     fn value(&self, py: Python<'_>, since: Option<&str>) -> PyResult<ValueReport> {
         waiting(py, true, || self.0.value(since.map(str::parse).transpose()?)).map(ValueReport)
+    }
+
+    /// What was recorded, priced as if it had gone to another model, provider or service tier.
+    #[pyo3(signature = (model=None, *, provider=None, service_tier=None, since=None))]
+    fn what_if(
+        &self,
+        py: Python<'_>,
+        model: Option<&str>,
+        provider: Option<&str>,
+        service_tier: Option<&str>,
+        since: Option<&str>,
+    ) -> PyResult<WhatIfReport> {
+        let tier = service_tier.map(|word| tier(py, word)).transpose()?;
+        let (model, provider) = (model.map(str::to_owned), provider.map(str::to_owned));
+        let read = || {
+            let since = since.map(str::parse).transpose()?;
+            self.0.what_if(&outlay::report::WhatIfOptions { model, provider, tier, since })
+        };
+        waiting(py, true, read).map(WhatIfReport)
     }
 
     /// Recomputes every balance from the entries; raises Corrupt if one differs.

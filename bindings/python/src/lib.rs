@@ -13,6 +13,7 @@ mod breaker;
 mod call;
 mod convert;
 mod count;
+mod elsewhere;
 mod error;
 mod exchange;
 mod import;
@@ -40,6 +41,8 @@ mod _native {
     use super::convert::{Limit, Money};
     #[pymodule_export]
     use super::count::{Count, count};
+    #[pymodule_export]
+    use super::elsewhere::{WhatIfReport, WhatIfRow};
     #[pymodule_export]
     use super::exchange::{Exchange, Outgoing};
     #[pymodule_export]

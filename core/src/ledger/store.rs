@@ -253,6 +253,11 @@ pub(crate) trait Tx: Orders + Alerts {
             (entry.call.is_none() && entry.kind != Kind::Verdict) || visit(&entry)
         })
     }
+    /// The same, of them what was bought: of whom, when, for which task, held where, and the usage
+    /// with its price.
+    fn bills(&mut self, filter: Filter, visit: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
+        self.entries(filter, &mut |entry| entry.call.is_none() || visit(&entry))
+    }
     /// Hands out the beginnings and ends of attempts, in order: of each its attempt, what the attempt is
     /// part of, how it ended and what it was worth.
     fn attempts(&mut self, visit: &mut dyn FnMut(&Entry)) -> Result<()> {

@@ -30,6 +30,7 @@ pub use book::{Listing, PriceBook};
 pub use charge::{Charge, ChargeLine};
 pub use diff::PriceChange;
 pub use names::Rule;
+pub(crate) use row::UNKNOWN_PRIOR_PER_MILLE;
 pub use units::{ServiceTier, UnitPrices};
 
 use super::tokens::Encoding;

@@ -46,7 +46,7 @@ from ._process import (
     unhalt,
     uninstrument,
 )
-from ._reports import tax, value, waste
+from ._reports import tax, value, waste, what_if
 from ._usage import extract_usage
 from .errors import (
     ApprovalRequired,
@@ -129,4 +129,5 @@ __all__ = [
     "value",
     "wait_approval",
     "waste",
+    "what_if",
 ]

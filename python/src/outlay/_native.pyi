@@ -66,6 +66,8 @@ __all__ = [
     "Waste",
     "WasteItem",
     "WasteReport",
+    "WhatIfReport",
+    "WhatIfRow",
     "Worth",
     "after_fork_in_child",
     "after_fork_in_parent",
@@ -847,6 +849,19 @@ class Ledger:
     def waste(self, /, *, since: str | None = None) -> WasteReport:
         """
         What was paid for nothing, by kind.
+        """
+
+    def what_if(
+        self,
+        /,
+        model: str | None = None,
+        *,
+        provider: str | None = None,
+        service_tier: str | None = None,
+        since: str | None = None,
+    ) -> WhatIfReport:
+        """
+        What was recorded, priced as if it had gone to another model, provider or service tier.
         """
 
 @final
@@ -2016,6 +2031,123 @@ class WasteReport:
     def wasted(self, /) -> Money:
         """
         All kinds together.
+        """
+
+@final
+class WhatIfReport:
+    """
+    What calls would have cost elsewhere. `str()` is a table with notes.
+    """
+
+    def __repr__(self, /) -> str: ...
+    def __str__(self, /) -> str: ...
+    @property
+    def dropped_entries(self, /) -> int:
+        """
+        Entries a ledger in memory keeps no longer: calls reserved by them are not in the report.
+        """
+
+    @property
+    def notes(self, /) -> list[str]:
+        """
+        What the figures do not say, and what nobody can know.
+        """
+
+    @property
+    def rows(self, /) -> list[WhatIfRow]:
+        """
+        By the name of the task and the model; what cost the most first.
+        """
+
+    @property
+    def totals(self, /) -> WhatIfRow:
+        """
+        All rows together.
+        """
+
+@final
+class WhatIfRow:
+    """
+    What some calls cost, and would have cost elsewhere.
+    """
+
+    def __repr__(self, /) -> str: ...
+    @property
+    def calls(self, /) -> int:
+        """
+        How many calls are compared.
+        """
+
+    @property
+    def least(self, /) -> Money:
+        """
+        What they would have cost at least, if answered in as much text.
+        """
+
+    @property
+    def left_out(self, /) -> Money:
+        """
+        What these cost, as far as that is known.
+        """
+
+    @property
+    def left_out_calls(self, /) -> int:
+        """
+        Calls that cannot be compared.
+        """
+
+    @property
+    def missing(self, /) -> list[tuple[str, int]]:
+        """
+        Why calls are left out, each reason with how many.
+        """
+
+    @property
+    def model(self, /) -> str | None:
+        """
+        The model that was asked for; None for tools and in the totals.
+        """
+
+    @property
+    def most(self, /) -> Money:
+        """
+        And at most; the same where both models read with the same tokenizer.
+        """
+
+    @property
+    def ratio_source(self, /) -> str | None:
+        """
+        How that is known: "same tokenizer", "sample texts" or "family bounds".
+        """
+
+    @property
+    def recorded(self, /) -> Money:
+        """
+        What they cost.
+        """
+
+    @property
+    def target(self, /) -> str | None:
+        """
+        The provider and model they would have gone to; None where it has no price.
+        """
+
+    @property
+    def task(self, /) -> str | None:
+        """
+        The name of the tasks; None in the totals.
+        """
+
+    @property
+    def tokens_high_per_mille(self, /) -> int | None:
+        """
+        And at most.
+        """
+
+    @property
+    def tokens_low_per_mille(self, /) -> int | None:
+        """
+        How many tokens the target has at least for a thousand of the recorded ones.
         """
 
 @final

@@ -72,3 +72,38 @@ def value(*, since: str | None = None, store: str | None = None) -> _native.Valu
         400.0
     """
     return ledger(store).value(since=since)
+
+
+def what_if(
+    model: str | None = None,
+    *,
+    provider: str | None = None,
+    service_tier: str | None = None,
+    since: str | None = None,
+    store: str | None = None,
+) -> _native.WhatIfReport:
+    """What the recorded calls would have cost with another model, provider or service tier.
+
+    Prices are those of the time of each call. With the same tokenizer the answer is exact, else it
+    is a range. Whether the other model would have done the work is not in it.
+
+    Args:
+        model: the model they would have gone to; None leaves each its own.
+        provider: who would have served them; None is the maker of ``model``.
+        service_tier: ``batch``, ``flex``, ``priority`` or another.
+        since: ``7d``, ``24h`` or a date; None means all.
+
+    Raises:
+        InvalidInput: nothing is to be other than it was, or a word that is not known.
+        Unpriced: nobody knows what ``model`` costs.
+
+    Example:
+        >>> import outlay
+        >>> with outlay.task("refund", store="memory:what-if") as t:
+        ...     call = t.reserve(model="gpt-4o", input_tokens=1000, max_output_tokens=500)
+        ...     _ = call.settle(outlay.Usage(1000, 500))
+        >>> totals = outlay.what_if("gpt-4o-mini", store="memory:what-if").totals
+        >>> print(totals.recorded, "would be", totals.most)
+        0.0075 USD would be 0.00045 USD
+    """
+    return ledger(store).what_if(model, provider=provider, service_tier=service_tier, since=since)

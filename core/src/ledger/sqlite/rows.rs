@@ -13,7 +13,7 @@ use crate::{
         store::{Account, CallRow, State, TaskRow},
     },
     policy::{Amounts, Balance, Ceiling, Thresholds, Window},
-    value::{Id, Tags},
+    value::{Id, Tags, Usage},
 };
 
 /// A failure of SQLite as one of ours.
@@ -252,6 +252,42 @@ pub(super) fn request_of(row: &Row<'_>) -> rusqlite::Result<Entry> {
     } else if matches!(kind, Kind::Settled | Kind::Corrected) {
         (entry.usd, entry.price) = (row.get(3)?, row.get(4)?);
         (entry.input_tokens, entry.cache_read_tokens) = (tokens_of(row, 16)?, tokens_of(row, 17)?);
+    }
+    Ok(entry)
+}
+
+/// What was bought, of whom and under what.
+pub(super) const BILL: &str = "kind, flags, call, usd, price, at_ms, task, llm_calls, provider, model_asked, \
+    under, input_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, input_audio_tokens, \
+    input_image_tokens, output_tokens, reasoning_tokens, output_audio_tokens, output_image_tokens, \
+    web_searches";
+
+/// Reads the columns of [`BILL`].
+pub(super) fn bill_of(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    let kind: i64 = row.get(0)?;
+    let kind = Kind::of(kind).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, kind))?;
+    let mut entry = Entry { kind, flags: row.get(1)?, call: Some(id_of(row, 2)?), ..Entry::default() };
+    if kind == Kind::Reserved {
+        (entry.price, entry.at_ms, entry.task) = (row.get(4)?, row.get(5)?, row.get(6)?);
+        (entry.llm_calls, entry.provider, entry.model_asked) = (row.get(7)?, row.get(8)?, row.get(9)?);
+        if let ValueRef::Blob(bytes) = row.get_ref(10)? {
+            let wrong = || rusqlite::Error::InvalidColumnType(10, "under".to_owned(), Type::Blob);
+            entry.under = Some(read_under(bytes).ok_or_else(wrong)?);
+        }
+    } else if matches!(kind, Kind::Settled | Kind::Corrected) {
+        (entry.usd, entry.price) = (row.get(3)?, row.get(4)?);
+        entry.set_usage(&Usage {
+            cache_read_tokens: tokens_of(row, 12)?,
+            cache_write_tokens: tokens_of(row, 13)?,
+            cache_write_1h_tokens: tokens_of(row, 14)?,
+            input_audio_tokens: tokens_of(row, 15)?,
+            input_image_tokens: tokens_of(row, 16)?,
+            reasoning_tokens: tokens_of(row, 18)?,
+            output_audio_tokens: tokens_of(row, 19)?,
+            output_image_tokens: tokens_of(row, 20)?,
+            web_searches: tokens_of(row, 21)?,
+            ..Usage::tokens(tokens_of(row, 11)?, tokens_of(row, 17)?)
+        });
     }
     Ok(entry)
 }

@@ -161,6 +161,10 @@ impl Tx for Session {
         self.scan_requests(filter, visit)
     }
 
+    fn bills(&mut self, filter: Filter, visit: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
+        self.scan_bills(filter, visit)
+    }
+
     fn attempts(&mut self, visit: &mut dyn FnMut(&Entry)) -> Result<()> {
         self.scan_attempts(visit)
     }

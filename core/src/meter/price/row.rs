@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The prior of a tokenizer nobody knows: the largest ratio measured, rounded up.
-pub(super) const UNKNOWN_PRIOR_PER_MILLE: u32 = 1_700;
+pub(crate) const UNKNOWN_PRIOR_PER_MILLE: u32 = 1_700;
 const MINUTE: Millis = 60_000;
 const DAY_MINUTES: i64 = 24 * 60;
 const PICO_PLACES: i32 = 6;

@@ -6,8 +6,8 @@ use super::{
     super::{
         Session,
         rows::{
-            ATTEMPT, COUNT, MOVEMENT, REQUEST, TASK, attempt_of, count_of, entry_of, failed, movement_of,
-            request_of, task_of,
+            ATTEMPT, BILL, COUNT, MOVEMENT, REQUEST, TASK, attempt_of, bill_of, count_of, entry_of, failed,
+            movement_of, request_of, task_of,
         },
     },
     Entry, Error, Filter, Millis, Result,
@@ -46,6 +46,10 @@ impl Session {
     pub(super) fn scan_requests(&self, filter: Filter, visit: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
         let only = format!("(call IS NOT NULL OR kind = {}) AND ", Kind::Verdict as u8);
         self.scan(REQUEST, &only, filter, |row| request_of(row).map(|entry| visit(&entry)))
+    }
+
+    pub(super) fn scan_bills(&self, filter: Filter, visit: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
+        self.scan(BILL, CALLS, filter, |row| bill_of(row).map(|entry| visit(&entry)))
     }
 
     pub(super) fn scan_attempts(&self, visit: &mut dyn FnMut(&Entry)) -> Result<()> {
