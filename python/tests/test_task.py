@@ -425,6 +425,8 @@ def test_calls_under_no_task_are_told_once_or_refused() -> None:
 @pytest.mark.parametrize("store", ["memory:", "sqlite"])
 def test_ctrl_c_ends_the_wait_for_money(store: str, tmp_path: Path) -> None:
     where = store if store == "memory:" else f"sqlite:{tmp_path / 'ledger.db'}"
+    # A shell that starts this in the background has told it to ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with outlay.task("t", usd="0.05", store=where) as t:
         held = t.reserve(model="gpt-4o", input_tokens=0, max_output_tokens=4_000)
         threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
