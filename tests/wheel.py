@@ -22,6 +22,7 @@ PARTS = (
     "outlay/_native.pyi",
     "outlay/py.typed",
     "outlay/LICENSE-ctok",
+    "outlay/LICENSE-uPlot",
     "outlay/LICENSE-vocabularies",
     "outlay/integrations/__init__.py",
     "outlay/testing/__init__.py",
