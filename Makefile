@@ -16,9 +16,10 @@ LLM := .venv-llm
 BIN := $(CURDIR)/$(VENV)/bin
 RUFF_CHECK = $(BIN)/ruff check --quiet --config python/pyproject.toml
 RUFF_FORMAT = $(BIN)/ruff format --quiet --config python/pyproject.toml
-SCRIPTS := python tests examples bindings docs/verify_ledger.py core/prices core/vocab
+SCRIPTS := python tests examples bindings docs/verify_ledger.py core/charts core/prices core/vocab
 NEXTEST = $(BIN)/cargo-nextest nextest run --locked --cargo-quiet --status-level fail --final-status-level slow --no-fail-fast
-RUST := $(shell find core/src core/prices bindings -name '*.rs' -o -name '*.json' -o -name '*.sql' -o -name Cargo.toml) \
+RUST := $(shell find core/src core/charts core/prices bindings -name '*.rs' -o -name '*.json' -o -name '*.sql' \
+	-o -name '*.js' -o -name '*.css' -o -name Cargo.toml) \
 	Cargo.toml Cargo.lock core/Cargo.toml
 NODE_PACKAGE := $(shell find node/src node/scripts node/bin -type f) node/package.json node/tsconfig.json tests/billed.json
 PACKAGE := $(shell find python/src -name '*.py' -o -name '*.pyi' -o -name py.typed) python/pyproject.toml README.md
@@ -63,6 +64,12 @@ fmt: $(VENV)/ready node/node_modules/ready ## format everything
 stubs: $(VENV)/ready ## write python/src/outlay/_native.pyi and node/src/core.d.ts anew
 	@$(BIN)/python bindings/python/stubs.py
 	@node bindings/node/stubs.mjs
+
+.PHONY: picture
+picture: $(VENV)/outlay ## docs/report.png anew: a made-up fortnight in a real browser
+	@rm -rf target/fortnight.db*
+	@cargo run --locked --quiet -p outlay --example fortnight -- target/fortnight.db
+	@$(BIN)/python core/charts/picture.py $(BIN)/outlay target/fortnight.db docs/report.png
 
 .PHONY: wheel
 wheel: $(VENV)/outlay ## build the wheel into dist, once, and check what is in it

@@ -27,6 +27,7 @@ mod lines;
 pub mod meter;
 mod names;
 pub mod observed;
+pub mod page;
 pub mod plan;
 mod repriced;
 pub mod rows;

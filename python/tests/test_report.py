@@ -47,6 +47,20 @@ def test_a_summary_tells_what_bought_nothing(store: str) -> None:
     assert str(summary).startswith("task refund (refund-4711): running\n")
 
 
+def test_a_page_has_the_rows_of_the_report(store: str) -> None:
+    for tenant, output_tokens in (("acme", 500), ("<b>", 100)):
+        with outlay.task("refund", tags={"tenant": tenant}, store=store) as task:
+            spend(task, output_tokens)
+    page = outlay.report_html("tag:tenant", since="1h", store=store)
+    for row in outlay.report("tag:tenant", store=store).rows:
+        name = str(row.key).replace("<", "&lt;").replace(">", "&gt;")
+        assert f'<tr><th scope="row">{name}</th><td>1</td>' in page
+        assert f"<td>{row.spent.usd}</td>" in page
+    assert "<b>" not in page
+    with pytest.raises(outlay.InvalidInput):
+        outlay.report_html("colour", store=store)
+
+
 def test_a_report_adds_up(store: str) -> None:
     for tenant, output_tokens in (("acme", 500), ("umbrella", 100), ("acme", 0)):
         with outlay.task("refund", tags={"tenant": tenant}, store=store) as task:

@@ -51,7 +51,8 @@ Examples:
   outlay report observed --since 7d
   outlay report waste --since 30d
   outlay report whatif --model claude-haiku-4-5 --since 30d
-  outlay report --by tag:tenant --since 2026-11-01 --csv > november.csv")]
+  outlay report --by tag:tenant --since 2026-11-01 --csv > november.csv
+  outlay report --by tag:tenant --since 30d --html november.html")]
     Report(Report),
     /// Show how far the bounds of input were from what providers counted
     #[command(after_help = "\
@@ -387,6 +388,15 @@ pub(crate) struct Report {
     /// Print CSV, without the totals
     #[arg(long, conflicts_with = "json")]
     pub csv: bool,
+    /// Write a page of charts and tables to FILE, or print it
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 0..=1,
+        default_missing_value = "-",
+        conflicts_with_all = ["what", "json", "csv"]
+    )]
+    pub html: Option<PathBuf>,
 }
 
 /// For `outlay report whatif`.

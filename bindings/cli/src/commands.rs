@@ -14,7 +14,7 @@ use crate::{
         Arguments, Breaker, BreakerCommand, Command, Ending, Forget, Import, Json, Meter, Plan, Report,
         Resolve, Route, RouteCommand, Show, Tasks, What,
     },
-    audit, csv, elsewhere, json, orders,
+    audit, csv, elsewhere, json, orders, page,
     place::{self, Opened},
     prices, replay, route, tables, waste,
 };
@@ -125,6 +125,9 @@ pub(crate) fn report(ledger: &Ledger, asked: &Report) -> Result<String> {
         None => {}
     }
     let options = ReportOptions { by: asked.by.clone(), since: asked.since };
+    if let Some(file) = &asked.html {
+        return page::write(ledger.report_html(&options)?, file);
+    }
     let report = ledger.report(&options)?;
     if asked.json.json {
         return Ok(json::printed(&json::report(&report)));

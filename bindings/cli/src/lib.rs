@@ -11,6 +11,7 @@ mod csv;
 mod elsewhere;
 mod json;
 mod orders;
+mod page;
 mod place;
 mod prices;
 mod replay;

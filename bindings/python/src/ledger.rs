@@ -231,6 +231,16 @@ impl Ledger {
         waiting(py, true, read).map(Report)
     }
 
+    /// The same with charts, as a page of HTML that loads nothing.
+    #[pyo3(signature = (by="task", *, since=None))]
+    fn report_html(&self, py: Python<'_>, by: &str, since: Option<&str>) -> PyResult<String> {
+        let read = || {
+            let since = since.map(str::parse).transpose()?;
+            self.0.report_html(&outlay::report::ReportOptions { by: by.parse()?, since })
+        };
+        waiting(py, true, read)
+    }
+
     /// What limits of tasks that only observe would have refused, the dearest first.
     #[pyo3(signature = (*, since=None))]
     fn observed(&self, py: Python<'_>, since: Option<&str>) -> PyResult<Vec<ObservedRow>> {

@@ -235,7 +235,7 @@ pub(crate) trait Tx: Orders + Alerts {
     fn append(&mut self, entry: &mut Entry) -> Result<()>;
     /// Hands out entries in order until the visitor returns false.
     fn entries(&mut self, filter: Filter, visit: &mut dyn FnMut(Entry) -> bool) -> Result<()>;
-    /// The same, entries about calls only, and of them what a report adds up: where a call was
+    /// The same, entries about calls only, and of them what a report adds up: where and when a call was
     /// reserved and for what model, amounts, tokens and flags. All else may be zero.
     fn movements(&mut self, filter: Filter, visit: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
         self.entries(filter, &mut |entry| visit(&entry))

@@ -13,7 +13,7 @@ use crate::{
         store::{Filter, State, Tx},
     },
     policy::{Amounts, Balance},
-    value::{Id, Money},
+    value::{Id, Millis, Money},
 };
 
 /// What became of some calls.
@@ -154,6 +154,8 @@ pub(super) struct Place {
     pub task: u32,
     pub attempt: u32,
     pub model: u32,
+    /// When it was reserved, in slots of the fold since 1970; 0 in a fold without any.
+    pub slot: i64,
 }
 
 /// A call of which more may be said.
@@ -182,11 +184,18 @@ struct Said {
 #[derive(Debug, Default)]
 pub(super) struct Attribution {
     pub places: Vec<(Place, Figures)>,
+    /// How long a slot is; 0 where places are not told apart by time.
+    slot_ms: Millis,
     index: FxHashMap<Place, u32>,
     living: FxHashMap<Id, Living>,
 }
 
 impl Attribution {
+    /// A fold that tells places apart by time too, in slots of so many milliseconds.
+    pub fn in_slots(slot_ms: Millis) -> Self {
+        Self { slot_ms, ..Self::default() }
+    }
+
     /// Adds one entry. An entry about a call whose reservation was not among those given is left
     /// out: the call belongs to an earlier time.
     pub fn add(&mut self, entry: &Entry) -> Result<()> {
@@ -231,7 +240,8 @@ impl Attribution {
 
     fn reserve(&mut self, id: Id, entry: &Entry) -> Result<()> {
         let Entry { task, attempt, model_asked: model, .. } = *entry;
-        let place = Place { task, attempt, model };
+        let slot = entry.at_ms.checked_div_euclid(self.slot_ms).unwrap_or(0);
+        let place = Place { task, attempt, model, slot };
         let places = &mut self.places;
         let at = *self.index.entry(place).or_insert_with(|| {
             places.push((place, Figures::default()));

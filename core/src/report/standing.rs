@@ -316,7 +316,7 @@ fn range_of(prefix: &str) -> Option<(Id, Id)> {
     if usable { Some((padded('0')?, padded('f')?)) } else { None }
 }
 
-fn task_state(tx: &mut dyn Tx, names: &mut Names, row: &TaskRow) -> Result<TaskState> {
+pub(super) fn task_state(tx: &mut dyn Tx, names: &mut Names, row: &TaskRow) -> Result<TaskState> {
     let now = tx.now()?;
     let mut balance = Balance::default();
     let (mut all, mut deadline) = (Vec::new(), None);

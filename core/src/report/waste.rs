@@ -195,23 +195,27 @@ impl Ledger {
     pub fn waste(&self, since: Option<Since>) -> Result<WasteReport> {
         self.read(|tx| {
             let now = tx.now()?;
-            let since = since.map(|since| since.at(now));
-            let mut names = Names::default();
-            let fold = Fold::read(tx, &mut names, Filter { since, ..Filter::default() })?;
-            let mut kinds = Vec::new();
-            for (kind, sum) in WasteKind::ALL.into_iter().zip(&fold.kinds) {
-                if sum.usd > 0 {
-                    let items = sum.items.iter().map(|item| named(tx, &mut names, item));
-                    let items = items.collect::<Result<_>>()?;
-                    let [usd, redone] = [sum.usd, sum.redone].map(Money::from_nanos);
-                    kinds.push(Waste { kind, usd, redone, calls: sum.calls, items });
-                }
-            }
-            kinds.sort_by_key(|waste| std::cmp::Reverse(waste.usd));
-            let (settled, context) = (Money::from_nanos(fold.settled), fold.context);
-            Ok(WasteReport { since, kinds, settled, context, dropped_entries: tx.dropped() })
+            wasted(tx, since.map(|since| since.at(now)))
         })
     }
+}
+
+/// What was paid for nothing from this time on.
+pub(super) fn wasted(tx: &mut dyn Tx, since: Option<Millis>) -> Result<WasteReport> {
+    let mut names = Names::default();
+    let fold = Fold::read(tx, &mut names, Filter { since, ..Filter::default() })?;
+    let mut kinds = Vec::new();
+    for (kind, sum) in WasteKind::ALL.into_iter().zip(&fold.kinds) {
+        if sum.usd > 0 {
+            let items = sum.items.iter().map(|item| named(tx, &mut names, item));
+            let items = items.collect::<Result<_>>()?;
+            let [usd, redone] = [sum.usd, sum.redone].map(Money::from_nanos);
+            kinds.push(Waste { kind, usd, redone, calls: sum.calls, items });
+        }
+    }
+    kinds.sort_by_key(|waste| std::cmp::Reverse(waste.usd));
+    let (settled, context) = (Money::from_nanos(fold.settled), fold.context);
+    Ok(WasteReport { since, kinds, settled, context, dropped_entries: tx.dropped() })
 }
 
 fn named(tx: &mut dyn Tx, names: &mut Names, item: &Item) -> Result<WasteItem> {

@@ -790,6 +790,11 @@ class Ledger:
         Where the money went: by "task", "attempt", "agent", "model" or "tag:NAME".
         """
 
+    def report_html(self, /, by: str = "task", *, since: str | None = None) -> str:
+        """
+        The same with charts, as a page of HTML that loads nothing.
+        """
+
     def resolve(self, /, id: str, usage: Usage | None = None, *, by: str) -> Money:
         """
         Ends a call in doubt: with its usage, or void without one.

@@ -257,6 +257,28 @@ def report(
     return ledger(store).report(by, since=since)
 
 
+def report_html(by: str = "task", *, since: str | None = None, store: str | None = None) -> str:
+    """Where the money went, as a page of HTML with charts and tables that loads nothing.
+
+    Its size has a bound: the largest rows, tasks and kinds, and one row for the rest of them. Names
+    of tasks are in it; give the file the rights of the ledger, as ``outlay report --html`` does.
+
+    Args:
+        by: ``task``, ``attempt``, ``agent``, ``model`` or ``tag:NAME``.
+        since: ``7d``, ``24h`` or a date; None means all.
+
+    Raises:
+        InvalidInput: a word that is not known.
+
+    Example:
+        >>> import outlay
+        >>> page = outlay.report_html(by="tag:tenant", since="30d")
+        >>> page.splitlines()[0]
+        '<!doctype html>'
+    """
+    return ledger(store).report_html(by, since=since)
+
+
 def meter_report(*, since: str | None = None, store: str | None = None) -> _native.MeterReport:
     """How far the bounds of input were from what providers counted, by model.
 

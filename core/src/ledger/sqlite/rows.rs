@@ -178,7 +178,7 @@ pub(super) fn entry_of(row: &Row<'_>) -> rusqlite::Result<Option<Entry>> {
 /// What a report adds up, the tokens behind the rest.
 pub(super) const MOVEMENT: &str = "kind, flags, call, usd, tokens, llm_calls, tool_calls, \
     task, attempt, model_asked, input_tokens, cache_read_tokens, cache_write_tokens, \
-    cache_write_1h_tokens, output_tokens, reasoning_tokens";
+    cache_write_1h_tokens, output_tokens, reasoning_tokens, at_ms";
 
 /// Reads the columns of [`MOVEMENT`]. Reading costs more than finding: of each kind of entry only
 /// what it alone says is read.
@@ -188,6 +188,7 @@ pub(super) fn movement_of(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let mut entry = Entry { kind, flags: row.get(1)?, call: Some(id_of(row, 2)?), ..Entry::default() };
     if kind == Kind::Reserved {
         (entry.task, entry.attempt, entry.model_asked) = (row.get(7)?, row.get(8)?, row.get(9)?);
+        entry.at_ms = row.get(16)?;
         entry.set_amounts(&amounts_of(row, 3)?);
         return Ok(entry);
     }
