@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod approval;
+mod at_once;
 pub mod chain;
 pub(crate) mod check;
 pub(crate) mod commit;
@@ -23,5 +24,7 @@ pub(crate) mod verdict;
 
 pub use alert::Alert;
 pub use approval::Approval;
+pub use at_once::at_once;
+pub(crate) use at_once::gave_up;
 pub use entry::{Entry, Kind, flag};
 pub use halt::Halt;

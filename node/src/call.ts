@@ -2,6 +2,7 @@
 
 import { count, Money } from "./money.js";
 import { native, unwrap, whole } from "./native.js";
+import { soon } from "./turn.js";
 import { type Usage, usageSpec } from "./usage.js";
 
 /** How a call stands. */
@@ -78,7 +79,11 @@ export class Call {
    */
   async settle(usage: Usage): Promise<Settled> {
     if (!this.#blocking) return this.#settle(usage);
-    unwrap(await native.settle(this.#handle, usageSpec(usage)));
+    const used = usageSpec(usage);
+    await soon(
+      () => native.trySettle(this.#handle, used),
+      () => native.settle(this.#handle, used),
+    );
     return new Settled(this.#handle, this);
   }
 
@@ -124,8 +129,13 @@ export class Call {
   }
 
   async #end(how: string): Promise<void> {
-    if (this.#blocking) unwrap(await native.endCall(this.#handle, how));
-    else whole(native.endCallSync(this.#handle, how));
+    if (!this.#blocking) whole(native.endCallSync(this.#handle, how));
+    else {
+      await soon(
+        () => native.tryEndCall(this.#handle, how),
+        () => native.endCall(this.#handle, how),
+      );
+    }
   }
 
   get #known(): ReturnType<typeof facts> {

@@ -672,7 +672,7 @@ export function countText(model: string, text: string): Tagged<CountFacts>;
 /** The handle of the task of calls under no other. */
 export function defaultTask(ledger: number): Promise<number | Failure>;
 
-/** The same for a ledger in a file. */
+/** The same, however long it waits. */
 export function endCall(call: number, how: string): Promise<number | Failure>;
 
 /** Ends the call as `void`, `doubt`, or `leave`, as the block round it ends. Negative if it failed. */
@@ -771,7 +771,7 @@ export function report(ledger: number, by: string, since?: string | undefined | 
 /** Another report, as `outlay report WORDS --json` prints it. */
 export function reportJson(ledger: number, words: Array<string>): Promise<string | Failure>;
 
-/** The same for a ledger in a file. With `poll`, 0 if only money that other calls hold is in the way. */
+/** The same, however long it waits. With `poll`, 0 if only money that other calls hold is in the way. */
 export function reserve(task: number, spec: RequestSpec, poll: boolean): Promise<number | Failure>;
 
 /**
@@ -802,7 +802,7 @@ export function runCommand(arguments: Array<string>): Tagged<number>;
 /** Declares a shared budget. */
 export function setBudget(ledger: number, spec: BudgetSpec): Promise<number | Failure>;
 
-/** The same for a ledger in a file. */
+/** The same, however long it waits. */
 export function settle(call: number, used: UsageSpec): Promise<number | Failure>;
 
 /** Ends the call with what it used: the hot form. Negative if it failed. */
@@ -850,11 +850,23 @@ export function taskStopped(task: number): Failure | null;
 /** What it spent, by attempt and model, and which part bought nothing. */
 export function taskSummary(task: number): Promise<Summary | Failure>;
 
-/** The same for a ledger in a file. */
+/** The same, however long it waits. */
 export function toolCall(task: number, tool: string): Promise<number | Failure>;
 
 /** Counts a call of a tool. Negative if it failed. */
 export function toolCallSync(task: number, tool: string): number;
+
+/** The same for a ledger in a file, if nothing else uses it: -2 if it would have to wait. */
+export function tryEndCall(call: number, how: string): number;
+
+/** The same for a ledger in a file, if nothing else uses it: -2 if it would have to wait. */
+export function tryReserve(task: number, spec: RequestSpec, poll: boolean): number;
+
+/** The same for a ledger in a file, if nothing else uses it: -2 if it would have to wait. */
+export function trySettle(call: number, used: UsageSpec): number;
+
+/** The same for a ledger in a file, if nothing else uses it: -2 if it would have to wait. */
+export function tryToolCall(task: number, tool: string): number;
 
 /** Undoes a halt. */
 export function unhalt(ledger: number, scope: string, by: string): Promise<number | Failure>;

@@ -26,6 +26,7 @@ import {
 import { failure, native, type TaskSpec, unwrap, unwrapped, whole } from "./native.js";
 import { patiently } from "./patience.js";
 import { Summary } from "./report.js";
+import { soon } from "./turn.js";
 import { Watch } from "./watch.js";
 
 /** How a task is opened. */
@@ -175,9 +176,13 @@ export class Task {
     if (!this.blocking && waitMs === 0) return this.#reserveNow(request);
     const spec = requestSpec(request);
     const handle = await patiently(waitMs, async (isLast) => {
+      const polls = !isLast;
       const answer = this.blocking
-        ? unwrap(await native.reserve(this.handle, spec, !isLast))
-        : whole(native.reserveRequestSync(this.handle, spec, !isLast));
+        ? await soon(
+            () => native.tryReserve(this.handle, spec, polls),
+            () => native.reserve(this.handle, spec, polls),
+          )
+        : whole(native.reserveRequestSync(this.handle, spec, polls));
       return answer === 0 ? undefined : answer;
     });
     return new Call(handle, this.blocking);
@@ -216,8 +221,13 @@ export class Task {
    */
   async toolCall(tool: string): Promise<void> {
     text(tool, "tool");
-    if (this.blocking) unwrap(await native.toolCall(this.handle, tool));
-    else whole(native.toolCallSync(this.handle, tool));
+    if (!this.blocking) whole(native.toolCallSync(this.handle, tool));
+    else {
+      await soon(
+        () => native.tryToolCall(this.handle, tool),
+        () => native.toolCall(this.handle, tool),
+      );
+    }
   }
 
   /** Settled and in doubt, over all attempts. */

@@ -9,7 +9,7 @@ use outlay::{Call, Money, Outcome, Usage};
 
 use crate::{
     convert::{UsageSpec, Used, nanos},
-    outcome::{Tagged, hot, later, now},
+    outcome::{Tagged, hot, later, now, try_now},
     table::Table,
     threads,
 };
@@ -95,7 +95,13 @@ pub fn settle_usage_sync(call: u32, used: UsageSpec) -> f64 {
     hot(|| Used::read(&used)?.settle(&*CALLS.get(call)?).map(|()| 0.0))
 }
 
-/// The same for a ledger in a file.
+/// The same for a ledger in a file, if nothing else uses it: -2 if it would have to wait.
+#[napi]
+pub fn try_settle(call: u32, used: UsageSpec) -> f64 {
+    try_now(|| Used::read(&used)?.settle(&*CALLS.get(call)?).map(|()| 0.0))
+}
+
+/// The same, however long it waits.
 #[napi(ts_return_type = "Promise<number | Failure>")]
 pub fn settle(env: &Env, call: u32, used: UsageSpec) -> napi::Result<Object<'_>> {
     let call = CALLS.get(call);
@@ -108,7 +114,13 @@ pub fn end_call_sync(call: u32, how: String) -> f64 {
     hot(|| end(&*CALLS.get(call)?, &how))
 }
 
-/// The same for a ledger in a file.
+/// The same for a ledger in a file, if nothing else uses it: -2 if it would have to wait.
+#[napi]
+pub fn try_end_call(call: u32, how: String) -> f64 {
+    try_now(|| end(&*CALLS.get(call)?, &how))
+}
+
+/// The same, however long it waits.
 #[napi(ts_return_type = "Promise<number | Failure>")]
 pub fn end_call(env: &Env, call: u32, how: String) -> napi::Result<Object<'_>> {
     let call = CALLS.get(call);

@@ -12,7 +12,7 @@ use napi::{
     bindgen_prelude::{BigInt, Either, Object, ToNapiValue},
 };
 use napi_derive::napi;
-use outlay::{Error, ErrorKind, Field};
+use outlay::{Error, ErrorKind, Field, ledger::at_once};
 
 use crate::threads;
 
@@ -47,6 +47,9 @@ pub type Tagged<T> = Either<T, Failure>;
 
 /// What a hot function answers when it failed; [`take_failure`] has the rest.
 pub const FAILED: f64 = -1.0;
+
+/// What a function answers that would have had to wait for a file, and did nothing.
+pub const WAITS: f64 = -2.0;
 
 thread_local! {
     static LATEST: RefCell<Option<Error>> = const { RefCell::new(None) };
@@ -91,10 +94,17 @@ pub(crate) fn now<T>(run: impl FnOnce() -> Result<T, Error>) -> Tagged<T> {
 
 /// Runs it at once, and answers one number.
 pub(crate) fn hot(run: impl FnOnce() -> Result<f64, Error>) -> f64 {
-    guard(run).unwrap_or_else(|error| {
-        LATEST.set(Some(error));
-        FAILED
-    })
+    guard(run).unwrap_or_else(failed)
+}
+
+/// The same for a ledger in a file, if it is free: [`WAITS`] if not.
+pub(crate) fn try_now(run: impl FnOnce() -> Result<f64, Error>) -> f64 {
+    at_once(|| guard(run)).map_or(WAITS, |done| done.unwrap_or_else(failed))
+}
+
+fn failed(error: Error) -> f64 {
+    LATEST.set(Some(error));
+    FAILED
 }
 
 type Resolver<T> = Box<dyn FnOnce(Env) -> napi::Result<Tagged<T>> + Send>;

@@ -16,7 +16,7 @@ use crate::{
     call::CALLS,
     convert::{LimitSpec, limits, nanos},
     ledger::LEDGERS,
-    outcome::{Failure, Tagged, hot, later, now},
+    outcome::{Failure, Tagged, hot, later, now, try_now},
     report::{Summary, summary_of},
     table::Table,
     threads,
@@ -212,7 +212,13 @@ pub fn reserve_request_sync(task: u32, spec: RequestSpec, poll: bool) -> f64 {
     hot(|| reserve_by(&*TASKS.get(task)?, &spec, poll))
 }
 
-/// The same for a ledger in a file. With `poll`, 0 if only money that other calls hold is in the way.
+/// The same for a ledger in a file, if nothing else uses it: -2 if it would have to wait.
+#[napi]
+pub fn try_reserve(task: u32, spec: RequestSpec, poll: bool) -> f64 {
+    try_now(|| reserve_by(&*TASKS.get(task)?, &spec, poll))
+}
+
+/// The same, however long it waits. With `poll`, 0 if only money that other calls hold is in the way.
 #[napi(ts_return_type = "Promise<number | Failure>")]
 pub fn reserve(env: &Env, task: u32, spec: RequestSpec, poll: bool) -> napi::Result<Object<'_>> {
     let task = TASKS.get(task);
@@ -264,7 +270,13 @@ pub fn tool_call_sync(task: u32, tool: String) -> f64 {
     hot(|| TASKS.get(task)?.tool_call(&tool).map(|()| 0.0))
 }
 
-/// The same for a ledger in a file.
+/// The same for a ledger in a file, if nothing else uses it: -2 if it would have to wait.
+#[napi]
+pub fn try_tool_call(task: u32, tool: String) -> f64 {
+    try_now(|| TASKS.get(task)?.tool_call(&tool).map(|()| 0.0))
+}
+
+/// The same, however long it waits.
 #[napi(ts_return_type = "Promise<number | Failure>")]
 pub fn tool_call(env: &Env, task: u32, tool: String) -> napi::Result<Object<'_>> {
     let task = TASKS.get(task);

@@ -9,7 +9,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use super::store::Tx;
+use super::{at_once, store::Tx};
 use crate::{
     error::{Error, Family, Result},
     sync::{Arc, Mutex, Thread, current, lock, park},
@@ -95,6 +95,9 @@ impl<C: Connection> Journal<C> {
         let ticket = Arc::new(Ticket { thread: current(), state: Mutex::new(Turn::Waits) });
         let leads = {
             let mut queue = lock(&self.queue);
+            if queue.led || at_once::gave_up() {
+                at_once::may_wait()?;
+            }
             queue.waiting.push(Waiting { job, ticket: Arc::clone(&ticket) });
             !mem::replace(&mut queue.led, true)
         };
@@ -120,7 +123,9 @@ impl<C: Connection> Journal<C> {
     fn lead(&self) {
         let mut batch = {
             let mut queue = lock(&self.queue);
-            let rest = queue.waiting.len().min(BATCH_MAX);
+            // Who must not wait does not work for others: theirs may be long, and may wait.
+            let most = if at_once::hurries() { 1 } else { BATCH_MAX };
+            let rest = queue.waiting.len().min(most);
             queue.waiting.drain(..rest).collect::<Vec<_>>()
         };
         let results = {

@@ -13,14 +13,14 @@ use std::{
     fs::File,
     path::{Path, PathBuf},
     sync::{
-        Arc as StdArc,
+        Arc as StdArc, TryLockError,
         atomic::{AtomicBool, Ordering},
     },
     thread::sleep,
     time::Duration,
 };
 
-use rusqlite::{Connection as Database, OpenFlags, params};
+use rusqlite::{Connection as Database, OpenFlags, hooks::Wal, params};
 use rustc_hash::FxHashMap;
 
 pub(crate) use file::path_of;
@@ -28,6 +28,7 @@ use rows::failed;
 
 use super::{
     alert::note_recorded,
+    at_once,
     chain::{self, Link},
     entry::Entry,
     journal::{Connection, Journal},
@@ -41,6 +42,8 @@ use crate::{
 };
 
 const NAMES_MAX: usize = 10_000;
+/// From so many pages on the write-ahead log is copied into the file: SQLite's own default.
+const WAL_PAGES_MAX: i32 = 1_000;
 
 /// When is a commit safe?
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,6 +87,8 @@ pub(super) struct Session {
     settings: Settings,
     db: Option<Database>,
     forking: StdArc<AtomicBool>,
+    /// Is the write-ahead log due to be copied? That writes to the disk, which may take long.
+    copy_is_due: StdArc<AtomicBool>,
     owner: u32,
     cache: Cache,
     names: FxHashMap<String, u32>,
@@ -111,7 +116,7 @@ impl Sqlite {
         let no = u32::try_from(db.last_insert_rowid()).map_err(|_| Error::corrupt("too many owners"))?;
         let forking = StdArc::new(AtomicBool::new(false));
         let mut session = Session::new(settings.clone(), StdArc::clone(&forking), no);
-        session.db = Some(db);
+        session.use_database(db)?;
         let owner = Owner { id, no, file: Mutex::new(Some(file)) };
         let ledger =
             Self { settings, journal: Journal::new(session), reader: Mutex::new(None), forking, owner, key };
@@ -132,7 +137,14 @@ impl Sqlite {
 
     /// Reads a consistent state without stopping writers.
     pub fn read<R>(&self, read: impl FnOnce(&mut dyn Tx) -> Result<R>) -> Result<R> {
-        let mut reader = lock(&self.reader);
+        let mut reader = match self.reader.try_lock() {
+            Ok(reader) => reader,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                at_once::may_wait()?;
+                lock(&self.reader)
+            }
+        };
         let session = reader.get_or_insert_with(|| {
             Session::new(self.settings.clone(), StdArc::clone(&self.forking), self.owner.no)
         });
@@ -205,6 +217,7 @@ impl Session {
             settings,
             db: None,
             forking,
+            copy_is_due: StdArc::default(),
             owner,
             cache: Cache::default(),
             names: FxHashMap::default(),
@@ -220,17 +233,44 @@ impl Session {
         self.db = None;
     }
 
+    /// Goes on with this connection, whose write-ahead log is copied by who may wait for the disk.
+    fn use_database(&mut self, mut db: Database) -> Result<()> {
+        let is_due = StdArc::clone(&self.copy_is_due);
+        let committed = move |wal: &mut Wal, pages: i32| {
+            is_due.store(pages >= WAL_PAGES_MAX && at_once::hurries(), Ordering::Relaxed);
+            if pages >= WAL_PAGES_MAX && !at_once::hurries() {
+                // As SQLite's own hook does: what cannot be copied now is copied by a later commit.
+                let _ = wal.checkpoint();
+            }
+            Ok(())
+        };
+        db.wal_hook(Some(committed)).map_err(failed)?;
+        self.db = Some(db);
+        Ok(())
+    }
+
+    /// Would a transaction take longer than a few system calls?
+    fn would_wait(&self, read_only: bool) -> bool {
+        let to_disk =
+            self.settings.durability == Durability::Disk || self.copy_is_due.load(Ordering::Relaxed);
+        self.db.is_none() || self.forking.load(Ordering::SeqCst) || to_disk && !read_only
+    }
+
     fn db(&self) -> Result<&Database> {
         self.db.as_ref().ok_or_else(|| Error::store("the ledger is closed"))
     }
 
     fn start(&mut self, begin: &str, read_only: bool) -> Result<()> {
+        if self.would_wait(read_only) {
+            at_once::may_wait()?;
+        }
         self.wait_for_fork()?;
         if self.db.is_none() {
             if !self.settings.path.exists() {
                 return Err(Error::store("the file of the ledger is gone"));
             }
-            self.db = Some(connect(&self.settings, read_only)?);
+            let db = connect(&self.settings, read_only)?;
+            self.use_database(db)?;
         }
         let db = self.db()?;
         db.prepare_cached(begin).and_then(|mut begin| begin.execute([])).map_err(failed)?;
@@ -329,6 +369,9 @@ impl Connection for Session {
         if self.alerted {
             note_recorded();
         }
+        if !self.entries.is_empty() {
+            at_once::has_written();
+        }
         Ok(())
     }
 
@@ -357,6 +400,9 @@ fn connect(settings: &Settings, read_only: bool) -> Result<Database> {
 
 /// Waits for another process: half a millisecond at first, ten at most, ten seconds in all.
 fn wait_a_little(tries: i32) -> bool {
+    if at_once::may_wait().is_err() {
+        return false;
+    }
     let micros = match tries {
         0..20 => 500,
         20..100 => 2_000,

@@ -21,7 +21,7 @@ use crate::{
     error::{Error, ErrorKind, Field, Result},
     ledger::{
         commit::{self, Facts, Names, Reserve, Verdict},
-        held,
+        gave_up, held,
         open::{self, OpenTask, Opened},
     },
     policy::{Ask, Balance, Unit},
@@ -338,7 +338,7 @@ impl Task {
         };
         let (want, model) = request.prepare(self, &ledger, now)?;
         let verdict = match self.held(&ledger, &want, now, request.wait()) {
-            Err(error) if error.kind() == ErrorKind::StoreUnavailable => {
+            Err(error) if error.kind() == ErrorKind::StoreUnavailable && !gave_up() => {
                 if ledger.config().on_unavailable == OnUnavailable::Allow {
                     ledger.count_unrecorded();
                     return Ok(Call::unrecorded(self, model, want.id, &want.ask));
