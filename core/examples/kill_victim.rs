@@ -4,7 +4,7 @@
 
 use std::{env, error::Error, io::Write as _, sync::Arc, thread};
 
-use outlay::{Config, Ledger, Limit, Request, Result, Task, Usage, run::config::Choices};
+use outlay::{Config, Ledger, Limit, Money, Request, Result, Task, TaskOptions, Usage, run::config::Choices};
 
 const PRICES: &str = r#"{"prices": {"house": {"input": "0", "output": "10"}}}"#;
 const THREADS: u64 = 8;
@@ -25,7 +25,8 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
     let path = env::args().nth(1).ok_or("usage: kill_victim PATH")?;
     let config = Config::default().with(&Choices::from_json(PRICES)?)?;
     let ledger = Ledger::open(&format!("sqlite:{path}"), Arc::new(config))?;
-    let task = ledger.task("victim", [Limit::usd("1000000")?])?;
+    let options = TaskOptions::new("victim").limit(Limit::usd("1000000")?).wrap_up(Money::parse("1")?);
+    let task = ledger.open_task(options)?;
     thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS)
             .map(|no| (no, &task))

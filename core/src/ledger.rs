@@ -15,6 +15,7 @@ pub mod halt;
 pub(crate) mod held;
 pub(crate) mod history;
 pub(crate) mod journal;
+pub(crate) mod last;
 pub(crate) mod lesson;
 pub(crate) mod memory;
 pub(crate) mod open;

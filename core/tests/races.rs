@@ -11,8 +11,8 @@ use std::{
     thread,
 };
 
-use fixture::{Place, cents, spend};
-use outlay::{BudgetOptions, ErrorKind, Ledger, Limit, Task, TaskOptions};
+use fixture::{Place, cents, request, spend, usd};
+use outlay::{BudgetOptions, ErrorKind, Ledger, Limit, Task, TaskOptions, Usage};
 
 const THREADS: usize = 64;
 const CAP: &str = "1.00";
@@ -72,4 +72,48 @@ fn two_owners_of_one_file_make_exactly_twenty_calls_together() {
     let spent: i64 = tasks.iter().map(|task| cents(task).0).sum();
     assert_eq!(spent, 100);
     place.check();
+}
+
+/// Many tasks that race for one budget, each with its last call put by.
+fn last_calls_are_paid(ledgers: &[&Ledger], place: &Place) {
+    let budget = BudgetOptions::new().tag("tenant", "acme").unwrap().limit(Limit::usd(CAP).unwrap());
+    place.ledger.set_budget(&budget).unwrap();
+    let open = |no: usize| {
+        let options = TaskOptions::new("t").tag("tenant", "acme").unwrap();
+        ledgers[no % ledgers.len()].open_task(options.wrap_up(usd("0.05"))).unwrap()
+    };
+    let tasks: Vec<Task> = (0..8).map(open).collect();
+    // Forty of a hundred cents are put by: twelve calls are left for all.
+    assert_eq!(race(&tasks), 12);
+    let made = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        // Several threads of one task make its last call at once: one of them can.
+        for no in 0..THREADS {
+            let (task, made) = (&tasks[no % tasks.len()], &made);
+            scope.spawn(move || match task.reserve(&request(CALL_CENTS * 1_000).last()) {
+                Ok(call) => {
+                    call.settle(&Usage::tokens(0, CALL_CENTS * 1_000)).unwrap();
+                    made.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(error) => assert_eq!(error.kind(), ErrorKind::BudgetExceeded, "{error}"),
+            });
+        }
+    });
+    assert_eq!(made.into_inner(), tasks.len());
+    let spent: i64 = tasks.iter().map(|task| cents(task).0).sum();
+    assert_eq!(spent, 100);
+    place.check();
+}
+
+#[test]
+fn every_last_call_that_was_put_by_is_made_in_memory() {
+    let place = Place::memory();
+    last_calls_are_paid(&[&place.ledger], &place);
+}
+
+#[test]
+fn every_last_call_that_was_put_by_is_made_by_two_owners_of_one_file() {
+    let place = Place::sqlite();
+    let other = place.another_owner();
+    last_calls_are_paid(&[&place.ledger, &other], &place);
 }

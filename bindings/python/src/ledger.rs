@@ -47,7 +47,7 @@ impl Ledger {
     #[pyo3(signature = (
         name, *, id=None, usd=None, tokens=None, llm_calls=None, tool_calls=None, tags=None,
         enforce=true, clamp=false, wait_ms=None, on_limit="raise", under=None, by=None, fallback=None,
-        deadline_ms=None, deadline_at_ms=None
+        deadline_ms=None, deadline_at_ms=None, wrap_up_usd=None
     ))]
     #[allow(clippy::too_many_arguments)]
     fn task(
@@ -69,6 +69,7 @@ impl Ledger {
         fallback: Option<Vec<String>>,
         deadline_ms: Option<i64>,
         deadline_at_ms: Option<i64>,
+        wrap_up_usd: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Task> {
         let mut options = TaskOptions::new(name);
         for limit in all_limits([usd, tokens, llm_calls, tool_calls])? {
@@ -102,6 +103,10 @@ impl Ledger {
         }
         if let Some(models) = &fallback {
             options = guard(py, || options.fallback(models.iter().map(String::as_str)))?;
+        }
+        if let Some(put_by) = wrap_up_usd {
+            let text = decimal_text(put_by, "wrap_up_usd")?;
+            options = options.wrap_up(guard(py, || outlay::Money::parse(&text))?);
         }
         let blocking = self.0.is_blocking();
         let task = waiting(py, blocking, || self.0.open_task(options))?;

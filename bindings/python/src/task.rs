@@ -46,6 +46,12 @@ impl Task {
         self.task.tags().iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
     }
 
+    /// Does it let an agent finish by one last call, once a limit refuses one?
+    #[getter]
+    fn finishes(&self) -> bool {
+        self.task.on_limit() == outlay::run::OnLimit::Finish
+    }
+
     /// Does a call of it wait for a file?
     #[getter]
     fn blocking(&self) -> bool {
@@ -68,6 +74,7 @@ impl Task {
     ///     wait_ms: wait so long for money that other calls hold.
     ///     service_tier: the tier it asks for, such as "flex" or "priority"; the dearer of it and
     ///         standard is held, and it is charged at unless the usage tells another.
+    ///     final: it is the last call of the attempt, paid from what `wrap_up_usd` has put by.
     ///
     /// Raises:
     ///     BudgetExceeded: a hard limit would be passed. Nothing is held.
@@ -83,7 +90,7 @@ impl Task {
     ///     Money('0.0425')
     #[pyo3(signature = (
         *, model, input_tokens=None, max_output_tokens=None, choices=None, provider=None, id=None,
-        max_usd=None, wait_ms=None, service_tier=None
+        max_usd=None, wait_ms=None, service_tier=None, r#final=false
     ))]
     #[allow(clippy::too_many_arguments)]
     fn reserve(
@@ -98,6 +105,7 @@ impl Task {
         max_usd: Option<&Bound<'_, PyAny>>,
         wait_ms: Option<&Bound<'_, PyAny>>,
         service_tier: Option<&str>,
+        r#final: bool,
     ) -> PyResult<Call> {
         let Ok(model) = model.cast::<pyo3::types::PyString>() else {
             return Err(invalid(py, "`model` is not a text".to_owned()));
@@ -137,6 +145,9 @@ impl Task {
         if let Some(tier) = service_tier {
             request = request.service_tier(tier);
         }
+        if r#final {
+            request = request.last();
+        }
         let reserve = || self.task.reserve(&request);
         let call = match wait_ms.or(self.task.wait_ms()).unwrap_or(0) {
             0 => waiting(py, self.blocking, reserve)?,
@@ -147,7 +158,8 @@ impl Task {
 
     /// Reads and counts a request from the JSON body about to be sent; for integrations.
     #[pyo3(signature = (
-        api, body, *, host=None, wait_ms=None, max_usd=None, max_input_tokens=None, turn=None, watched=false
+        api, body, *, host=None, wait_ms=None, max_usd=None, max_input_tokens=None, turn=None,
+        watched=false, r#final=false
     ))]
     #[allow(clippy::too_many_arguments)]
     fn outgoing(
@@ -161,10 +173,16 @@ impl Task {
         max_input_tokens: Option<&Bound<'_, PyAny>>,
         turn: Option<String>,
         watched: bool,
+        r#final: bool,
     ) -> PyResult<Outgoing> {
-        let is_regional = host.is_some_and(outlay::meter::is_regional);
-        let mut terms =
-            outlay::run::Terms { wait_ms, turn, is_regional, is_watched: watched, ..Default::default() };
+        let mut terms = outlay::run::Terms {
+            wait_ms,
+            turn,
+            is_regional: host.is_some_and(outlay::meter::is_regional),
+            is_watched: watched,
+            is_last: r#final,
+            ..Default::default()
+        };
         if let Some(most) = max_usd {
             let text = decimal_text(most, "max_usd")?;
             terms.max_usd = Some(guard(py, || outlay::Money::parse(&text))?);

@@ -189,7 +189,7 @@ fn same_call(first: &CallRow, want: &Reserve) -> Result<Verdict> {
     Ok(Verdict::Held { id: first.id, created: false, grant, ended, denied: None, names: [0; 3] })
 }
 
-fn reserve_under(tx: &mut (impl Tx + ?Sized), want: &Reserve, held: &Held) -> Result<Verdict> {
+pub(super) fn reserve_under(tx: &mut (impl Tx + ?Sized), want: &Reserve, held: &Held) -> Result<Verdict> {
     let now = tx.now()?;
     let mut views = Views::new();
     read_views(tx, held, &mut views)?;
@@ -228,7 +228,7 @@ fn reserve_under(tx: &mut (impl Tx + ?Sized), want: &Reserve, held: &Held) -> Re
         task: want.task,
         attempt: want.attempt,
         owner: tx.owner(),
-        state: State::Open,
+        state: if entry.flags & flag::KEPT == 0 { State::Open } else { State::Kept },
         correctable: false,
         at_ms: now,
         held: grant.amounts,
@@ -294,7 +294,7 @@ fn prepare(
     Ok(())
 }
 
-fn sum(slot: &Balance, change: &Balance) -> Result<Balance> {
+pub(super) fn sum(slot: &Balance, change: &Balance) -> Result<Balance> {
     let sum = slot.checked_add(change);
     sum.ok_or_else(|| Error::invalid("the amounts of this call do not fit its budget"))
 }
@@ -310,6 +310,9 @@ pub(crate) fn end(tx: &mut (impl Tx + ?Sized), id: &Id, ending: &Ending) -> Resu
     let Some(mut row) = tx.call(id)? else {
         return Err(Error::new(ErrorKind::NotFound, format!("call `{id}` is not in the ledger")));
     };
+    // Whoever ends an attempt ends all it left open; what was put by is no call, and was not billed.
+    let is_kept = row.state == State::Kept;
+    let ending = if is_kept { &Ending::Void { by: None } } else { ending };
     let used = match ending {
         Ending::Settle(settle) => {
             let tokens = i64::try_from(settle.usage.total_tokens()).unwrap_or(i64::MAX);
@@ -334,7 +337,7 @@ pub(crate) fn end(tx: &mut (impl Tx + ?Sized), id: &Id, ending: &Ending) -> Resu
     };
     describe(tx, &mut entry, ending, &row, &change)?;
     apply(tx, &row.under, &after)?;
-    (row.state, row.used, row.correctable) = (state, used, ending.is_correctable());
+    (row.state, row.used, row.correctable) = (state, used, ending.is_correctable() && !is_kept);
     tx.end_call(&row, &mut entry)?;
     alert::tell(tx, (row.task, row.attempt), &row.under, &change, &after)?;
     Ok(Ended::of(&row))
@@ -348,7 +351,9 @@ fn transition(row: &CallRow, ending: &Ending, used: &Amounts) -> Result<Option<(
         (State::Open | State::InDoubt, Ending::Settle(_)) => {
             (Kind::Settled, State::Settled, Balance { settled: *used, ..freed })
         }
-        (State::Open | State::InDoubt, Ending::Void { .. }) => (Kind::Voided, State::Voided, freed),
+        (State::Open | State::InDoubt, Ending::Void { .. }) | (State::Kept, _) => {
+            (Kind::Voided, State::Voided, freed)
+        }
         (State::Open, Ending::Doubt) => {
             (Kind::Doubted, State::InDoubt, Balance { in_doubt: row.held, ..freed })
         }

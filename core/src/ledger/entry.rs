@@ -118,6 +118,8 @@ pub mod flag {
     pub(crate) const SCRIPT_SHIFT: u32 = 13;
     /// It went to a cheaper model than the one asked for.
     pub const ROUTED: u32 = 1 << 16;
+    /// It is no call, but money put by for the last one of its attempt.
+    pub const KEPT: u32 = 1 << 17;
 }
 
 /// Where a call is held: accounts, each with the slot it belongs to.

@@ -10,7 +10,7 @@ use super::{
     deadline::{self, Until},
     entry::{Entry, Kind, flag},
     held::shared_budgets,
-    store::{Account, Budget, TaskRow, Tx, present},
+    store::{Account, Budget, State, TaskRow, Tx, present},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -202,9 +202,9 @@ pub(crate) fn sweep(tx: &mut dyn Tx, owner: u32) -> Result<usize> {
     if !tx.owners()?.iter().any(|row| row.no == owner) {
         return Ok(0);
     }
-    let calls = tx.open_calls(owner, usize::MAX)?;
-    for id in &calls {
-        end(tx, id, &Ending::Doubt)?;
+    let mut in_doubt = 0;
+    for id in tx.open_calls(owner, usize::MAX)? {
+        in_doubt += usize::from(end(tx, &id, &Ending::Doubt)?.state == State::InDoubt);
     }
     for mut row in tx.tasks_of(owner)? {
         let (at_ms, task, attempt) = (tx.now()?, row.no, row.attempts);
@@ -215,7 +215,7 @@ pub(crate) fn sweep(tx: &mut dyn Tx, owner: u32) -> Result<usize> {
         tx.append(&mut entry)?;
     }
     tx.end_owner(owner)?;
-    Ok(calls.len())
+    Ok(in_doubt)
 }
 
 /// A shared budget as its caller declares it.

@@ -105,15 +105,17 @@ pub(crate) enum State {
     InDoubt = 1,
     Settled = 2,
     Voided = 3,
+    /// No call: money put by for the last one of an attempt. It can only be given back.
+    Kept = 4,
 }
 
 impl State {
-    pub const ALL: [Self; 4] = [Self::Open, Self::InDoubt, Self::Settled, Self::Voided];
+    pub const ALL: [Self; 5] = [Self::Open, Self::InDoubt, Self::Settled, Self::Voided, Self::Kept];
 
     /// What leaves the balances when a call that held so much is no longer in this state.
     pub fn freed(self, held: &Amounts) -> Balance {
         match self {
-            Self::Open => Balance { pending: held.negated(), ..Balance::default() },
+            Self::Open | Self::Kept => Balance { pending: held.negated(), ..Balance::default() },
             Self::InDoubt => Balance { in_doubt: held.negated(), ..Balance::default() },
             Self::Settled | Self::Voided => Balance::default(),
         }
@@ -346,9 +348,9 @@ pub(crate) trait Tx: Orders + Alerts {
     /// Keeps how a call ended: its state, what it used, whether that may be corrected; and the
     /// entry that says so.
     fn end_call(&mut self, row: &CallRow, entry: &mut Entry) -> Result<()>;
-    /// Open calls of `owner`, oldest first, at most `most`.
+    /// Open calls of `owner`, and what it has put by, oldest first, at most `most`.
     fn open_calls(&mut self, owner: u32, most: usize) -> Result<Vec<Id>>;
-    /// Open calls of one attempt that belong to `owner`.
+    /// The same of one attempt.
     fn open_calls_of(&mut self, task: u32, attempt: u32, owner: u32) -> Result<Vec<Id>>;
     /// Calls in doubt, oldest first, at most `most`.
     fn calls_in_doubt(&mut self, most: usize) -> Result<Vec<CallRow>>;

@@ -188,6 +188,8 @@ pub(super) struct Attribution {
     slot_ms: Millis,
     index: FxHashMap<Place, u32>,
     living: FxHashMap<Id, Living>,
+    /// What is put by for last calls: no calls, and in no place.
+    kept: FxHashMap<Id, Money>,
 }
 
 impl Attribution {
@@ -201,14 +203,17 @@ impl Attribution {
     pub fn add(&mut self, entry: &Entry) -> Result<()> {
         let Some(id) = entry.call else { return Ok(()) };
         if entry.kind == Kind::Reserved {
+            if entry.has(flag::KEPT) {
+                self.kept.insert(id, entry.amounts().usd());
+                return Ok(());
+            }
             return self.reserve(id, entry);
         }
-        let Some(call) = self.living.get(&id).copied() else { return Ok(()) };
-        let freed = match call.state {
-            State::Open => Balance { pending: call.held.negated(), ..Balance::default() },
-            State::InDoubt => Balance { in_doubt: call.held.negated(), ..Balance::default() },
-            State::Settled | State::Voided => Balance::default(),
+        let Some(call) = self.living.get(&id).copied() else {
+            self.kept.remove(&id);
+            return Ok(());
         };
+        let freed = call.state.freed(&call.held);
         let Some((_, figures)) = self.places.get_mut(call.at as usize) else { return Ok(()) };
         let mut next = call;
         match entry.kind {
@@ -236,6 +241,12 @@ impl Attribution {
             self.living.insert(id, next);
         }
         Ok(())
+    }
+
+    /// How much is put by for last calls.
+    pub fn kept(&self) -> Result<Money> {
+        let mut kept = self.kept.values();
+        kept.try_fold(Money::ZERO, |sum, usd| sum.checked_add(*usd)).ok_or_else(too_large)
     }
 
     fn reserve(&mut self, id: Id, entry: &Entry) -> Result<()> {

@@ -74,6 +74,8 @@ pub struct Summary {
     pub balance: Balance,
     /// What is left for a call: the least over every hard limit on money; nothing without any.
     pub available: Option<Money>,
+    /// Of what is pending: put by for last calls.
+    pub kept: Money,
     /// Which part bought nothing, by kind; no cent is in two kinds.
     pub bought_nothing: Vec<Loss>,
     /// Entries a ledger in memory keeps no longer: their calls are in `balance` only.
@@ -248,6 +250,7 @@ fn summarised(tx: &mut dyn Tx, no: u32) -> Result<Summary> {
         figures,
         balance,
         available: None,
+        kept: family.fold.kept()?,
         bought_nothing: losses.listed(),
         dropped_entries: tx.dropped(),
         unrecorded_calls: 0,
@@ -291,8 +294,11 @@ impl fmt::Display for Summary {
         let id = self.caller_id.clone().unwrap_or_else(|| self.id.to_string());
         let (name, standing) = (shown(&self.name), self.standing.name());
         writeln!(f, "task {name} ({}): {standing}", shown(&id))?;
-        let pending = self.balance.pending.usd();
-        write!(f, "{} spent, {pending} pending, {} in doubt", self.spent(), self.balance.in_doubt.usd())?;
+        write!(f, "{} spent, {} pending", self.spent(), self.balance.pending.usd())?;
+        if self.kept != Money::ZERO {
+            write!(f, " ({} of it kept for the last call)", self.kept)?;
+        }
+        write!(f, ", {} in doubt", self.balance.in_doubt.usd())?;
         if let Some(available) = self.available {
             write!(f, ", {available} available")?;
         }

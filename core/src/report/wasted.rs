@@ -203,6 +203,9 @@ impl Fold {
             self.judged.insert((entry.task, entry.attempt));
         }
         let Some(id) = entry.call else { return Ok(()) };
+        if entry.has(flag::KEPT) {
+            return Ok(());
+        }
         if entry.kind == Kind::Reserved {
             let number = self.run((entry.task, entry.attempt));
             if let Some(run) = self.runs.get_mut(number as usize) {

@@ -26,10 +26,13 @@ pub enum OnLimit {
     Raise,
     /// It raises `ApprovalRequired` with the id of a request that a person can approve.
     Ask,
+    /// It raises `BudgetExceeded`, and an integration then lets the agent answer by one last call, paid
+    /// from what was put by ([`TaskOptions::wrap_up`](super::TaskOptions::wrap_up)).
+    Finish,
 }
 
 impl OnLimit {
-    /// Reads `raise` or `ask`.
+    /// Reads `raise`, `ask` or `finish`.
     ///
     /// # Errors
     ///
@@ -38,7 +41,8 @@ impl OnLimit {
         match text {
             "raise" => Ok(Self::Raise),
             "ask" => Ok(Self::Ask),
-            _ => Err(Error::invalid(format!("on_limit `{text}` is not `raise` or `ask`"))),
+            "finish" => Ok(Self::Finish),
+            _ => Err(Error::invalid(format!("on_limit `{text}` is not `raise`, `ask` or `finish`"))),
         }
     }
 }
@@ -163,7 +167,7 @@ impl Task {
     /// The error of a refused call. Where only pending money is in the way, nobody is asked: it
     /// comes back by itself. Nobody can approve time.
     pub(super) fn refusal(&self, denial: Box<Denial>) -> Error {
-        if self.on_limit() == OnLimit::Raise || denial.contended || denial.deadline.is_some() {
+        if self.on_limit() != OnLimit::Ask || denial.contended || denial.deadline.is_some() {
             return denial.into_error();
         }
         let ledger = match self.ledger().current() {

@@ -76,7 +76,7 @@ impl Call {
         let outcome = ended.map(|ended| match ended.state {
             State::Voided => Outcome::Voided,
             State::Settled => Outcome::Settled(settled_of(ended)),
-            State::Open | State::InDoubt => Outcome::InDoubt,
+            State::Open | State::InDoubt | State::Kept => Outcome::InDoubt,
         });
         // A second handle on a call leaves its end to the first.
         let outcome = if created { outcome } else { outcome.or(Some(Outcome::InDoubt)) };

@@ -45,6 +45,8 @@ pub struct Terms {
     pub wait_ms: Option<u64>,
     /// The user input this call belongs to answering.
     pub turn: Option<String>,
+    /// Is it the last call of its attempt? See [`Request::last`].
+    pub is_last: bool,
     /// Does it go to a host that keeps it in a region? See [`meter::is_regional`].
     pub is_regional: bool,
     /// Does somebody above tell the breaker of the task what happens?
@@ -211,6 +213,7 @@ impl Task {
         request.max_usd = terms.max_usd;
         request.wait_ms = terms.wait_ms.or(self.wait_ms()).or(Some(WAIT_MS));
         request.turn.clone_from(&terms.turn);
+        request.is_last = terms.is_last;
         request.facts = facts_of(&ledger, &read, terms);
         request.facts.flags |= lesson.as_ref().map_or(0, |lesson| flag_of(lesson.script));
         request.tools = (!facts.tools.is_empty()).then(|| facts.tools.join(",").into());

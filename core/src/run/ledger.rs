@@ -346,7 +346,7 @@ impl Ledger {
         let ended = self.act(move |tx| {
             let missing = || Error::new(ErrorKind::NotFound, format!("call `{id}` is not in the ledger"));
             let row = tx.call(&id)?.ok_or_else(missing)?;
-            if row.state == State::Open {
+            if matches!(row.state, State::Open | State::Kept) {
                 return Err(Error::conflict(format!("call `{id}` is open in a running process")));
             }
             let ending = match &told {

@@ -4,7 +4,7 @@ use super::{approval::OnLimit, route, task::Task};
 use crate::{
     error::Result,
     policy::{Deadline, Limit, Thresholds},
-    value::{Tags, tags::checked_text},
+    value::{Money, Tags, tags::checked_text},
 };
 
 /// How a task is opened.
@@ -36,6 +36,7 @@ pub struct TaskOptions {
     pub(super) parent: Option<Task>,
     pub(super) by: Option<String>,
     pub(super) fallback: Option<route::Models>,
+    pub(super) wrap_up: Option<Money>,
 }
 
 impl TaskOptions {
@@ -129,6 +130,31 @@ impl TaskOptions {
     #[must_use]
     pub fn on_limit(mut self, on_limit: OnLimit) -> Self {
         self.on_limit = on_limit;
+        self
+    }
+
+    /// Puts so much by for one last call, when the attempt starts: that and one call of a model are held
+    /// under every limit the task falls under. [`Request::last`](super::Request::last) then takes its
+    /// place, and the attempt makes no call after it. What was put by counts as pending, and is given
+    /// back when the attempt ends.
+    ///
+    /// ```
+    /// use outlay::{ErrorKind, Ledger, Limit, Money, Request, TaskOptions};
+    ///
+    /// let options = TaskOptions::new("refund").limit(Limit::usd("0.10")?).wrap_up(Money::parse("0.05")?);
+    /// let task = Ledger::in_memory().open_task(options)?;
+    /// let request = Request::model("gpt-4o").input_tokens(4_000).max_output_tokens(4_000);
+    ///
+    /// let call = task.reserve(&request)?; // holds 0.05 USD
+    /// assert_eq!(task.reserve(&request).unwrap_err().kind(), ErrorKind::BudgetExceeded);
+    /// assert_eq!(task.reserve(&request.clone().last())?.reserved().to_string(), "0.05 USD");
+    /// assert_eq!(task.reserve(&request.last()).unwrap_err().kind(), ErrorKind::BudgetExceeded);
+    /// # let _ = call;
+    /// # Ok::<(), outlay::Error>(())
+    /// ```
+    #[must_use]
+    pub fn wrap_up(mut self, usd: Money) -> Self {
+        self.wrap_up = Some(usd);
         self
     }
 

@@ -44,6 +44,7 @@ pub struct Request {
     pub(crate) facts: Facts,
     pub(crate) tools: Option<Arc<str>>,
     pub(crate) turn: Option<String>,
+    pub(crate) is_last: bool,
     /// Read from a body, for whose model a place is found where it is read.
     pub(crate) is_read: bool,
 }
@@ -115,6 +116,15 @@ impl Request {
     #[must_use]
     pub fn wait_ms(mut self, wait_ms: u64) -> Self {
         self.wait_ms = Some(wait_ms);
+        self
+    }
+
+    /// It is the last call of its attempt: it takes the place of what was put by
+    /// ([`TaskOptions::wrap_up`](super::TaskOptions::wrap_up)). Its own maximum of output is lowered where
+    /// only that makes it fit. If it is voided, it may be made again.
+    #[must_use]
+    pub fn last(mut self) -> Self {
+        self.is_last = true;
         self
     }
 
@@ -265,7 +275,7 @@ impl Request {
         }
         let least = model.least_output.max(self.least_output.unwrap_or(0));
         match self.max_output_tokens {
-            Some(tokens) if !task.clamps() => Output::Exactly(tokens),
+            Some(tokens) if !task.clamps() && !self.is_last => Output::Exactly(tokens),
             Some(tokens) => Output::Between { least: least.min(tokens), most: tokens },
             None => {
                 let most = model.default_output.max(least);

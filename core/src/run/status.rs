@@ -21,7 +21,7 @@ pub struct Status {
 
 impl Task {
     /// How it stands against all hard limits it falls under, shared ones too. What open calls hold
-    /// counts as used.
+    /// counts as used, as does what is put by for the last call, which is told.
     ///
     /// # Errors
     ///
@@ -39,11 +39,15 @@ impl Task {
     /// # Ok::<(), outlay::Error>(())
     /// ```
     pub fn status(&self) -> Result<Status> {
-        let no = self.no();
+        let (no, kept) = (self.no(), self.last().cloned());
         self.ledger().current()?.act(move |tx| {
             let balances = held::balances(tx, no)?;
             let views: Vec<_> = balances.iter().map(|(account, balance)| account.view(*balance)).collect();
-            Ok(of(&views))
+            let mut status = of(&views);
+            if let Some(usd) = kept.as_ref().map(|last| last.kept(tx)).transpose()?.flatten() {
+                let _ = write!(status.text, "; {} usd of it kept for the last call", usd.decimal());
+            }
+            Ok(status)
         })
     }
 }

@@ -10,6 +10,7 @@ use super::{
     approval::OnLimit,
     call::Call,
     config::{OnUnavailable, Unmetered},
+    last::Last,
     ledger::Ledger,
     options::TaskOptions,
     prefix::Latest,
@@ -21,7 +22,7 @@ use crate::{
     error::{Error, ErrorKind, Field, Result},
     ledger::{
         commit::{self, Facts, Names, Reserve, Verdict},
-        gave_up, held,
+        gave_up, held, last,
         open::{self, OpenTask, Opened},
     },
     policy::{Ask, Balance, Unit},
@@ -71,6 +72,8 @@ struct Inner {
     fallback: Option<Fallback>,
     replaced: Replaced,
     watch: OnceLock<Arc<Watch>>,
+    /// What is put by for the last call, its own or of the task above; nothing for most.
+    last: Option<Arc<Last>>,
 }
 
 #[derive(Default)]
@@ -84,6 +87,7 @@ const WAIT_MAX: Duration = Duration::from_millis(50);
 impl Task {
     pub(super) fn open(ledger: Ledger, options: TaskOptions) -> Result<Self> {
         options.check()?;
+        let above_last = Last::inherited(&options)?;
         let above =
             options.parent.as_ref().map_or_else(|| Ok(Tags::new()), |parent| parent.above(&ledger))?;
         let (mut tags, own) = (above.clone(), options.tags.clone());
@@ -114,7 +118,7 @@ impl Task {
             match opened {
                 Opened::Yes { no, id, attempt } => {
                     let OpenTask { name, tags, observes, .. } = want;
-                    let TaskOptions { clamps, wait_ms, on_limit, .. } = options;
+                    let TaskOptions { clamps, wait_ms, on_limit, wrap_up, .. } = options;
                     let inner = Inner {
                         ledger,
                         no,
@@ -131,19 +135,33 @@ impl Task {
                         fallback,
                         replaced: Replaced::default(),
                         watch: OnceLock::new(),
+                        last: above_last,
                     };
-                    return Ok(Self(Arc::new(inner)));
+                    return Self::putting_by(inner, wrap_up.filter(|_| !observes));
                 }
                 Opened::Held { owner } if ledger.is_alive(owner)? => {
-                    let id = want.caller.unwrap_or_default();
-                    let said = format!("task `{id}` has an open attempt in a running process");
-                    return Err(Error::conflict(said));
+                    return Err(running(&want.caller.unwrap_or_default()));
                 }
                 Opened::Held { .. } => {
                     ledger.sweep()?;
                 }
             }
         }
+    }
+
+    /// The attempt just opened, with so much put by for its last call; without room for it, it ends.
+    fn putting_by(mut inner: Inner, usd: Option<Money>) -> Result<Self> {
+        let Some(usd) = usd else { return Ok(Self(Arc::new(inner))) };
+        let above = inner.last.take();
+        let mut task = Self(Arc::new(inner));
+        let last = task.put_by(usd, above);
+        if let Err(error) = &last {
+            task.end(Attempt::Stopped, Some(error.kind().code()))?;
+        }
+        if let (Some(inner), last) = (Arc::get_mut(&mut task.0), last?) {
+            inner.last = Some(last);
+        }
+        Ok(task)
     }
 
     /// The tags of what lies under it in `ledger`.
@@ -233,8 +251,13 @@ impl Task {
         &self.0.replaced
     }
 
-    pub(super) fn on_limit(&self) -> OnLimit {
+    /// What happens to a call of it that a hard limit refuses.
+    pub fn on_limit(&self) -> OnLimit {
         self.0.on_limit
+    }
+
+    pub(super) fn last(&self) -> Option<&Arc<Last>> {
+        self.0.last.as_ref()
     }
 
     pub(crate) fn no(&self) -> u32 {
@@ -337,7 +360,7 @@ impl Task {
             _ => request,
         };
         let (want, model) = request.prepare(self, &ledger, now)?;
-        let verdict = match self.held(&ledger, &want, now, request.wait()) {
+        let verdict = match self.held(&ledger, &want, now, request) {
             Err(error) if error.kind() == ErrorKind::StoreUnavailable && !gave_up() => {
                 if ledger.config().on_unavailable == OnUnavailable::Allow {
                     ledger.count_unrecorded();
@@ -359,15 +382,20 @@ impl Task {
     }
 
     /// Reserves, and where only pending money is in the way waits for it.
-    fn held(&self, ledger: &Ledger, want: &Reserve, now: Millis, wait_ms: Option<u64>) -> Result<Verdict> {
-        let wait_ms = wait_ms.or(self.0.wait_ms).unwrap_or(0);
+    fn held(&self, ledger: &Ledger, want: &Reserve, now: Millis, request: &Request) -> Result<Verdict> {
+        let reserve = |now| match &self.0.last {
+            None if request.is_last && !self.0.observes => Err(Last::missing()),
+            None => ledger.reserve(want, now),
+            Some(last) => last.reserve(ledger, want, request.is_last),
+        };
+        let wait_ms = request.wait().or(self.0.wait_ms).unwrap_or(0);
         if wait_ms == 0 {
-            return ledger.reserve(want, now);
+            return reserve(now);
         }
         let until = now.saturating_add(wait_ms as Millis);
         let mut pause = Duration::from_millis(1);
         loop {
-            let verdict = ledger.reserve(want, ledger.now())?;
+            let verdict = reserve(ledger.now())?;
             match &verdict {
                 Verdict::Denied(denial) if denial.contended && ledger.now() < until => {
                     sleep(pause);
@@ -413,26 +441,36 @@ impl Task {
     pub fn tool_call(&self, tool: &str) -> Result<()> {
         checked_text("tool", tool)?;
         let ledger = self.0.ledger.current()?;
-        let want = Reserve {
-            id: ledger.next_id(ledger.now()),
-            named: false,
-            task: self.0.no,
-            attempt: self.0.attempt,
-            observes: self.0.observes,
-            ask: Ask::TOOL,
-            facts: Facts::default(),
-            names: Names::Known([0; 3]),
-            tools: None,
-            turn: None,
-        };
+        let want = self.unmodelled(&ledger, Ask::TOOL, 0);
         let tool = tool.to_owned();
-        let result = match ledger.act(move |tx| commit::tool_call(tx, &want, &tool)) {
+        let put_by = self.0.last.as_ref().map(|last| last.chain()).unwrap_or_default();
+        let counted = ledger.act(move |tx| {
+            last::check(tx, &want, &put_by)?;
+            commit::tool_call(tx, &want, &tool)
+        });
+        let result = match counted {
             Ok(Verdict::Denied(denial)) => Err(self.refusal(denial)),
             Ok(Verdict::Held { .. }) => Ok(()),
             Err(error) => Err(error),
         };
         self.note_stop(&result);
         result
+    }
+
+    /// What holds `ask`, for no model.
+    pub(super) fn unmodelled(&self, ledger: &Ledger, ask: Ask, flags: u32) -> Reserve {
+        Reserve {
+            id: ledger.next_id(ledger.now()),
+            named: false,
+            task: self.0.no,
+            attempt: self.0.attempt,
+            observes: self.0.observes,
+            ask,
+            facts: Facts { flags, ..Facts::default() },
+            names: Names::Known([0; 3]),
+            tools: None,
+            turn: None,
+        }
     }
 
     pub(super) fn note_stop<T>(&self, result: &Result<T>) {
@@ -539,6 +577,10 @@ impl Task {
         lock(&self.0.state).ended = true;
         Ok(())
     }
+}
+
+fn running(id: &str) -> Error {
+    Error::conflict(format!("task `{id}` has an open attempt in a running process"))
 }
 
 impl Drop for Inner {

@@ -18,6 +18,7 @@ mod choices;
 mod deadlines;
 mod ends;
 mod halts;
+mod last;
 mod observed;
 mod owners;
 mod tasks;

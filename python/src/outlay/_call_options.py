@@ -20,6 +20,7 @@ def call(
     *,
     max_usd: int | float | str | Decimal | _native.Money | None = None,
     max_input_tokens: int | None = None,
+    final: bool | None = None,
 ) -> Generator[None]:
     """Says what single calls of a guarded client can come to, each of those inside the block.
 
@@ -31,6 +32,8 @@ def call(
         max_usd: the most one call can cost, by your own word; it is held instead of the computed
             worst case, and a stream that goes beyond it is cut.
         max_input_tokens: the most input tokens one call can be billed for.
+        final: True for the last call of the attempt, paid from what ``wrap_up_usd`` of its task
+            has put by. Its own maximum of output is lowered where only that makes it fit.
 
     Raises:
         InvalidInput: a number that cannot be.
@@ -54,6 +57,7 @@ def call(
         CallOptions(
             above.max_usd if most is None else most,
             above.max_input_tokens if max_input_tokens is None else max_input_tokens,
+            above.final if final is None else final,
         )
     )
     try:

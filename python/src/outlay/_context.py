@@ -35,6 +35,7 @@ class CallOptions(NamedTuple):
 
     max_usd: Any = None
     max_input_tokens: int | None = None
+    final: bool = False
 
 
 _NO_OPTIONS = CallOptions()

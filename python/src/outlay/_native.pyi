@@ -831,6 +831,7 @@ class Ledger:
         fallback: SupportsGetItem[int, str] | None = None,
         deadline_ms: SupportsIndex | None = None,
         deadline_at_ms: SupportsIndex | None = None,
+        wrap_up_usd: _Number | None = None,
     ) -> Task:
         """
         Opens a task.
@@ -1434,6 +1435,12 @@ class Task:
         """
 
     @property
+    def finishes(self, /) -> bool:
+        """
+        Does it let an agent finish by one last call, once a limit refuses one?
+        """
+
+    @property
     def id(self, /) -> str:
         """
         Its id in the ledger.
@@ -1468,6 +1475,7 @@ class Task:
         max_input_tokens: int | None = None,
         turn: str | None = None,
         watched: bool = False,
+        final: bool = False,
     ) -> Outgoing:
         """
         Reads and counts a request from the JSON body about to be sent; for integrations.
@@ -1492,6 +1500,7 @@ class Task:
         max_usd: _Number | None = None,
         wait_ms: int | None = None,
         service_tier: str | None = None,
+        final: bool = False,
     ) -> Call:
         """
         Reserves the most a call can cost, before the call is made.
@@ -1510,6 +1519,7 @@ class Task:
             wait_ms: wait so long for money that other calls hold.
             service_tier: the tier it asks for, such as "flex" or "priority"; the dearer of it and
                 standard is held, and it is charged at unless the usage tells another.
+            final: it is the last call of the attempt, paid from what `wrap_up_usd` has put by.
 
         Raises:
             BudgetExceeded: a hard limit would be passed. Nothing is held.

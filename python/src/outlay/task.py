@@ -58,6 +58,8 @@ class Task:
         self._ended = False
         # Of the budget, how much was used when an integration last told the agent so.
         self._told_percent = 0
+        # Has an integration met a limit, and will now ask for the last answer?
+        self._is_finishing = False
         # Bound once: a call costs less than a microsecond, and so must the way to it.
         self.reserve = native.reserve
         self.tool_call = native.tool_call
@@ -333,6 +335,7 @@ def task(
     breaker: Mapping[str, Any] | bool = False,
     fallback: Sequence[str] | None = None,
     deadline: float | datetime | None = None,
+    wrap_up_usd: int | float | str | Decimal | _native.Money | None = None,
 ) -> TaskBlock:
     """Opens a task round what runs inside: it cannot use more than its limits.
 
@@ -352,6 +355,8 @@ def task(
         wait_ms: wait so long for money that other calls hold, before denying.
         on_limit: what a call raises that a hard limit refuses: ``raise`` ``BudgetExceeded``, or
             ``ask`` ``ApprovalRequired``; a person can then raise the limit by ``outlay approve``.
+            Under ``finish``, which needs ``wrap_up_usd``, an integration raises nothing and lets
+            the agent answer by one last call, without tools; elsewhere it is as ``raise``.
         by: who opens it, for the ledger entry when a limit is raised.
         breaker: watch the steps that a hook or a guarded client sees for loops: True for the
             default thresholds, or a configuration as for ``Breaker``. Tasks inside are watched
@@ -363,9 +368,14 @@ def task(
         deadline: when its last call may start: so many seconds after the task was opened for the
             first time, or a ``datetime`` with a time zone. Calls after it, in any attempt and in
             tasks inside, are ``BudgetExceeded``. Waits for an approval do not count.
+        wrap_up_usd: put so much by for one last call when the attempt starts, and one call of a
+            model, under every limit it falls under. ``reserve(final=True)`` or
+            ``outlay.call(final=True)`` takes its place; no call follows it in the attempt. It
+            counts as pending until then, and goes back when the attempt ends.
 
     Raises:
         InvalidInput: a name, tag or limit that cannot be.
+        BudgetExceeded, Halted: nothing could be put by for the last call.
         Conflict: the id has an open attempt in a running process, or other limits now.
         StoreUnavailable: the ledger could not answer.
 
@@ -395,6 +405,7 @@ def task(
         "on_limit": on_limit,
         "by": by,
         "fallback": read_models(fallback),
+        "wrap_up_usd": wrap_up_usd,
         **read_deadline(deadline),
     }
     return TaskBlock(name, store, options, breaker)

@@ -43,7 +43,7 @@ CREATE TABLE calls (
     used_usd INTEGER NOT NULL, used_tokens INTEGER NOT NULL,
     used_llm_calls INTEGER NOT NULL, used_tool_calls INTEGER NOT NULL,
     max_output_tokens INTEGER NOT NULL, request_hash INTEGER NOT NULL, under BLOB NOT NULL) WITHOUT ROWID;
-CREATE INDEX calls_open ON calls (owner, task, attempt) WHERE state = 0;
+CREATE INDEX calls_open ON calls (owner, task, attempt) WHERE state IN (0, 4);
 CREATE INDEX calls_in_doubt ON calls (at_ms) WHERE state = 1;
 CREATE TABLE halts (
     scope INTEGER PRIMARY KEY, by INTEGER NOT NULL, reason INTEGER NOT NULL, at_ms INTEGER NOT NULL);

@@ -433,12 +433,12 @@ impl Tx for Session {
 
     fn open_calls(&mut self, owner: u32, most: usize) -> Result<Vec<Id>> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let sql = "SELECT id FROM calls WHERE state = 0 AND owner = ? ORDER BY at_ms, id LIMIT ?";
+        let sql = "SELECT id FROM calls WHERE state IN (0, 4) AND owner = ? ORDER BY at_ms, id LIMIT ?";
         self.every(sql, params![owner, most], |row| id_of(row, 0))
     }
 
     fn open_calls_of(&mut self, task: u32, attempt: u32, owner: u32) -> Result<Vec<Id>> {
-        let sql = "SELECT id FROM calls WHERE state = 0 AND owner = ? AND task = ? AND attempt = ?";
+        let sql = "SELECT id FROM calls WHERE state IN (0, 4) AND owner = ? AND task = ? AND attempt = ?";
         self.every(sql, [owner, task, attempt], |row| id_of(row, 0))
     }
 
@@ -464,4 +464,4 @@ impl Tx for Session {
 }
 
 /// The states as the schema's partial indexes name them.
-const _: () = assert!(State::Open as u8 == 0 && State::InDoubt as u8 == 1);
+const _: () = assert!(State::Open as u8 == 0 && State::InDoubt as u8 == 1 && State::Kept as u8 == 4);

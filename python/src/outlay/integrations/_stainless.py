@@ -65,6 +65,7 @@ class Ask:
             turn=self.frame and self.frame.turn,
             # A hook above sees the tools themselves, and tells the breaker.
             watched=watched or self.frame is not None,
+            final=says.final,
         )
         self.blocking: bool = self.outgoing.blocking
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any, TypeAlias
 
 from langchain.agents.middleware import AgentMiddleware
@@ -20,11 +19,13 @@ from langchain_core.runnables.config import ensure_config
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langgraph.types import interrupt
 
+from .._call_options import call
 from .._context import current_frame, current_options, current_task
 from .._native import Usage
 from .._usage import extract_usage
-from ..errors import ApprovalRequired, InvalidInput
+from ..errors import ApprovalRequired, BudgetExceeded, InvalidInput
 from ..task import current_or_default
+from . import _langchain_finish as finish
 from . import anthropic, google, openai
 from ._frame import Frame
 from ._langchain_status import shares_of, told
@@ -48,8 +49,6 @@ _TURN_MAX = 64
 # Where LangGraph keeps the checkpointer of the graph that runs.
 _CHECKPOINTER = "__pregel_checkpointer"
 
-_counted: ContextVar[Any] = ContextVar("outlay_tool_call", default=None)
-
 
 class OutlayMiddleware(AgentMiddleware[Any, Any, Any]):
     """Keeps an agent inside the budgets of the task it runs under.
@@ -60,7 +59,9 @@ class OutlayMiddleware(AgentMiddleware[Any, Any, Any]):
     circles, then refused the call, and then `ApprovalRequired` or `BreakerTripped` is raised.
 
     Under `on_limit="ask"` an agent with a checkpointer is interrupted where a limit is in the way,
-    with ``{"approval": ID, "message": …}``. Once approved, ``Command(resume=True)`` goes on.
+    with ``{"approval": ID, "message": …}``. Once approved, ``Command(resume=True)`` goes on. Under
+    `on_limit="finish"` nothing is raised there: the model is told that the budget is spent, and
+    asked for its answer, once and without tools.
 
     Args:
         tell_budget: tell the model what is left when 25, 50, 75 and 90 per cent of a limit are
@@ -88,50 +89,72 @@ class OutlayMiddleware(AgentMiddleware[Any, Any, Any]):
     def wrap_model_call(self, request: _Request, handler: _Handler) -> Any:
         """Lets the model be asked if that fits; for LangChain."""
         with _asking(), _agent():
-            sent = told(request, self._shares)
-            with _framed(sent) as (frame, ask), model_call(request, sent) as answered:
-                if ask is not None:
-                    frame.hold(ask.reserve())
+            if not finish.is_due():
                 try:
-                    response = handler(sent)
-                except BaseException as error:
-                    frame.failed(error)
-                    raise
-                frame.settle(_usage(response))
-                answered(response)
-                return response
+                    return self._ask(request, told(request, self._shares), handler)
+                except BudgetExceeded as error:
+                    finish.after(error)
+            with call(final=True):
+                return self._ask(request, finish.last_request(request), handler)
+
+    def _ask(self, request: _Request, sent: _Request, handler: _Handler) -> Any:
+        with _framed(sent) as (frame, ask), model_call(request, sent) as answered:
+            if ask is not None:
+                frame.hold(ask.reserve())
+            try:
+                response = handler(sent)
+            except BaseException as error:
+                frame.failed(error)
+                raise
+            frame.settle(_usage(response))
+            answered(response)
+            return response
 
     async def awrap_model_call(self, request: _Request, handler: _Handler) -> Any:
         """The same on an event loop."""
         with _asking(), _agent():
-            sent = told(request, self._shares)
-            with _framed(sent) as (frame, ask), model_call(request, sent) as answered:
-                if ask is not None:
-                    frame.hold(await ask.reserve_async())
+            if not finish.is_due():
                 try:
-                    response = await handler(sent)
-                except BaseException as error:
-                    frame.failed(error)
-                    raise
-                frame.settle(_usage(response))
-                answered(response)
-                return response
+                    return await self._aask(request, told(request, self._shares), handler)
+                except BudgetExceeded as error:
+                    finish.after(error)
+            with call(final=True):
+                return await self._aask(request, finish.last_request(request), handler)
+
+    async def _aask(self, request: _Request, sent: _Request, handler: _Handler) -> Any:
+        with _framed(sent) as (frame, ask), model_call(request, sent) as answered:
+            if ask is not None:
+                frame.hold(await ask.reserve_async())
+            try:
+                response = await handler(sent)
+            except BaseException as error:
+                frame.failed(error)
+                raise
+            frame.settle(_usage(response))
+            answered(response)
+            return response
 
     def wrap_tool_call(self, request: _Request, handler: _Handler) -> Any:
         """Counts the call of a tool, and lets it happen if that fits; for LangChain."""
         with _asking(), _agent(), tool_call(request) as watched:
             if watched.refusal:
                 return watched.refusal
-            with _counting(request):
-                return watched.answered(handler(request))
+            try:
+                with _counting(request):
+                    return watched.answered(handler(request))
+            except BudgetExceeded as error:
+                return finish.not_called(request, error)
 
     async def awrap_tool_call(self, request: _Request, handler: _Handler) -> Any:
         """The same on an event loop."""
         with _asking(), _agent(), tool_call(request) as watched:
             if watched.refusal:
                 return watched.refusal
-            with _counting(request):
-                return watched.answered(await handler(request))
+            try:
+                with _counting(request):
+                    return watched.answered(await handler(request))
+            except BudgetExceeded as error:
+                return finish.not_called(request, error)
 
 
 @contextmanager
@@ -180,14 +203,14 @@ def _framed(request: _Request) -> Generator[tuple[Frame, Ask | None], None, None
 def _counting(request: _Request) -> Generator[None, None, None]:
     # Two of these hooks may be stacked.
     called = request.tool_call["id"]
-    if called is None or called != _counted.get():
+    if called is None or called != finish.inside.get():
         tool = getattr(request.tool, "name", None)
         current_or_default().tool_call(tool or "unknown")
-    token = _counted.set(called)
+    token = finish.inside.set(called)
     try:
         yield
     finally:
-        _counted.reset(token)
+        finish.inside.reset(token)
 
 
 def _client_below(model: Any) -> bool:
