@@ -67,7 +67,7 @@ def test_a_state_goes_on_in_another_process_and_keeps_its_configuration() -> Non
     assert outlay.Breaker({"no_progress": {"nudge": 5}}, state=state).observe(STEP).level == "ok"
 
 
-@pytest.mark.parametrize("state", [b"", b"OLB\x01", bytes(2000), outlay.Breaker().state()[:-1]])
+@pytest.mark.parametrize("state", [b"", b"OLB\x02", bytes(2000), outlay.Breaker().state()[:-1]])
 def test_bytes_that_are_no_state_are_refused(state: bytes) -> None:
     with pytest.raises(outlay.InvalidInput, match="not the state of a breaker"):
         outlay.Breaker(state=state)

@@ -1,9 +1,9 @@
 //! What was paid for nothing, and what would have cost less?
 //!
 //! Each nano-USD that was settled is in one kind at most. In this order a call is asked: was its
-//! attempt lost, and had the breaker spoken before, was the same request answered before, did its stream break, was its prompt not
-//! read from the cache, was it under no task? The first kind takes what it can prove; what is left
-//! of the call goes on to the next.
+//! attempt lost, and had the breaker spoken before, was the same request answered before, did its
+//! stream break, was its prompt not read from the cache, was it under no task? The first kind takes
+//! what it can prove; what is left of the call goes on to the next.
 //!
 //! ```
 //! use outlay::{Attempt, Ledger, Request, TaskOptions, Usage, report::WasteKind};

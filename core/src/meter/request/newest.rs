@@ -313,18 +313,23 @@ mod tests {
             Api::OpenAiResponses => json!({"input": [
                 {"role": "user", "content": "hi"},
                 {"type": "reasoning", "summary": []},
-                {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "well"}]},
+                {"type": "message", "role": "assistant", "content": [
+                    {"type": "output_text", "text": "well"}]},
                 {"type": "function_call", "call_id": "a", "name": "ls", "arguments": "{\"p\": 1}"},
                 {"type": "function_call_output", "call_id": "a", "output": "x.txt"}]}),
             Api::AnthropicMessages => json!({"messages": [
                 {"role": "user", "content": "hi"},
                 {"role": "assistant", "content": [
-                    {"type": "text", "text": "well"}, {"type": "tool_use", "id": "a", "name": "ls", "input": {"p": 1}}]},
-                {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a", "content": "x.txt"}]}]}),
+                    {"type": "text", "text": "well"},
+                    {"type": "tool_use", "id": "a", "name": "ls", "input": {"p": 1}}]},
+                {"role": "user", "content": [
+                    {"type": "tool_result", "tool_use_id": "a", "content": "x.txt"}]}]}),
             _ => json!({"contents": [
                 {"role": "user", "parts": [{"text": "hi"}]},
-                {"role": "model", "parts": [{"text": "well"}, {"functionCall": {"name": "ls", "args": {"p": 1}}}]},
-                {"role": "user", "parts": [{"functionResponse": {"name": "ls", "response": {"r": "x.txt"}}}]}]}),
+                {"role": "model", "parts": [
+                    {"text": "well"}, {"functionCall": {"name": "ls", "args": {"p": 1}}}]},
+                {"role": "user", "parts": [
+                    {"functionResponse": {"name": "ls", "response": {"r": "x.txt"}}}]}]}),
         }
     }
 
@@ -343,17 +348,13 @@ mod tests {
 
     #[test]
     fn what_a_user_said_is_new_where_nothing_was_answered() {
+        let parts = json!([{"type": "text", "text": "hi"}]);
+        let said = json!([{"role": "system", "content": "s"}, {"role": "user", "content": "hi"}]);
         for (api, body) in [
-            (
-                Api::OpenAiChat,
-                json!({"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "hi"}]}),
-            ),
+            (Api::OpenAiChat, json!({"messages": said})),
             (Api::OpenAiResponses, json!({"input": "hi"})),
-            (
-                Api::AnthropicMessages,
-                json!({"messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]}]}),
-            ),
-            (Api::GeminiGenerate, json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]}]})),
+            (Api::AnthropicMessages, json!({"messages": [{"role": "user", "content": parts}]})),
+            (Api::GeminiGenerate, json!({"contents": [{"role": "user", "parts": parts}]})),
         ] {
             let newest = read(api, &body).unwrap();
             assert_eq!((newest.answer, newest.user.as_deref()), (None, Some("hi")), "{api:?}");

@@ -47,15 +47,18 @@ fn piece(text: &[u8], sink: &mut impl Sink) -> bool {
 }
 
 fn next_digit(text: &[u8], from: usize) -> Option<usize> {
-    let mut at = from;
-    for chunk in text[from..].chunks(32) {
-        // Without a branch per byte, so that it is done many bytes at a time.
-        if chunk.iter().fold(false, |any, byte| any | byte.is_ascii_digit()) {
-            return chunk.iter().position(u8::is_ascii_digit).map(|place| at + place);
+    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+    let rest = text.get(from..)?;
+    let (words, tail) = rest.as_chunks::<8>();
+    for (place, word) in words.iter().enumerate() {
+        // Eight bytes at once: of a digit, xor leaves 0 to 9, and adding 118 to that sets no high bit.
+        let word = u64::from_le_bytes(*word) ^ 0x3030_3030_3030_3030;
+        let others = ((word & LOW) + 0x7676_7676_7676_7676) | word;
+        if !others & !LOW != 0 {
+            return Some(from + 8 * place + ((!others & !LOW).trailing_zeros() / 8) as usize);
         }
-        at += chunk.len();
     }
-    None
+    tail.iter().position(u8::is_ascii_digit).map(|place| from + 8 * words.len() + place)
 }
 
 fn word_start(text: &[u8], at: usize, floor: usize) -> usize {
@@ -69,10 +72,18 @@ fn word_end(text: &[u8], at: usize) -> usize {
 
 /// The span to mask, if the word from `start` to `end` belongs to something volatile.
 fn volatile(text: &[u8], start: usize, end: usize) -> Option<(usize, usize)> {
-    if let Some(from) = uuid_round(text, start, end) {
+    let next = text.get(end).copied().unwrap_or_default();
+    let uuid =
+        if next == b'-' || text[..start].ends_with(b"-") { uuid_round(text, start, end) } else { None };
+    if let Some(from) = uuid {
         return Some((from, from + 36));
     }
-    let moment = moment(text, start).or_else(|| compact(text, start)).or_else(|| clock(text, start));
+    let moment = match (end - start, next) {
+        (4, b'-' | b'/') => moment(text, start),
+        (2, b':') => clock(text, start),
+        (15.., _) => compact(text, start),
+        _ => None,
+    };
     let counted = || duration(text, start, end).or_else(|| epoch(text, start, end));
     if let Some(to) = moment.or_else(counted) {
         return Some((start, to));
@@ -83,10 +94,10 @@ fn volatile(text: &[u8], start: usize, end: usize) -> Option<(usize, usize)> {
         // A digest between ellipses stands for what was cut out there: it is content.
         return Some((start, end));
     }
-    let label = label(text, start);
     // A time in seconds looks like any other number: its label has to say so.
-    let seconds = || digits(text, start, 10) == Some(end) && label.to_ascii_lowercase().ends_with(b"time");
-    let behind_label = is_volatile_name(label) || seconds();
+    let is_time =
+        || digits(text, start, 10) == Some(end) && label(text, start).to_ascii_lowercase().ends_with(b"time");
+    let behind_label = (may_be_labelled(text, start) && is_volatile_name(label(text, start))) || is_time();
     let goes_on = |byte: &&u8| byte.is_ascii_alphanumeric() || b"._:+-".contains(byte);
     behind_label.then(|| (start, start + text[start..].iter().take_while(goes_on).count()))
 }
@@ -160,10 +171,6 @@ fn zone(text: &[u8], at: usize) -> usize {
 
 /// A number with a unit of time: `12ms`, `0.45 s`, `3 seconds`.
 fn duration(text: &[u8], start: usize, end: usize) -> Option<usize> {
-    const UNITS: [&[u8]; 13] = [
-        b"ns", b"us", b"ms", b"s", b"sec", b"secs", b"second", b"seconds", b"msec", b"msecs", b"min",
-        b"mins", b"minutes",
-    ];
     let number = start + text[start..end].iter().take_while(|byte| byte.is_ascii_digit()).count();
     if number == start {
         return None;
@@ -171,7 +178,24 @@ fn duration(text: &[u8], start: usize, end: usize) -> Option<usize> {
     let number = fraction(text, number);
     let unit = one_of(text, number, b" ").unwrap_or(number);
     let stop = word_end(text, unit);
-    UNITS.contains(&text.get(unit..stop)?).then_some(stop)
+    // Patterns, not a list that is walked: this is asked of every number in every result.
+    let is_unit = matches!(
+        text.get(unit..stop)?,
+        b"ns"
+            | b"us"
+            | b"ms"
+            | b"s"
+            | b"sec"
+            | b"secs"
+            | b"second"
+            | b"seconds"
+            | b"msec"
+            | b"msecs"
+            | b"min"
+            | b"mins"
+            | b"minutes"
+    );
+    is_unit.then_some(stop)
 }
 
 /// Seconds since 1970 with a fraction, or milliseconds, between 2017 and 2039.
@@ -203,9 +227,27 @@ fn is_random(word: &[u8], joined: bool) -> bool {
     (hex && digits > 0 && letters > 0) || (word.len() >= 16 && digits >= 3 && letters >= 3)
 }
 
+/// How much stands between a label and its value.
+fn gap(text: &[u8], start: usize) -> usize {
+    text[..start].iter().rev().take(4).take_while(|byte| b"\"' :=#-_".contains(byte)).count()
+}
+
+/// Could the label before it be that of a volatile value? Most are not by their last two letters, and this
+/// is asked of every number in every result.
+fn may_be_labelled(text: &[u8], start: usize) -> bool {
+    let gap = gap(text, start);
+    let ends = text[..start - gap].last_chunk::<2>();
+    let is_end = |ends: &[u8; 2]| {
+        let ends = ends.map(|byte| byte.to_ascii_lowercase());
+        matches!(&ends, b"ts" | b"mp" | b"ce" | b"id" | b"eq" | b"ag" | b"ed" | b"ms" | b"ok" | b"at")
+            || ends.iter().any(|byte| matches!(byte, b'_' | b'-'))
+    };
+    gap > 0 && ends.is_some_and(is_end)
+}
+
 /// The label before it, as in `request_id: 7`, `pid=7` or `req-7`; may be empty.
 fn label(text: &[u8], start: usize) -> &[u8] {
-    let gap = text[..start].iter().rev().take(4).take_while(|byte| b"\"' :=#-_".contains(byte)).count();
+    let gap = gap(text, start);
     let end = start - gap;
     let in_label = |byte: &&u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-');
     let length = text[..end].iter().rev().take(24).take_while(in_label).count();
@@ -214,33 +256,6 @@ fn label(text: &[u8], start: usize) -> &[u8] {
 
 /// The names of fields whose values differ at every call.
 pub(super) fn is_volatile_name(name: &[u8]) -> bool {
-    const NAMES: [&[u8]; 25] = [
-        b"ts",
-        b"timestamp",
-        b"nonce",
-        b"requestid",
-        b"reqid",
-        b"req",
-        b"traceid",
-        b"trace",
-        b"spanid",
-        b"callid",
-        b"toolcallid",
-        b"correlationid",
-        b"idempotencykey",
-        b"clientrequestid",
-        b"invocationid",
-        b"sessionid",
-        b"etag",
-        b"pid",
-        b"elapsed",
-        b"elapsedms",
-        b"durationms",
-        b"tookms",
-        b"took",
-        b"requestedat",
-        b"generatedat",
-    ];
     let mut plain = [0_u8; 20];
     let mut length = 0;
     for byte in name.iter().filter(|byte| !matches!(byte, b'_' | b'-')) {
@@ -248,7 +263,34 @@ pub(super) fn is_volatile_name(name: &[u8]) -> bool {
         *place = byte.to_ascii_lowercase();
         length += 1;
     }
-    NAMES.contains(&&plain[..length])
+    matches!(
+        &plain[..length],
+        b"ts"
+            | b"timestamp"
+            | b"nonce"
+            | b"requestid"
+            | b"reqid"
+            | b"req"
+            | b"traceid"
+            | b"trace"
+            | b"spanid"
+            | b"callid"
+            | b"toolcallid"
+            | b"correlationid"
+            | b"idempotencykey"
+            | b"clientrequestid"
+            | b"invocationid"
+            | b"sessionid"
+            | b"etag"
+            | b"pid"
+            | b"elapsed"
+            | b"elapsedms"
+            | b"durationms"
+            | b"tookms"
+            | b"took"
+            | b"requestedat"
+            | b"generatedat"
+    )
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-const HEAD: &[u8; 4] = b"OLB\x01";
+const HEAD: &[u8; 4] = b"OLB\x02";
 const SEED: u64 = 14;
 
 struct Writer(Vec<u8>);
