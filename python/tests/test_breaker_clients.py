@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,14 @@ from outlay.testing import Provider, Reply
 
 SEARCH = Reply.tool("search", {"query": "weather"})
 CHANT = Reply(text="Let me check that again, just to be sure. " * 60, chunk_tokens=5)
+
+
+ledgers = itertools.count()
+
+
+def fresh() -> str:
+    """A ledger without a past: a run is held against successes before it."""
+    return f"memory:breaker-{next(ledgers)}"
 
 
 class Agent:
@@ -132,7 +141,7 @@ def last(sent: Any) -> str:
 
 def test_the_model_is_told_refused_and_comes_to_an_end(agent: Agent) -> None:
     agent.provider.script(*[SEARCH] * 6, Reply(text="I do not know."))
-    with outlay.task("ask", store="memory:", breaker=True) as task:
+    with outlay.task("ask", store=fresh(), breaker=True) as task:
         assert agent.run() == "I do not know."
         assert task.stopped is None
     said = [last(sent) for sent in agent.sent]
@@ -147,7 +156,7 @@ def test_the_model_is_told_refused_and_comes_to_an_end(agent: Agent) -> None:
 
 def test_a_pause_is_raised_before_the_request_and_again_until_excused(agent: Agent) -> None:
     agent.provider.default(SEARCH)
-    with outlay.task("ask", store="memory:", breaker=True) as task:
+    with outlay.task("ask", store=fresh(), breaker=True) as task:
         with pytest.raises(outlay.ApprovalRequired) as paused:
             agent.run()
         assert (paused.value.detector, paused.value.evidence["count"]) == ("no_progress", 8)
@@ -164,9 +173,24 @@ def test_a_pause_is_raised_before_the_request_and_again_until_excused(agent: Age
 
 def test_a_run_that_only_observes_is_told_nothing(agent: Agent) -> None:
     agent.provider.script(*[SEARCH] * 14, Reply(text="I do not know."))
-    with outlay.task("ask", store="memory:", breaker=True, enforce=False):
+    with outlay.task("ask", store=fresh(), breaker=True, enforce=False):
         assert agent.run() == "I do not know."
     assert not any("outlay breaker" in last(sent) for sent in agent.sent)
+
+
+def test_a_run_that_spends_more_than_its_kind_needs_is_told_once(agent: Agent) -> None:
+    store = fresh()
+    differing = [Reply.tool("search", {"query": f"weather {n}"}) for n in range(12)]
+    agent.provider.script(Reply(tokens=40), *differing, Reply(text="I do not know."))
+    with outlay.task("past", kind="weather", store=store):
+        agent.run()
+    told_only = {"doomed": {"pause": None}}
+    with outlay.task("now", kind="weather", store=store, breaker=told_only) as task:
+        assert agent.run() == "I do not know."
+        assert task.stopped is None
+    said = ["this run has spent" in last(sent) for sent in agent.sent]
+    assert said.count(True) == 1
+    assert not any(said[:2]), "of what was not spent yet"
 
 
 def stream_chat(provider: Provider) -> str:
@@ -197,10 +221,10 @@ def stream_messages(provider: Provider) -> str:
 @pytest.mark.parametrize("ask", [stream_chat, stream_messages])
 def test_a_stream_that_goes_in_circles_is_ended(ask: Callable[[Provider], str]) -> None:
     provider = fresh_provider(CHANT)
-    with outlay.task("ask", store="memory:", breaker=True) as task:
+    with outlay.task("ask", store=fresh(), breaker=True) as task:
         with pytest.raises(outlay.BreakerTripped) as tripped:
             ask(provider)
         assert tripped.value.detector == "chant"
         assert task.pending.nanos == 0
-    with outlay.task("ask", store="memory:") as task:
+    with outlay.task("ask", store=fresh()) as task:
         assert len(ask(provider)) > 2_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import Any
 
 import outlay
@@ -18,7 +19,13 @@ from outlay.integrations.langchain import OutlayMiddleware
 ASKED: Any = {"messages": [{"role": "user", "content": "how is the weather?"}]}
 SEARCH = Reply.tool("search", {"query": "weather"})
 DONE = Reply(text="I do not know.")
+ledgers = itertools.count()
 made: list[str] = []
+
+
+def fresh() -> str:
+    """A ledger without a past: a run is held against successes before it."""
+    return f"memory:langchain-breaker-{next(ledgers)}"
 
 
 class Again(OutlayMiddleware):
@@ -37,7 +44,7 @@ def ask(provider: Provider, replies: list[Reply], **options: Any) -> tuple[outla
     provider.script(*replies)
     model = ChatOpenAI(model="gpt-4o", base_url=provider.openai_url, api_key="any", max_tokens=50)
     agent = create_agent(model, [search], middleware=[OutlayMiddleware()])
-    with outlay.task("ask", store="memory:", **options) as task:
+    with outlay.task("ask", store=fresh(), **options) as task:
         return task, agent.invoke(ASKED, {"recursion_limit": 200})["messages"]
 
 
@@ -71,7 +78,7 @@ def test_a_pause_waits_for_a_person_and_is_not_forgotten(provider: Provider) -> 
     provider.default(SEARCH)
     model = ChatOpenAI(model="gpt-4o", base_url=provider.openai_url, api_key="any", max_tokens=50)
     agent = create_agent(model, [search], middleware=[OutlayMiddleware()])
-    with outlay.task("ask", store="memory:", breaker=True) as task:
+    with outlay.task("ask", store=fresh(), breaker=True) as task:
         with pytest.raises(outlay.ApprovalRequired) as paused:
             agent.invoke(ASKED, {"recursion_limit": 200})
         assert (paused.value.detector, paused.value.evidence["count"]) == ("no_progress", 8)
@@ -93,7 +100,7 @@ def test_a_run_that_does_not_listen_is_stopped(provider: Provider, asynchronous:
     ladder = {"no_progress": {"pause": None}}
     with (
         pytest.raises(outlay.BreakerTripped) as stopped,
-        outlay.task("ask", store="memory:", breaker=ladder) as task,
+        outlay.task("ask", store=fresh(), breaker=ladder) as task,
     ):
         if asynchronous:
             asyncio.run(agent.ainvoke(ASKED, {"recursion_limit": 200}))
