@@ -3,7 +3,15 @@
 //     node scripts/pack.mjs && node scripts/check-pack.mjs
 
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -92,5 +100,38 @@ try {
   run(join(bin, "tsc"), [...strict, ...lib, "typed.mts", "typed.cts"], { cwd: project, stdio: "inherit" });
 } finally {
   rmSync(project, { recursive: true, force: true });
+}
+// A core that was built elsewhere goes into a package of its own; a file for another processor does not.
+const elsewhere = mkdtempSync(join(tmpdir(), "outlay-pack-"));
+try {
+  const elf = Buffer.alloc(64);
+  elf.write("7f454c46", "hex");
+  elf.write("b700", 18, "hex");
+  writeFileSync(join(elsewhere, "arm64.node"), elf);
+  const pack = (name) => {
+    const core = `${name}=${join(elsewhere, "arm64.node")}`;
+    const script = join(root, "scripts/pack.mjs");
+    run(process.execPath, [script, "--into", elsewhere, core], { stdio: "pipe" });
+  };
+  pack("linux-arm64-musl");
+  const { name, version, os, cpu, libc, main } = JSON.parse(
+    readFileSync(join(elsewhere, "staged/outlay-linux-arm64-musl/package.json"), "utf8"),
+  );
+  const own = JSON.parse(readFileSync(join(root, "package.json"), "utf8")).version;
+  const said = [name, version, ...os, ...cpu, ...libc, main].join(" ");
+  const wanted = `outlay-linux-arm64-musl ${own} linux arm64 musl outlay.linux-arm64-musl.node`;
+  if (said !== wanted) throw new Error(`the package of another platform says ${said}`);
+  const files = readdirSync(join(elsewhere, "packed"));
+  if (!files.some((file) => file.startsWith(`${name}-`))) throw new Error(`${name} is not among ${files}`);
+  for (const wrong of ["linux-x64-musl", "darwin-arm64", "sunos-x64"]) {
+    try {
+      pack(wrong);
+    } catch {
+      continue;
+    }
+    throw new Error(`a core for linux-arm64 was packed as ${wrong}`);
+  }
+} finally {
+  rmSync(elsewhere, { recursive: true });
 }
 console.log(`${tarballs.length} tarballs: imported, required, typed, run as a command`);

@@ -10,21 +10,35 @@ import { fromNative, type OutlayError } from "./errors.js";
 export type Native = typeof Core;
 export type { Failure, Figures, LimitSpec, TaskSpec, UsageSpec } from "./core.js";
 
+/** As `package.json` has them; of Linux npm installs the one for its C library. */
+const PLATFORMS = [
+  "darwin-arm64",
+  "darwin-x64",
+  "linux-arm64-gnu",
+  "linux-arm64-musl",
+  "linux-x64-gnu",
+  "linux-x64-musl",
+  "win32-x64-msvc",
+];
+
 function load(): Native {
   const platform = `${process.platform}-${process.arch}`;
-  const names = { linux: ["-gnu", "-musl"], win32: ["-msvc"] }[process.platform as string] ?? [""];
-  const tried: string[] = [];
-  for (const name of names.flatMap((libc) => [
-    `outlay-${platform}${libc}`,
-    `../outlay.${platform}${libc}.node`,
-  ])) {
+  const names = PLATFORMS.filter((name) => name === platform || name.startsWith(`${platform}-`));
+  const broken: string[] = [];
+  for (const name of names.flatMap((name) => [`outlay-${name}`, `../outlay.${name}.node`])) {
     try {
       return require(name) as Native;
     } catch (error) {
-      tried.push(`${name}: ${(error as Error).message.split("\n")[0]}`);
+      const { code, message } = error as NodeJS.ErrnoException;
+      if (code !== "MODULE_NOT_FOUND") broken.push(`${name}: ${message.split("\n")[0]}`);
     }
   }
-  throw new Error(`outlay has no core for ${platform} (${tried.join("; ")})`);
+  const packages = names.map((name) => `\`outlay-${name}\``).join(" or ");
+  const missing = `the package ${packages} is not installed; npm leaves it out with \`--omit=optional\`, and where \`node_modules\` comes from another platform`;
+  const why = names.length === 0 ? `there is none; there are ${PLATFORMS.join(", ")}` : missing;
+  const message = `outlay has no core for ${platform}: ${broken.join("; ") || why}`;
+  // No class of ours: they are made of the core.
+  throw Object.assign(new Error(message), { code: "unsupported" });
 }
 
 export const native: Native = load();
