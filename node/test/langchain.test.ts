@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
+import { ChatAnthropic } from "@langchain/anthropic";
 import { BaseChatModel } from "@langchain/core/language_models/chat_models";
 import { AIMessage, type BaseMessage } from "@langchain/core/messages";
 import { ChatOpenAI } from "@langchain/openai";
@@ -96,9 +97,20 @@ const openai = (more: object = {}) =>
     ...more,
   });
 
+const anthropic = (more: object = {}): Any =>
+  new ChatAnthropic({
+    model: "claude-opus-4-7",
+    maxTokens: 100,
+    apiKey: "any",
+    anthropicApiUrl: provider.anthropicUrl,
+    maxRetries: 0,
+    ...more,
+  });
+
 const CLIENTS: [string, () => Any][] = [
   ["chat", () => openai()],
   ["responses", () => openai({ useResponsesApi: true })],
+  ["anthropic", () => anthropic()],
 ];
 const ALL: [string, () => Any][] = [
   ...CLIENTS,
@@ -318,15 +330,18 @@ describe("what the middleware holds itself", () => {
       assert.equal((await t.summary()).totals.estimatedCalls, 1);
     }));
 
-  test("is what a client nobody guards sends", () =>
-    within({}, async (t) => {
-      const agent = agentOf(openai());
-      await agent.invoke(ASKED);
-      uninstrument();
-      await agent.invoke(ASKED);
-      assert.equal((await provider.bill()).served, 2);
-      assert.equal((await t.summary()).totals.calls, 2);
-    }));
+  for (const [name, make] of CLIENTS) {
+    test(`is what a client nobody guards sends: ${name}`, () =>
+      within({}, async (t) => {
+        const agent = agentOf(make());
+        await agent.invoke(ASKED);
+        uninstrument();
+        await agent.invoke(ASKED);
+        const bill = await provider.bill();
+        assert.deepEqual([bill.served, (await t.summary()).totals.calls], [2, 2]);
+        assert.equal((await t.spent()).nanos, BigInt(bill.cost_nanos));
+      }));
+  }
 
   test("a class that asks in its own way is not taken for its base", () =>
     within({}, async (t) => {
