@@ -113,6 +113,20 @@ Examples:
     /// List what tasks ask for that nobody has approved
     #[command(after_help = "Examples:\n  outlay approvals\n  outlay approvals --json")]
     Approvals(Json),
+    /// List the alerts that were recorded
+    #[command(after_help = "Examples:\n  outlay alerts\n  outlay alerts --since 7d --json")]
+    Alerts(Alerts),
+    /// Follow the ledger: print alerts and halts, send alerts to a webhook
+    #[command(after_help = "\
+An alert is printed, or posted, until it was: what a name has had is noted in the ledger, so it goes
+on where it ended. The body is signed by the secret in the environment; docs/alerts.md tells how a
+receiver checks it. The first time a name gets the alerts of the last day.
+
+Examples:
+  outlay watch
+  outlay watch --once --json
+  outlay watch --url https://hooks.example.com/outlay --secret-env HOOK_SECRET")]
+    Watch(Watch),
     /// Recompute every balance from the entries and compare
     #[command(after_help = "Example:\n  outlay check && echo sound")]
     Check(Json),
@@ -292,6 +306,39 @@ pub(crate) struct Replay {
     /// Thresholds and tools, as JSON [default: the default thresholds]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Alerts {
+    /// Only from then on: a date, a time, or so long ago
+    #[arg(long, value_name = "DATE")]
+    pub since: Option<Since>,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Watch {
+    /// Where to post alerts
+    #[arg(long)]
+    pub url: Option<String>,
+    /// Which variable of the environment holds the secret that signs them
+    #[arg(long, value_name = "NAME", default_value = "OUTLAY_WEBHOOK_SECRET")]
+    pub secret_env: String,
+    /// Post in the clear to other machines too
+    #[arg(long)]
+    pub allow_http: bool,
+    /// Under which name to note what was delivered [default: webhook, or watch without --url]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Deliver what there is and end; 1 if some of it was not taken
+    #[arg(long)]
+    pub once: bool,
+    /// How often to look
+    #[arg(long, value_name = "TIME", default_value = "1s")]
+    pub every: Since,
+    #[command(flatten)]
+    pub json: Json,
 }
 
 #[derive(Debug, Args)]

@@ -16,7 +16,7 @@ use crate::{
     },
     audit, csv, elsewhere, json, orders, page,
     place::{self, Opened},
-    prices, replay, route, tables, waste,
+    prices, replay, route, tables, waste, watch,
 };
 
 /// The most calls in doubt, or verdicts, that are listed.
@@ -55,6 +55,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(i32, String)> {
             _ => orders::halts(&open()?, &asked.json),
         },
         Command::Approve(asked) => orders::approve(&open()?, asked),
+        Command::Alerts(asked) => watch::alerts(&open()?, asked),
+        Command::Watch(_) => return Err(invalid("`watch` says what it sees by itself".to_owned())),
         Command::Approvals(asked) => orders::approvals(&open()?, asked),
         Command::Unhalt(asked) => orders::unhalt(&open()?, asked),
         Command::Route(Route { asked: RouteCommand::Explain(asked) }) => route::explain(asked),

@@ -18,6 +18,7 @@ mod replay;
 mod route;
 mod tables;
 mod waste;
+mod watch;
 
 use std::io::{ErrorKind as Fault, Write};
 
@@ -25,6 +26,7 @@ use clap::{Parser as _, error::ErrorKind as Usage};
 use outlay::{Error, ErrorKind, Family, Ledger, Result, report::text::shown};
 
 use arguments::{Arguments, Command};
+pub use watch::Post;
 
 /// It did what was asked.
 pub const OK: i32 = 0;
@@ -50,6 +52,11 @@ pub fn run(arguments: &[String]) -> i32 {
     run_into(arguments, &mut std::io::stdout().lock(), &mut std::io::stderr().lock())
 }
 
+/// The same for a package that can send webhooks, by `post`.
+pub fn run_posting(arguments: &[String], post: Post<'_>) -> i32 {
+    run_with(arguments, Some(post), &mut std::io::stdout().lock(), &mut std::io::stderr().lock())
+}
+
 /// The same with its output and its errors going elsewhere.
 ///
 /// ```
@@ -59,8 +66,25 @@ pub fn run(arguments: &[String]) -> i32 {
 /// assert!(String::from_utf8(errors).unwrap().starts_with("outlay: there is no ledger at"));
 /// ```
 pub fn run_into(arguments: &[String], out: &mut dyn Write, errors: &mut dyn Write) -> i32 {
+    run_with(arguments, None, out, errors)
+}
+
+/// The same with all of it: how webhooks are sent, if they are, and where its output and errors go.
+pub fn run_with(
+    arguments: &[String],
+    post: Option<Post<'_>>,
+    out: &mut dyn Write,
+    errors: &mut dyn Write,
+) -> i32 {
     let words = std::iter::once("outlay").chain(arguments.iter().map(String::as_str));
     let (code, result) = match Arguments::try_parse_from(words) {
+        Ok(Arguments { store, command: Command::Watch(asked) }) => {
+            // It says what it sees when it sees it.
+            match watch::watch(store.as_deref(), &asked, post, out, errors) {
+                Ok(code) => (code, Ok(())),
+                Err(error) => (code_of(&error), tell(errors, &error)),
+            }
+        }
         Ok(arguments) => match commands::run(&arguments) {
             Ok((code, text)) => (code, out.write_all(text.as_bytes())),
             Err(error) => (code_of(&error), tell(errors, &error)),
