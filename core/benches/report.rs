@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use outlay::{
     Config, Ledger, Request, TaskOptions, Usage,
-    report::{By, ReportOptions},
+    report::{By, ReportOptions, WhatIfOptions},
     value::SecretKey,
 };
 
@@ -43,6 +43,12 @@ fn main() {
     let began = Instant::now();
     ledger.value(None).expect("a report");
     println!("value over {count} calls: {:.3} s", began.elapsed().as_secs_f64());
+    let began = Instant::now();
+    ledger.what_if(&WhatIfOptions::model("gpt-4.1-mini")).expect("a report");
+    println!("what-if over {count} calls: {:.3} s", began.elapsed().as_secs_f64());
+    let began = Instant::now();
+    ledger.forecast(Some(By::Tag("tenant".into()))).expect("a report");
+    println!("forecast over {count} calls: {:.3} s", began.elapsed().as_secs_f64());
     assert_eq!(tax.totals.runs, count.div_ceil(CALLS_PER_TASK) as u64);
     let tasks = ledger.tasks(1).expect("a task");
     let began = Instant::now();

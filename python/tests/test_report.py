@@ -129,6 +129,23 @@ def test_what_if_it_had_been_another_model(store: str) -> None:
         outlay.what_if("nonesuch", store=store)
 
 
+def test_a_forecast_says_what_it_cannot(store: str) -> None:
+    outlay.budget(tags={"tenant": "acme"}, usd=1, window="month", store=store)
+    with outlay.task("refund", tags={"tenant": "acme"}, store=store) as task:
+        spend(task, 500)
+    forecast = outlay.forecast("tag:tenant", store=store)
+    assert [(row.key, row.spent) for row in forecast.rows] == [("acme", outlay.Money("0.007"))]
+    total = forecast.total
+    assert total.spent == outlay.Money("0.007") and not total.follows_weekdays
+    assert (total.expected, total.interval, total.cuts, total.mean_error) == (None, None, 0, None)
+    (budget,) = forecast.budgets
+    assert (budget.name, budget.window, budget.hard) == ("tenant=acme", "month", True)
+    assert (budget.limit, budget.spent) == (outlay.Money(1), outlay.Money("0.007"))
+    assert budget.resets_at == forecast.month_ends_at and budget.used_up_at is None
+    assert "less than a week" in forecast.notes[1] and "tenant=acme" in str(forecast)
+    assert outlay.forecast(store=store).rows == []
+
+
 @pytest.mark.parametrize(
     "ask",
     [
@@ -136,6 +153,7 @@ def test_what_if_it_had_been_another_model(store: str) -> None:
         lambda store: outlay.report("tag:", store=store),
         lambda store: outlay.report(since="yesterday", store=store),
         lambda store: outlay.what_if(store=store),
+        lambda store: outlay.forecast("attempt", store=store),
         lambda store: outlay.what_if("gpt-4o", service_tier="slow", store=store),
     ],
 )

@@ -51,6 +51,7 @@ Examples:
   outlay report observed --since 7d
   outlay report waste --since 30d
   outlay report whatif --model claude-haiku-4-5 --since 30d
+  outlay report forecast --by tag:tenant
   outlay report --by tag:tenant --since 2026-11-01 --csv > november.csv
   outlay report --by tag:tenant --since 30d --html november.html")]
     Report(Report),
@@ -420,11 +421,11 @@ pub(crate) struct Show {
 #[derive(Debug, Args)]
 pub(crate) struct Report {
     /// Instead of where the money went
-    #[arg(value_enum, conflicts_with = "by")]
+    #[arg(value_enum)]
     pub what: Option<What>,
-    /// What the rows are: task, attempt, agent, model or tag:NAME
-    #[arg(long, default_value = "task")]
-    pub by: By,
+    /// What the rows are: task, attempt, agent, model or tag:NAME [default: task; of a forecast none]
+    #[arg(long)]
+    pub by: Option<By>,
     /// Only calls from then on: 7d, 24h, 30m, a date or a time
     #[arg(long, value_name = "TIME")]
     pub since: Option<Since>,
@@ -472,6 +473,8 @@ pub(crate) enum What {
     Value,
     /// What the calls would have cost with another --model, --provider or --tier
     Whatif,
+    /// What the month will cost by its end, and when budgets will be used up
+    Forecast,
 }
 
 #[derive(Debug, Args)]

@@ -14,7 +14,7 @@ use crate::{
         Arguments, Breaker, BreakerCommand, Command, Ending, Forget, Import, Json, Meter, Plan, Report,
         Resolve, Route, RouteCommand, Show, Tasks, What,
     },
-    audit, csv, elsewhere, json, orders, page,
+    audit, csv, elsewhere, forecast, json, orders, page,
     place::{self, Opened},
     prices, replay, route, tables, waste, watch,
 };
@@ -124,9 +124,10 @@ pub(crate) fn report(ledger: &Ledger, asked: &Report) -> Result<String> {
         Some(What::Tax) => return waste::tax(ledger, asked),
         Some(What::Value) => return waste::value(ledger, asked),
         Some(What::Whatif) => return elsewhere::what_if(ledger, asked),
+        Some(What::Forecast) => return forecast::forecast(ledger, asked),
         None => {}
     }
-    let options = ReportOptions { by: asked.by.clone(), since: asked.since };
+    let options = ReportOptions { by: asked.by.clone().unwrap_or_default(), since: asked.since };
     if let Some(file) = &asked.html {
         return page::write(ledger.report_html(&options)?, file);
     }

@@ -50,7 +50,7 @@ pub(crate) fn what_if(ledger: &Ledger, asked: &Report) -> Result<String> {
     Ok(format!("{report}\n"))
 }
 
-/// Refuses `--model`, `--provider` and `--tier` where they would mean nothing.
+/// Refuses what would mean nothing to the report that was asked for.
 pub(crate) fn check(asked: &Report) -> Result<()> {
     let given = &asked.elsewhere;
     let is_given = given.model.is_some() || given.provider.is_some() || given.tier.is_some();
@@ -58,7 +58,13 @@ pub(crate) fn check(asked: &Report) -> Result<()> {
         let message = "`--model`, `--provider` and `--tier` are for `outlay report whatif`";
         return Err(Error::new(ErrorKind::InvalidInput, message));
     }
-    Ok(())
+    let message = match asked.what {
+        Some(What::Forecast) if asked.since.is_some() => "a forecast is made of the last eight weeks",
+        Some(What::Forecast) | None => return Ok(()),
+        Some(_) if asked.by.is_some() => "`--by` is for where the money went, and for forecasts",
+        Some(_) => return Ok(()),
+    };
+    Err(Error::new(ErrorKind::InvalidInput, message))
 }
 
 fn tier(word: &str) -> Result<ServiceTier> {

@@ -9,6 +9,7 @@ mod audit;
 mod commands;
 mod csv;
 mod elsewhere;
+mod forecast;
 mod json;
 mod orders;
 mod page;

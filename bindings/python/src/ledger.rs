@@ -13,6 +13,7 @@ use crate::{
     convert::{Money, count, decimal_text, limits},
     elsewhere::WhatIfReport,
     error::{guard, invalid, waiting},
+    forecast::Forecast,
     price::tier,
     report::{MeterReport, ObservedRow, Report},
     task::Task,
@@ -288,6 +289,12 @@ impl Ledger {
             self.0.what_if(&outlay::report::WhatIfOptions { model, provider, tier, since })
         };
         waiting(py, true, read).map(WhatIfReport)
+    }
+
+    /// What the month will cost, and when budgets will be used up.
+    #[pyo3(signature = (by=None))]
+    fn forecast(&self, py: Python<'_>, by: Option<&str>) -> PyResult<Forecast> {
+        waiting(py, true, || self.0.forecast(by.map(str::parse).transpose()?)).map(Forecast)
     }
 
     /// Recomputes every balance from the entries; raises Corrupt if one differs.

@@ -16,6 +16,7 @@ mod count;
 mod elsewhere;
 mod error;
 mod exchange;
+mod forecast;
 mod import;
 mod ledger;
 mod plan;
@@ -45,6 +46,8 @@ mod _native {
     use super::elsewhere::{WhatIfReport, WhatIfRow};
     #[pymodule_export]
     use super::exchange::{Exchange, Outgoing};
+    #[pymodule_export]
+    use super::forecast::{BudgetForecast, Forecast, ForecastRow};
     #[pymodule_export]
     use super::import::{Imported, import_logs};
     #[pymodule_export]

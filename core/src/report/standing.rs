@@ -351,7 +351,7 @@ pub(super) fn task_state(tx: &mut dyn Tx, names: &mut Names, row: &TaskRow) -> R
     })
 }
 
-fn limits(account: &Account, balance: &Balance, now: Millis) -> Vec<LimitState> {
+pub(super) fn limits(account: &Account, balance: &Balance, now: Millis) -> Vec<LimitState> {
     let sides = [(true, account.ceiling.hard), (false, account.ceiling.soft)];
     let mut states = Vec::new();
     for (hard, limits) in sides {

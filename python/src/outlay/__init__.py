@@ -47,7 +47,7 @@ from ._process import (
     unhalt,
     uninstrument,
 )
-from ._reports import tax, value, waste, what_if
+from ._reports import forecast, tax, value, waste, what_if
 from ._usage import extract_usage
 from .errors import (
     ApprovalRequired,
@@ -112,6 +112,7 @@ __all__ = [
     "count",
     "current",
     "extract_usage",
+    "forecast",
     "forget",
     "halt",
     "import_logs",

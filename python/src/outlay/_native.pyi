@@ -36,11 +36,14 @@ __all__ = [
     "AttemptLine",
     "Audit",
     "Breaker",
+    "BudgetForecast",
     "Call",
     "Charge",
     "Count",
     "Exchange",
     "Figures",
+    "Forecast",
+    "ForecastRow",
     "Imported",
     "Ledger",
     "Limit",
@@ -228,6 +231,80 @@ class Breaker:
     def state(self, /) -> bytes:
         """
         Everything it knows, configuration included, as at most 8,192 bytes; digests stand for texts.
+        """
+
+@final
+class BudgetForecast:
+    """
+    What a shared budget will have spent when its window ends.
+    """
+
+    def __repr__(self, /) -> str: ...
+    @property
+    def expected(self, /) -> float | None:
+        """
+        What it will have spent in USD by then, were there no limit; None for a life.
+        """
+
+    @property
+    def hard(self, /) -> bool:
+        """
+        May it not be passed?
+        """
+
+    @property
+    def interval(self, /) -> tuple[float, float] | None:
+        """
+        Where that lies 9 times of 10.
+        """
+
+    @property
+    def limit(self, /) -> Money:
+        """
+        How much it allows.
+        """
+
+    @property
+    def name(self, /) -> str:
+        """
+        The tags it covers, as "tenant=acme"; "" for everything.
+        """
+
+    @property
+    def resets_at(self, /) -> str | None:
+        """
+        When the window ends; None for a life.
+        """
+
+    @property
+    def spent(self, /) -> Money:
+        """
+        Settled and in doubt within the window.
+        """
+
+    @property
+    def used_up_at(self, /) -> str | None:
+        """
+        When the limit is expected to be used up; None if not before the window ends, or within a
+        year, or where too little is known.
+        """
+
+    @property
+    def used_up_earliest(self, /) -> str | None:
+        """
+        Nine times of ten not earlier than this.
+        """
+
+    @property
+    def used_up_latest(self, /) -> str | None:
+        """
+        Nor later than this; None if perhaps not at all.
+        """
+
+    @property
+    def window(self, /) -> str:
+        """
+        Its window, such as "month".
         """
 
 @final
@@ -616,6 +693,111 @@ class Figures:
         """
 
 @final
+class Forecast:
+    """
+    What will have been spent. `str()` is a table with notes.
+    """
+
+    def __repr__(self, /) -> str: ...
+    def __str__(self, /) -> str: ...
+    @property
+    def budgets(self, /) -> list[BudgetForecast]:
+        """
+        Limits on money of shared budgets; those over a rolling window have no forecast.
+        """
+
+    @property
+    def dropped_entries(self, /) -> int:
+        """
+        Entries a ledger in memory keeps no longer: calls reserved by them are not in the report.
+        """
+
+    @property
+    def month_ends_at(self, /) -> str:
+        """
+        When the month ends, in UTC.
+        """
+
+    @property
+    def notes(self, /) -> list[str]:
+        """
+        What the figures do not say, and how such guesses did on this history.
+        """
+
+    @property
+    def rows(self, /) -> list[ForecastRow]:
+        """
+        By what was asked for, the largest spender of the month first.
+        """
+
+    @property
+    def total(self, /) -> ForecastRow:
+        """
+        All tasks together.
+        """
+
+@final
+class ForecastRow:
+    """
+    What one scope will have spent by the end of the month.
+    """
+
+    def __repr__(self, /) -> str: ...
+    @property
+    def cuts(self, /) -> int:
+        """
+        After how many cuts through the history four days were guessed; 0 where it is too short.
+        """
+
+    @property
+    def expected(self, /) -> float | None:
+        """
+        What the month will have cost in USD; None where there is less than a week of whole days.
+        """
+
+    @property
+    def follows_weekdays(self, /) -> bool:
+        """
+        Did it do better on this history to tell days of the week from each other, than their mean?
+        """
+
+    @property
+    def interval(self, /) -> tuple[float, float] | None:
+        """
+        Where that lies 9 times of 10.
+        """
+
+    @property
+    def key(self, /) -> str | None:
+        """
+        The name of the tasks, the model or the value of the tag; None in the total.
+        """
+
+    @property
+    def mean_error(self, /) -> float | None:
+        """
+        How far the mean was off in USD, on average; None without cuts.
+        """
+
+    @property
+    def spent(self, /) -> Money:
+        """
+        What was settled of calls reserved in this month.
+        """
+
+    @property
+    def weekday_error(self, /) -> float | None:
+        """
+        How far weekdays with a recent level were off.
+        """
+
+    @property
+    def within(self, /) -> int:
+        """
+        After how many cuts the truth was in the interval.
+        """
+
+@final
 class Imported:
     """
     What became of logs that were imported. `str()` is some lines of text.
@@ -748,6 +930,11 @@ class Ledger:
     def default_task(self, /) -> Task:
         """
         The task of calls under no other.
+        """
+
+    def forecast(self, /, by: str | None = None) -> Forecast:
+        """
+        What the month will cost, and when budgets will be used up.
         """
 
     def forget(self, /, key: str, value: str) -> None:

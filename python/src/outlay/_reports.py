@@ -107,3 +107,27 @@ def what_if(
         0.0075 USD would be 0.00045 USD
     """
     return ledger(store).what_if(model, provider=provider, service_tier=service_tier, since=since)
+
+
+def forecast(by: str | None = None, *, store: str | None = None) -> _native.Forecast:
+    """What the month will cost by its end, and when shared budgets will be used up.
+
+    It is made of the days of the last eight weeks, in UTC, and says how far such guesses were off
+    on this history. What was spent is exact, what is expected is a ``float`` of USD.
+
+    Args:
+        by: ``task`` (by their names), ``agent``, ``model`` or ``tag:NAME``; None is all in one.
+
+    Raises:
+        InvalidInput: a word that is not known.
+
+    Example:
+        >>> import outlay
+        >>> with outlay.task("refund", store="memory:forecast") as t:
+        ...     call = t.reserve(model="gpt-4o", input_tokens=1000, max_output_tokens=500)
+        ...     _ = call.settle(outlay.Usage(1000, 500))
+        >>> forecast = outlay.forecast("model", store="memory:forecast")
+        >>> forecast.rows  # nothing is expected before there is a week of whole days
+        [<ForecastRow gpt-4o: 0.0075 USD spent, - expected>]
+    """
+    return ledger(store).forecast(by)
