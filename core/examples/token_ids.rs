@@ -1,4 +1,4 @@
-//! Which tokens does the engine make of a text?
+//! Which tokens does our engine make of a text?
 //!
 //! Reads one JSON object a line, `{"encoding": "o200k_base", "text": "…"}`, and prints one a line:
 //! the engine's ids, our count of the whole text, and our count of the same text streamed in
@@ -12,7 +12,7 @@
 use std::error::Error;
 use std::io::{BufRead, Write, stdin, stdout};
 
-use outlay::meter::tokens::{Encoding, Streamed, count};
+use outlay::meter::tokens::{Encoding, Streamed, count, ids};
 use serde::{Deserialize, Serialize};
 
 #[derive(Deserialize)]
@@ -31,19 +31,18 @@ struct Answer {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let (o200k, cl100k) = (tiktoken_fast::o200k_base()?, tiktoken_fast::cl100k_base()?);
     let mut out = stdout().lock();
     for line in stdin().lock().lines() {
         let Question { encoding, text } = serde_json::from_str(&line?)?;
-        let (encoding, engine) = match encoding.as_str() {
-            "o200k_base" => (Encoding::O200k, &o200k),
-            "cl100k_base" => (Encoding::Cl100k, &cl100k),
+        let encoding = match encoding.as_str() {
+            "o200k_base" => Encoding::O200k,
+            "cl100k_base" => Encoding::Cl100k,
             other => return Err(format!("unknown encoding `{other}`").into()),
         };
         let whole = count(encoding, &text);
         let streamed = stream(encoding, &text);
         let answer = Answer {
-            ids: engine.encode_ordinary(&text),
+            ids: ids(encoding, &text).ok_or("only a reconstruction")?,
             tokens: whole.tokens,
             exact: whole.exact,
             streamed: streamed.tokens().tokens,

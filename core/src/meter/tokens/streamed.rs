@@ -114,22 +114,10 @@ impl Streamed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::meter::tokens::count;
+    use crate::meter::tokens::{count, ids};
     use proptest::prelude::*;
-    use std::sync::LazyLock;
-    use tiktoken_fast::{CoreBPE, cl100k_base, o200k_base};
 
     const RUN_MAX: usize = Encoding::O200k.run_max_bytes();
-
-    static ENGINES: LazyLock<[CoreBPE; 2]> =
-        LazyLock::new(|| [o200k_base().unwrap(), cl100k_base().unwrap()]);
-
-    /// The engine's own count, without any of our limits.
-    fn true_count(encoding: Encoding, text: &str) -> u64 {
-        let [o200k, cl100k] = &*ENGINES;
-        let engine = if encoding == Encoding::O200k { o200k } else { cl100k };
-        engine.encode_ordinary(text).len() as u64
-    }
 
     fn streamed(encoding: Encoding, text: &str, sizes: &[usize]) -> Streamed {
         let mut streamed = Streamed::new(encoding);
@@ -143,7 +131,7 @@ mod tests {
             low = streamed.lowest();
             rest = after;
         }
-        let truth = true_count(encoding, text);
+        let truth = ids(encoding, text).unwrap().len() as u64;
         assert!(low <= truth && truth <= streamed.tokens().tokens, "{low} {truth} {streamed:?}");
         assert!(!streamed.tokens().exact || streamed.tokens().tokens == truth);
         streamed

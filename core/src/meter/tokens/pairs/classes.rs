@@ -4,6 +4,8 @@ use std::sync::OnceLock;
 
 use regex_syntax::hir::{Class, HirKind};
 
+use crate::meter::tokens::loaded;
+
 pub(super) const LETTER: u8 = 1;
 pub(super) const NUMBER: u8 = 2;
 pub(super) const SPACE: u8 = 4;
@@ -32,7 +34,7 @@ pub(super) struct Classes(Vec<u8>);
 impl Classes {
     pub(super) fn all() -> &'static Self {
         static ALL: OnceLock<Classes> = OnceLock::new();
-        ALL.get_or_init(|| {
+        loaded(&ALL, || {
             // Most of it is never written to, so that it costs the memory of the first planes alone.
             let mut of = vec![0; char::MAX as usize + 1];
             for (pattern, class) in PATTERNS {

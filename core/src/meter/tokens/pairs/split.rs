@@ -11,9 +11,9 @@ pub(super) enum Rules {
     /// `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,DIGITS}| ?[^\s\p{L}\p{N}]+[\r\n]*`,
     /// then space.
     Words { digits: u8 },
-    /// `[^\r\n\p{L}\p{N}]?UPPER*LOWER+|[^\r\n\p{L}\p{N}]?UPPER+LOWER*|\p{N}{1,DIGITS}`
-    /// `| ?[^\s\p{L}\p{N}]+[\r\n/]*`, then space.
-    Cased { digits: u8 },
+    /// `[^\r\n\p{L}\p{N}]?UPPER*LOWER+|[^\r\n\p{L}\p{N}]?UPPER+LOWER*`, where it contracts each with
+    /// `(?i:'s|'t|'re|'ve|'m|'ll|'d)?` after it, `|\p{N}{1,DIGITS}| ?[^\s\p{L}\p{N}]+[\r\n/]*`, then space.
+    Cased { digits: u8, contracts: bool },
     /// Numbers as `\p{N}{1,3}` and runs of Han and kana are taken out first; what lies between them is
     /// split as if it were all: ``[!-/:-@\[-`{-~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+``
     /// `| ?[\p{P}\p{S}]+[\r\n]*`, then space; what no alternative matches is a piece.
@@ -21,8 +21,12 @@ pub(super) enum Rules {
 }
 
 impl Rules {
+    pub(super) const O200K: Self = Self::Cased { digits: 3, contracts: true };
+    /// Its maker's pattern takes space at the end of a text whole (`\s++$`). No token holds a line end and
+    /// ends in other space, so the ids are the same.
+    pub(super) const CL100K: Self = Self::Words { digits: 3 };
     pub(super) const QWEN: Self = Self::Words { digits: 1 };
-    pub(super) const TEKKEN: Self = Self::Cased { digits: 1 };
+    pub(super) const TEKKEN: Self = Self::Cased { digits: 1, contracts: false };
 }
 
 /// The end of the piece that starts at `start`, where there must be a character.
@@ -30,15 +34,15 @@ pub(super) fn end(rules: Rules, classes: &Classes, text: &str, start: usize) -> 
     let text = Text { text, classes };
     let Some((c, class, next)) = text.at(start) else { return start };
     match rules {
-        Rules::Words { digits } => {
-            let contraction = if c == '\'' { text.contraction(start) } else { None };
-            contraction
-                .or_else(|| text.word(c, class, next))
-                .unwrap_or_else(|| text.rest_of(c, class, next, digits, |b| matches!(b, b'\r' | b'\n')))
-        }
-        Rules::Cased { digits } => text
-            .cased(c, class, start, next)
-            .unwrap_or_else(|| text.rest_of(c, class, next, digits, |b| matches!(b, b'\r' | b'\n' | b'/'))),
+        Rules::Words { digits } => text
+            .contraction(start)
+            .or_else(|| text.word(c, class, next))
+            .unwrap_or_else(|| text.rest_of(c, class, next, digits, |b| matches!(b, b'\r' | b'\n'))),
+        Rules::Cased { digits, contracts } => match text.cased(c, class, start, next) {
+            Some(end) if contracts => text.contraction(end).unwrap_or(end),
+            Some(end) => end,
+            None => text.rest_of(c, class, next, digits, |b| matches!(b, b'\r' | b'\n' | b'/')),
+        },
         Rules::DeepSeek => text.deepseek(c, class, start, next),
     }
 }
@@ -91,8 +95,9 @@ impl Text<'_> {
         at + self.text.as_bytes()[at..].iter().take_while(|byte| goes_on(**byte)).count()
     }
 
+    #[inline]
     fn contraction(self, start: usize) -> Option<usize> {
-        let after = &self.text.as_bytes()[start + 1..];
+        let after = self.text.as_bytes()[start..].strip_prefix(b"'")?;
         let length = match after.first()?.to_ascii_lowercase() {
             b's' | b't' | b'm' | b'd' => 1,
             first @ (b'r' | b'v' | b'l') => {
@@ -128,7 +133,16 @@ impl Text<'_> {
     }
 
     /// `UPPER*LOWER+`: some are both.
+    #[inline]
     fn ends_lower(self, start: usize) -> Option<usize> {
+        let ascii = self.bytes_while(start, |byte| byte.is_ascii_lowercase());
+        if ascii > start && self.text.as_bytes().get(ascii).is_none_or(u8::is_ascii) {
+            return Some(ascii);
+        }
+        self.ends_lower_of_any(start)
+    }
+
+    fn ends_lower_of_any(self, start: usize) -> Option<usize> {
         let (mut at, mut last_both) = (start, None);
         while let Some((_, class, next)) = self.at(at)
             && class & UPPER != 0

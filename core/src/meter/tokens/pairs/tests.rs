@@ -4,20 +4,19 @@ use std::{env, fs};
 use super::*;
 use crate::meter::tokens::{Count, Streamed, count};
 
-const ALL: [(&str, Encoding); 3] =
-    [("deepseek", Encoding::DeepSeek), ("qwen", Encoding::Qwen), ("tekken", Encoding::Tekken)];
+const ALL: [(&str, Encoding); 5] = [
+    ("o200k", Encoding::O200k),
+    ("cl100k", Encoding::Cl100k),
+    ("deepseek", Encoding::DeepSeek),
+    ("qwen", Encoding::Qwen),
+    ("tekken", Encoding::Tekken),
+];
 
 type Vector = (String, BTreeMap<String, Vec<u32>>);
 
 /// Texts and the ids that the references make of them, by `core/vocab/pairs.py`.
 fn vectors() -> Vec<Vector> {
     serde_json::from_str(include_str!("../../../../../tests/vectors/pair_tokens.json")).unwrap()
-}
-
-fn ids(encoding: Encoding, text: &str) -> Vec<u32> {
-    let mut ids = Vec::new();
-    engine(encoding).encode(text, |id| ids.push(id));
-    ids
 }
 
 #[test]

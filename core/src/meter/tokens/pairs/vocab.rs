@@ -1,14 +1,17 @@
 //! Which token are these bytes, and which are they when they are none?
 
+use std::hint::black_box;
+
 /// A vocabulary: the bytes of each token, and its rank, which is its id.
 pub(super) struct Vocab {
-    /// Open addressing, at most three quarters full.
+    /// Open addressing, five eighths full.
     slots: Vec<Slot>,
-    shift: u32,
     /// The bytes of the tokens longer than a key, one after the other.
     long: Vec<u8>,
     /// Where the bytes of a token end there, by rank.
     ends: Vec<u32>,
+    /// The ranks of tokens of two bytes, by these: every merge begins with them.
+    pairs: Vec<u32>,
 }
 
 /// A token. Twelve bytes, so that more of them stay near.
@@ -21,6 +24,8 @@ struct Slot {
 }
 
 const KEY_BYTES: usize = 8;
+const TOKEN_MAX_BYTES: usize = 128;
+const BATCH: usize = 64;
 const LENGTH_BITS: u32 = 8;
 const NONE: u32 = u32::MAX;
 
@@ -43,39 +48,61 @@ impl Vocab {
         let column = |no: usize| &columns[no * count..(no + 1) * count];
         let [shared, more, low, middle, high] = [0, 1, 2, 3, 4].map(column);
         let mut own = &columns[5 * count..];
-        let size = (count * 4 / 3).next_power_of_two();
-        let shift = u64::BITS - size.ilog2();
-        let mut vocab =
-            Self { slots: vec![Slot::default(); size], shift, long: Vec::new(), ends: vec![0; count] };
-        let mut token = Vec::new();
-        for no in 0..count {
-            token.truncate(usize::from(shared[no]));
-            let (rest, after) = own.split_at(usize::from(more[no]));
-            token.extend_from_slice(rest);
-            own = after;
-            let rank = u32::from_le_bytes([low[no], middle[no], high[no], 0]);
-            vocab.add(&token, rank);
+        let slots = vec![Slot::default(); count * 8 / 5];
+        let pairs = vec![NONE; 1 << 16];
+        let mut vocab = Self { slots, long: Vec::new(), ends: vec![0; count], pairs };
+        // Longer than any token, so that its bytes are always read eight at a time.
+        let mut token = [0; TOKEN_MAX_BYTES + KEY_BYTES];
+        let mut batch = [(0, Slot::default()); BATCH];
+        for first in (0..count).step_by(BATCH) {
+            let batch = &mut batch[..BATCH.min(count - first)];
+            for (no, (home, slot)) in (first..).zip(batch.iter_mut()) {
+                let (start, more) = (usize::from(shared[no]), usize::from(more[no]));
+                let (rest, after) = own.split_at(more);
+                token[start..start + more].copy_from_slice(rest);
+                own = after;
+                let rank = u32::from_le_bytes([low[no], middle[no], high[no], 0]);
+                (*home, *slot) = vocab.slot(&token, start + more, rank);
+            }
+            // Memory answers many at once far sooner than one after the other.
+            black_box(batch.iter().fold(0, |all, (home, _)| all ^ vocab.slots[*home].place));
+            for (home, slot) in batch {
+                vocab.add(*home, *slot);
+            }
         }
         vocab
     }
 
-    fn add(&mut self, token: &[u8], rank: u32) {
-        let key = key(token, 0, token.len());
-        if token.len() > KEY_BYTES {
-            self.long.extend_from_slice(token);
+    /// The token `text[..length]`, and where it belongs.
+    fn slot(&mut self, text: &[u8], length: usize, rank: u32) -> (usize, Slot) {
+        let key = key(text, 0, length);
+        if length > KEY_BYTES {
+            self.long.extend_from_slice(&text[..length]);
             self.ends[rank as usize] = self.long.len() as u32;
         }
-        let mut at = self.home(key, token.len());
-        while self.slots[at].place != 0 {
-            at = (at + 1) & (self.slots.len() - 1);
+        if length == 2 {
+            self.pairs[key as usize] = rank;
         }
-        let place = rank << LENGTH_BITS | token.len() as u32;
-        self.slots[at] = Slot { key: [key as u32, (key >> 32) as u32], place };
+        let place = rank << LENGTH_BITS | length as u32;
+        (self.home(key, length), Slot { key: [key as u32, (key >> 32) as u32], place })
+    }
+
+    fn add(&mut self, mut at: usize, slot: Slot) {
+        while self.slots[at].place != 0 {
+            at = self.after(at);
+        }
+        self.slots[at] = slot;
     }
 
     #[inline]
     fn home(&self, key: u64, length: usize) -> usize {
-        ((key ^ (length as u64) << 56).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift) as usize
+        let hash = (key ^ (length as u64) << 56).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        ((u128::from(hash) * self.slots.len() as u128) >> u64::BITS) as usize
+    }
+
+    #[inline]
+    fn after(&self, at: usize) -> usize {
+        if at + 1 == self.slots.len() { 0 } else { at + 1 }
     }
 
     /// The token of `text[start..end]`, which must not be empty.
@@ -95,7 +122,7 @@ impl Vocab {
             if same && (length <= KEY_BYTES || self.is_long(rank, &text[start..end])) {
                 return Some(rank);
             }
-            at = (at + 1) & (self.slots.len() - 1);
+            at = self.after(at);
         }
     }
 
@@ -104,15 +131,8 @@ impl Vocab {
         self.long[..end].ends_with(token)
     }
 
-    /// The tokens of a piece that is none itself.
-    pub(super) fn merge(
-        &self,
-        text: &[u8],
-        start: usize,
-        end: usize,
-        room: &mut Room,
-        give: &mut impl FnMut(u32),
-    ) {
+    /// Where the tokens of a piece that is none itself start, and its end.
+    pub(super) fn merge<'a>(&self, text: &[u8], start: usize, end: usize, room: &'a mut Room) -> &'a [u32] {
         let Room { starts, ranks } = room;
         starts.clear();
         ranks.clear();
@@ -121,7 +141,9 @@ impl Vocab {
             Some(after) => self.find(text, starts[part] as usize, *after as usize).unwrap_or(NONE),
             None => NONE,
         };
-        ranks.extend((0..end - start).map(|part| rank(starts, part)));
+        let pairs = text[start..end].windows(2);
+        ranks.extend(pairs.map(|pair| self.pairs[usize::from(pair[0]) | usize::from(pair[1]) << 8]));
+        ranks.push(NONE);
         loop {
             let lowest = ranks.iter().copied().min().unwrap_or(NONE);
             if lowest == NONE {
@@ -135,10 +157,7 @@ impl Vocab {
                 ranks[part - 1] = rank(starts, part - 1);
             }
         }
-        for part in starts.windows(2) {
-            // Every byte is a token, and what was joined is one.
-            give(self.find(text, part[0] as usize, part[1] as usize).unwrap_or(NONE));
-        }
+        starts
     }
 }
 
