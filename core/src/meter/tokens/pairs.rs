@@ -5,26 +5,27 @@
 //! none do. The invariant: the same ids as the encoding's own tokenizer, counted from its first
 //! token that is no special one.
 //!
-//! Its memory is the vocabulary, read once. What a piece costs grows with the square of its length:
-//! whoever calls it keeps pieces short.
+//! Its memory is the vocabulary, read once, and the words that each thread has `seen`. What a piece
+//! costs grows with the square of its length: whoever calls it keeps pieces short.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 mod classes;
+mod seen;
 mod split;
 mod vocab;
 
 use classes::Classes;
 use split::Rules;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
-use vocab::Vocab;
+use vocab::{Room, Vocab};
 
 use super::{Encoding, loaded};
 
 struct Engine {
+    encoding: Encoding,
     rules: Rules,
-    /// Characters are composed first.
-    composes: bool,
     vocab: Vocab,
 }
 
@@ -43,18 +44,22 @@ fn engine(encoding: Encoding) -> &'static Engine {
         Encoding::Qwen => (&QWEN, Rules::QWEN, include_bytes!("../../../vocab/qwen.ranks")),
         _ => (&TEKKEN, Rules::TEKKEN, include_bytes!("../../../vocab/tekken.ranks")),
     };
-    let composes = encoding == Encoding::Qwen;
-    loaded(place, || Engine { rules, composes, vocab: Vocab::read(coded) })
+    loaded(place, || Engine { encoding, rules, vocab: Vocab::read(coded) })
 }
 
 /// The ids of a text's tokens.
 pub(super) fn ids(encoding: Encoding, text: &str) -> Vec<u32> {
-    let (engine, mut ids) = (engine(encoding), Vec::new());
-    engine.encode(text, |text, tokens| match tokens {
-        Tokens::One(id) => ids.push(id),
+    let (engine, mut room, mut ids) = (engine(encoding), Room::default(), Vec::new());
+    let text = engine.composed(text);
+    engine.split(&text, |bytes, start, end| match engine.vocab.find(bytes, start, end) {
+        Some(id) => ids.push(id),
         // Every byte is a token, and what was joined is one.
-        Tokens::From(starts) => ids.extend(
-            starts.windows(2).filter_map(|part| engine.vocab.find(text, part[0] as usize, part[1] as usize)),
+        None => ids.extend(
+            engine
+                .vocab
+                .merge(bytes, start, end, &mut room)
+                .windows(2)
+                .filter_map(|part| engine.vocab.find(bytes, part[0] as usize, part[1] as usize)),
         ),
     });
     ids
@@ -62,43 +67,34 @@ pub(super) fn ids(encoding: Encoding, text: &str) -> Vec<u32> {
 
 /// Counts a text.
 pub(super) fn tokens(encoding: Encoding, text: &str) -> u64 {
-    let mut count = 0;
-    engine(encoding).encode(text, |_, tokens| {
-        count += match tokens {
-            Tokens::One(_) => 1,
-            Tokens::From(starts) => starts.len() as u64 - 1,
-        }
+    let (engine, mut room, mut count) = (engine(encoding), Room::default(), 0);
+    let text = engine.composed(text);
+    seen::with(|seen| {
+        engine.split(&text, |bytes, start, end| {
+            count += seen.tokens(encoding as u8, bytes, start, end, || {
+                engine.vocab.tokens(bytes, start, end, &mut room)
+            });
+        });
     });
     count
 }
 
-/// What a piece is.
-enum Tokens<'a> {
-    /// The token of this id.
-    One(u32),
-    /// Several, which start at these places; then where the last ends.
-    From(&'a [u32]),
-}
-
 impl Engine {
-    /// Gives the tokens of each piece, and the text that their places are in.
-    fn encode(&self, text: &str, give: impl FnMut(&[u8], Tokens<'_>)) {
-        if self.composes && !text.is_ascii() && !is_nfc(text) {
-            return self.encode_pieces(&text.nfc().collect::<String>(), give);
+    /// Qwen reads characters composed.
+    fn composed<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if self.encoding != Encoding::Qwen || text.is_ascii() || is_nfc(text) {
+            return Cow::Borrowed(text);
         }
-        self.encode_pieces(text, give);
+        Cow::Owned(text.nfc().collect())
     }
 
-    fn encode_pieces(&self, text: &str, mut give: impl FnMut(&[u8], Tokens<'_>)) {
-        let mut room = vocab::Room::default();
+    /// Gives the text, and where each piece starts and ends.
+    fn split(&self, text: &str, mut give: impl FnMut(&[u8], usize, usize)) {
         let classes = Classes::all();
-        let (mut start, bytes) = (0, text.as_bytes());
+        let mut start = 0;
         while start < text.len() {
             let end = split::end(self.rules, classes, text, start);
-            match self.vocab.find(bytes, start, end) {
-                Some(id) => give(bytes, Tokens::One(id)),
-                None => give(bytes, Tokens::From(self.vocab.merge(bytes, start, end, &mut room))),
-            }
+            give(text.as_bytes(), start, end);
             start = end;
         }
     }

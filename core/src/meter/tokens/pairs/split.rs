@@ -32,6 +32,9 @@ impl Rules {
 /// The end of the piece that starts at `start`, where there must be a character.
 pub(super) fn end(rules: Rules, classes: &Classes, text: &str, start: usize) -> usize {
     let text = Text { text, classes };
+    if let Some(end) = text.plain(rules, start) {
+        return end;
+    }
     let Some((c, class, next)) = text.at(start) else { return start };
     match rules {
         Rules::Words { digits } => text
@@ -54,6 +57,26 @@ struct Text<'a> {
 }
 
 impl Text<'_> {
+    /// The end of a word of ASCII letters, after a space or not: most pieces are such. What stands after it
+    /// must not be able to go on with it.
+    #[inline]
+    fn plain(self, rules: Rules, start: usize) -> Option<usize> {
+        let bytes = self.text.as_bytes();
+        let first = start + usize::from(bytes[start] == b' ');
+        let end = match rules {
+            Rules::Cased { .. } => {
+                let lower = |at| letters(bytes, at, |word| between(word, b'a', b'z'));
+                match lower(first) {
+                    end if end > first => end,
+                    _ => lower(letters(bytes, first, |word| between(word, b'A', b'Z'))),
+                }
+            }
+            _ => letters(bytes, first, |word| between(word | bytes_of(b' '), b'a', b'z')),
+        };
+        let ends = bytes.get(end).is_none_or(|byte| byte.is_ascii() && *byte != b'\'');
+        (end > first && ends).then_some(end)
+    }
+
     /// The character there, its class, and where it ends.
     #[inline]
     fn at(self, at: usize) -> Option<(char, u8, usize)> {
@@ -237,6 +260,37 @@ impl Text<'_> {
             at = next;
         }
         at
+    }
+}
+
+const HIGH: u64 = bytes_of(0x80);
+
+const fn bytes_of(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
+}
+
+/// The high bit of each of eight bytes that lies between two of ASCII.
+#[inline]
+fn between(word: u64, first: u8, last: u8) -> u64 {
+    let low = word & !HIGH;
+    ((low + bytes_of(0x80 - first)) ^ (low + bytes_of(0x7F - last))) & !word & HIGH
+}
+
+/// The end of a run of bytes, of which eight are looked at together; none that `are` must be 0.
+#[inline]
+fn letters(bytes: &[u8], mut at: usize, are: impl Fn(u64) -> u64) -> usize {
+    loop {
+        let rest = &bytes[at..];
+        let mut word = [0; 8];
+        match rest.first_chunk() {
+            Some(whole) => word = *whole,
+            None => word[..rest.len()].copy_from_slice(rest),
+        }
+        let others = !are(u64::from_le_bytes(word)) & HIGH;
+        if others != 0 {
+            return at + others.trailing_zeros() as usize / 8;
+        }
+        at += word.len();
     }
 }
 

@@ -28,6 +28,24 @@ fn the_references_make_the_same_ids() {
     }
 }
 
+/// Texts take each other's places among what was seen, and every encoding has its own.
+#[test]
+fn what_was_seen_before_counts_as_it_did() {
+    for _ in 0..2 {
+        for (text, truth) in vectors() {
+            for (name, encoding) in ALL {
+                assert_eq!(tokens(encoding, &text), truth[name].len() as u64, "{name}: {text:?}");
+            }
+        }
+    }
+    // Zeros fill up what is kept of a shorter piece.
+    for text in ["\0", "\0\0", "\0\0\0", "=", "=\0", "=\0\0"] {
+        for (name, encoding) in ALL {
+            assert_eq!(tokens(encoding, text), ids(encoding, text).len() as u64, "{name}: {text:?}");
+        }
+    }
+}
+
 /// `v/bin/python core/vocab/pairs.py --texts FOLDER… > texts.jsonl`, then
 /// `OUTLAY_PAIR_TEXTS=texts.jsonl cargo test --release -p outlay the_references`.
 #[test]

@@ -6,6 +6,9 @@ use std::hint::black_box;
 pub(super) struct Vocab {
     /// Open addressing, five eighths full.
     slots: Vec<Slot>,
+    /// A bit for each hash that some token has, a sixth of them set: most of what is looked up while
+    /// merging is no token, and is told here, in memory that stays near.
+    hashes: Vec<u64>,
     /// The bytes of the tokens longer than a key, one after the other.
     long: Vec<u8>,
     /// Where the bytes of a token end there, by rank.
@@ -28,6 +31,7 @@ const TOKEN_MAX_BYTES: usize = 128;
 const BATCH: usize = 64;
 const LENGTH_BITS: u32 = 8;
 const NONE: u32 = u32::MAX;
+const HASH_BITS: u32 = 20;
 
 /// Room to work in.
 #[derive(Default)]
@@ -50,7 +54,8 @@ impl Vocab {
         let mut own = &columns[5 * count..];
         let slots = vec![Slot::default(); count * 8 / 5];
         let pairs = vec![NONE; 1 << 16];
-        let mut vocab = Self { slots, long: Vec::new(), ends: vec![0; count], pairs };
+        let hashes = vec![0; 1 << (HASH_BITS - u64::BITS.ilog2())];
+        let mut vocab = Self { slots, hashes, long: Vec::new(), ends: vec![0; count], pairs };
         // Longer than any token, so that its bytes are always read eight at a time.
         let mut token = [0; TOKEN_MAX_BYTES + KEY_BYTES];
         let mut batch = [(0, Slot::default()); BATCH];
@@ -83,8 +88,11 @@ impl Vocab {
         if length == 2 {
             self.pairs[key as usize] = rank;
         }
+        let hash = hash(key, length);
+        let (word, bit) = bit(hash);
+        self.hashes[word] |= bit;
         let place = rank << LENGTH_BITS | length as u32;
-        (self.home(key, length), Slot { key: [key as u32, (key >> 32) as u32], place })
+        (self.home(hash), Slot { key: [key as u32, (key >> 32) as u32], place })
     }
 
     fn add(&mut self, mut at: usize, slot: Slot) {
@@ -95,8 +103,7 @@ impl Vocab {
     }
 
     #[inline]
-    fn home(&self, key: u64, length: usize) -> usize {
-        let hash = (key ^ (length as u64) << 56).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    fn home(&self, hash: u64) -> usize {
         ((u128::from(hash) * self.slots.len() as u128) >> u64::BITS) as usize
     }
 
@@ -109,8 +116,16 @@ impl Vocab {
     #[inline]
     pub(super) fn find(&self, text: &[u8], start: usize, end: usize) -> Option<u32> {
         let length = end - start;
+        if length > TOKEN_MAX_BYTES {
+            return None;
+        }
         let key = key(text, start, end);
-        let mut at = self.home(key, length);
+        let hash = hash(key, length);
+        let (word, bit) = bit(hash);
+        if self.hashes[word] & bit == 0 {
+            return None;
+        }
+        let mut at = self.home(hash);
         loop {
             let slot = self.slots[at];
             if slot.place == 0 {
@@ -129,6 +144,14 @@ impl Vocab {
     fn is_long(&self, rank: u32, token: &[u8]) -> bool {
         let end = self.ends[rank as usize] as usize;
         self.long[..end].ends_with(token)
+    }
+
+    /// How many tokens a piece is.
+    pub(super) fn tokens(&self, text: &[u8], start: usize, end: usize, room: &mut Room) -> u64 {
+        match self.find(text, start, end) {
+            Some(_) => 1,
+            None => self.merge(text, start, end, room).len() as u64 - 1,
+        }
     }
 
     /// Where the tokens of a piece that is none itself start, and its end.
@@ -159,6 +182,18 @@ impl Vocab {
         }
         starts
     }
+}
+
+#[inline]
+fn hash(key: u64, length: usize) -> u64 {
+    (key ^ (length as u64) << 56).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+/// Where the bit of a hash is. Of its middle, so that what shares a bit has no place in common.
+#[inline]
+fn bit(hash: u64) -> (usize, u64) {
+    let bit = hash >> 24 & ((1 << HASH_BITS) - 1);
+    ((bit >> 6) as usize, 1 << (bit & 63))
 }
 
 /// Up to eight bytes themselves; a hash of more.
