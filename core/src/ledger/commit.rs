@@ -12,7 +12,7 @@ use super::{
     alert,
     approval::refusing,
     entry::{Entry, Kind, Under, flag},
-    held::{FEW, Held, Views, held_under, read_views},
+    held::{FEW, Held, Views, held_in_turn, keep_turn, read_views},
     store::{CallRow, State, Tx, present},
 };
 use crate::{
@@ -173,7 +173,7 @@ pub(crate) fn reserve(tx: &mut (impl Tx + ?Sized), want: &Reserve) -> Result<Ver
         return same_call(&first, want);
     }
     check_attempt(tx, want.task, want.attempt)?;
-    let held = held_under(tx, want.task)?;
+    let held = held_in_turn(tx, want.task, want.turn.as_deref())?;
     if let Some(halt) = &held.halt {
         return Err(halt.error());
     }
@@ -222,7 +222,15 @@ pub(super) fn reserve_under(tx: &mut (impl Tx + ?Sized), want: &Reserve, held: &
         entry.evidence = intern(tx, &mut entry, "unit", denial.limit_name())?;
     }
     let names = name_request(tx, &mut entry, want)?;
-    apply(tx, &held.under, &after)?;
+    let turned;
+    let under = if held.per_turn {
+        turned = keep_turn(tx, want.task, held, Millis::from(entry.turn));
+        entry.under = Some(turned.under.clone());
+        &turned.under
+    } else {
+        &held.under
+    };
+    apply(tx, under, &after)?;
     let row = CallRow {
         id: want.id,
         task: want.task,
@@ -235,7 +243,7 @@ pub(super) fn reserve_under(tx: &mut (impl Tx + ?Sized), want: &Reserve, held: &
         used: Amounts::ZERO,
         max_output_tokens: grant.max_output_tokens,
         request_hash: want.facts.request_hash,
-        under: held.under.clone(),
+        under: under.clone(),
     };
     tx.open_call(row, &mut entry)?;
     Ok(Verdict::Held { id: want.id, created: true, grant, ended: None, denied, names })

@@ -19,6 +19,8 @@ use crate::{
 
 /// The most values a budget per value of a tag can have at a time.
 const VALUES_MAX: usize = 10_000;
+/// The slot of a turn without a call: no name has this number.
+const NEW_TURN: Millis = u32::MAX as Millis + 1;
 /// Under more accounts than this a call costs an allocation.
 pub(super) const FEW: usize = 4;
 
@@ -30,6 +32,8 @@ pub(crate) struct Held {
     pub accounts: Vec<(Arc<Account>, Slot)>,
     /// The same as a call keeps it, made once for all calls of these slots.
     pub under: Under,
+    /// Is something limited per turn?
+    pub per_turn: bool,
     /// The halt the task lies under.
     pub halt: Option<Arc<Halt>>,
 }
@@ -42,8 +46,23 @@ impl Held {
             (account, slot)
         };
         let accounts: Vec<_> = accounts.map(slot).collect();
+        Self::of(accounts, None)
+    }
+
+    fn of(accounts: Vec<(Arc<Account>, Slot)>, halt: Option<Arc<Halt>>) -> Self {
         let under = accounts.iter().map(|(account, slot)| (account.no, slot.start)).collect();
-        Self { accounts, under, halt: None }
+        let per_turn = accounts.iter().any(|(account, _)| account.window == Window::Turn);
+        Self { accounts, under, per_turn, halt }
+    }
+
+    /// The same in the slots of a turn.
+    pub fn in_turn(&self, turn: Millis) -> Self {
+        let accounts = self.accounts.iter().map(|(account, slot)| {
+            let is_turn = account.window == Window::Turn;
+            let start = if is_turn { turn } else { slot.start };
+            (Arc::clone(account), Slot { start, ..*slot })
+        });
+        Self::of(accounts.collect(), self.halt.clone())
     }
 
     /// Does `now` lie in its slots?
@@ -84,13 +103,34 @@ pub(super) fn held_under(tx: &mut (impl Tx + ?Sized), task: u32) -> Result<Arc<H
     Ok(held)
 }
 
+/// The same for a call of this turn; what is limited per turn goes by the number of its name.
+pub(super) fn held_in_turn(tx: &mut (impl Tx + ?Sized), task: u32, turn: Option<&str>) -> Result<Arc<Held>> {
+    let held = held_under(tx, task)?;
+    if !held.per_turn {
+        return Ok(held);
+    }
+    let no = match turn {
+        None => 0,
+        Some(turn) => tx.find_name("turn", turn)?.map_or(NEW_TURN, Millis::from),
+    };
+    Ok(keep_turn(tx, task, &held, no))
+}
+
+/// Puts what a task's calls are held under into the slots of a turn, for who asks how it stands.
+pub(super) fn keep_turn(tx: &mut (impl Tx + ?Sized), task: u32, held: &Held, turn: Millis) -> Arc<Held> {
+    let held = Arc::new(held.in_turn(turn));
+    tx.cache().under.insert(task, Arc::clone(&held));
+    held
+}
+
 fn find_accounts(tx: &mut (impl Tx + ?Sized), task: u32) -> Result<Vec<Arc<Account>>> {
     let row = present(tx.task(task)?, "task", task)?;
     let mut found = Vec::new();
     let mut above = Some(row.clone());
     for _ in 0..=DEPTH_MAX {
         let Some(row) = above else { break };
-        found.extend(tx.accounts_of_task(row.no)?);
+        let accounts = tx.accounts_of_task(row.no)?.into_iter();
+        found.extend(accounts.filter(|account| account.window != Window::Retries || row.attempts > 1));
         above = if row.parent == 0 { None } else { tx.task(row.parent)? };
     }
     for budget in shared_budgets(tx)?.iter() {

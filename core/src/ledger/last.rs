@@ -6,12 +6,12 @@
 
 use super::{
     commit::{self, Ending, Reserve, Verdict, check_attempt, end, reserve_under, sum},
-    held::{Views, held_under, read_views},
+    held::{Views, held_in_turn, held_under, read_views},
     store::{CallRow, State, Tx},
 };
 use crate::{
     error::{Error, ErrorKind, Field, Result},
-    policy::{Balance, decide},
+    policy::{Balance, Window, decide},
     value::Id,
 };
 
@@ -76,7 +76,7 @@ fn over(label: &str) -> Error {
 
 /// Puts the call in the place of what is kept for it.
 fn take(tx: &mut dyn Tx, want: &Reserve, kept: &CallRow) -> Result<Verdict> {
-    let held = held_under(tx, want.task)?;
+    let held = held_in_turn(tx, want.task, want.turn.as_deref())?;
     if let Some(halt) = &held.halt {
         return Err(halt.error());
     }
@@ -85,7 +85,11 @@ fn take(tx: &mut dyn Tx, want: &Reserve, kept: &CallRow) -> Result<Verdict> {
     read_views(tx, &held, &mut views)?;
     let freed = kept.state.freed(&kept.held);
     for ((account, slot), view) in held.accounts.iter().zip(&mut views) {
-        let counts = account.window.oldest(now)..=slot.start;
+        let oldest = match account.window {
+            Window::Rolling(_) => account.window.oldest(now),
+            _ => slot.start,
+        };
+        let counts = oldest..=slot.start;
         if kept.under.iter().any(|(no, start)| *no == account.no && counts.contains(start)) {
             view.balance = sum(&view.balance, &freed)?;
         }

@@ -390,6 +390,11 @@ impl Tx for Memory {
         Ok(found.map(|(_, balance)| *balance).unwrap_or_default())
     }
 
+    fn last_slot(&mut self, account: u32) -> Result<Millis> {
+        let slots = self.balances.get(&account).into_iter().flatten();
+        Ok(slots.map(|(start, _)| *start).max().unwrap_or(0))
+    }
+
     fn put_slot(&mut self, account: u32, slot: Millis, balance: &Balance) -> Result<()> {
         let slots = self.balances.entry(account).or_default();
         if let Some((_, found)) = slots.iter_mut().rev().find(|(start, _)| *start == slot) {
@@ -400,7 +405,9 @@ impl Tx for Memory {
         // More slots than a rolling window has buckets can only be past ones.
         if slots.len() > 128 {
             slots.sort_unstable_by_key(|(start, _)| *start);
-            slots.drain(..64);
+            // What has no time and no turn is in the slot 0, which is never past.
+            let first = usize::from(slots.first().is_some_and(|(start, _)| *start == 0));
+            slots.drain(first..64);
             self.folded = true;
         }
         Ok(())

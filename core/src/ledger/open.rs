@@ -109,6 +109,8 @@ pub(crate) fn open_task(tx: &mut dyn Tx, want: &OpenTask) -> Result<Opened> {
     row.outcome = 0;
     row.observes = want.observes;
     tx.put_task(&row)?;
+    // From the second attempt on there may be a limit more.
+    tx.cache().under.remove(&no);
     start_attempt(tx, &row)
 }
 
@@ -236,6 +238,9 @@ pub(crate) fn set_budget(tx: &mut dyn Tx, want: &SetBudget) -> Result<()> {
     let by = want.by.as_deref();
     if ceilings.is_empty() {
         return Err(Error::invalid("a budget needs at least one limit"));
+    }
+    if let Some((window, _)) = ceilings.iter().find(|(window, _)| window.is_of_task()) {
+        return Err(Error::invalid(format!("a limit per `{window}` is of a task, not of a budget")));
     }
     let known = shared_budgets(tx)?;
     let wanted = &want.budget;

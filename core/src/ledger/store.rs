@@ -338,6 +338,8 @@ pub(crate) trait Tx: Orders + Alerts {
     /// The sum of the slots of an account that start at `oldest` or later.
     fn balance(&mut self, account: u32, oldest: Millis) -> Result<Balance>;
     fn slot(&mut self, account: u32, slot: Millis) -> Result<Balance>;
+    /// The largest slot of an account; 0 without any.
+    fn last_slot(&mut self, account: u32) -> Result<Millis>;
     fn put_slot(&mut self, account: u32, slot: Millis, balance: &Balance) -> Result<()>;
     /// Hands out every slot of every account.
     fn balances(&mut self, visit: &mut dyn FnMut(u32, Millis, Balance)) -> Result<()>;

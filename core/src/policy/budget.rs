@@ -314,6 +314,7 @@ impl Denial {
         let mut message = format!("{} allows {} {unit}", self.budget, show(self.limit));
         match &self.window {
             Window::Life => {}
+            Window::Retries => message.push_str(" for attempts after the first"),
             Window::Rolling(_) => {
                 let window = self.window.to_string();
                 let _ = write!(message, " in any {}", window.trim_start_matches("rolling:"));

@@ -122,6 +122,10 @@ pub enum Window {
     Month(TimeZone),
     /// The last so many milliseconds, kept in sixty buckets.
     Rolling(Millis),
+    /// One turn: a user's input and all that answers it. Calls that name none are of one turn too.
+    Turn,
+    /// The attempts of the task after its first.
+    Retries,
 }
 
 /// One part of a window: from `start` until just before `end`.
@@ -138,7 +142,8 @@ const ROLLING_MIN: Millis = 60_000;
 const ROLLING_MAX: Millis = 366 * 24 * 3_600_000;
 
 impl Window {
-    /// Reads `life`, `day`, `week`, `month` or `rolling:24h` (units s, m, h, d).
+    /// Reads `life`, `day`, `week`, `month`, `rolling:24h` (units s, m, h, d), or of a task `turn` or
+    /// `retries`.
     ///
     /// # Errors
     ///
@@ -163,6 +168,8 @@ impl Window {
             "day" => Ok(Self::Day(zone()?)),
             "week" => Ok(Self::Week(zone()?)),
             "month" => Ok(Self::Month(zone()?)),
+            "turn" => Ok(Self::Turn),
+            "retries" => Ok(Self::Retries),
             _ => rolling(text).map(Self::Rolling),
         }
     }
@@ -170,7 +177,7 @@ impl Window {
     /// The slot `now` lies in.
     pub fn slot(&self, now: Millis) -> Slot {
         match self {
-            Self::Life => Slot { start: 0, end: Millis::MAX },
+            Self::Life | Self::Turn | Self::Retries => Slot { start: 0, end: Millis::MAX },
             Self::Day(zone) => calendar(now, zone, 1, Some),
             Self::Week(zone) => calendar(now, zone, 7, |day| {
                 let back = day.weekday().since(Weekday::Monday);
@@ -197,17 +204,22 @@ impl Window {
     /// When money of the slot that starts at `start` stops counting; never for a life.
     pub fn leaves_at(&self, start: Millis) -> Option<Millis> {
         match self {
-            Self::Life => None,
+            Self::Life | Self::Turn | Self::Retries => None,
             Self::Rolling(length) => Some(start + length / BUCKETS + length),
             _ => Some(self.slot(start).end),
         }
+    }
+
+    /// Is it part of a task, so that no shared budget can have it?
+    pub const fn is_of_task(&self) -> bool {
+        matches!(self, Self::Turn | Self::Retries)
     }
 
     /// The name of the time zone, where the window has one.
     pub fn zone(&self) -> Option<&str> {
         match self {
             Self::Day(zone) | Self::Week(zone) | Self::Month(zone) => Some(zone.iana_name().unwrap_or("UTC")),
-            Self::Life | Self::Rolling(_) => None,
+            Self::Life | Self::Rolling(_) | Self::Turn | Self::Retries => None,
         }
     }
 }
@@ -219,6 +231,8 @@ impl std::fmt::Display for Window {
             Self::Day(_) => f.write_str("day"),
             Self::Week(_) => f.write_str("week"),
             Self::Month(_) => f.write_str("month"),
+            Self::Turn => f.write_str("turn"),
+            Self::Retries => f.write_str("retries"),
             Self::Rolling(length) if length % 3_600_000 == 0 => write!(f, "rolling:{}h", length / 3_600_000),
             Self::Rolling(length) if length % 60_000 == 0 => write!(f, "rolling:{}m", length / 60_000),
             Self::Rolling(length) => write!(f, "rolling:{}s", length / 1_000),
@@ -228,7 +242,7 @@ impl std::fmt::Display for Window {
 
 fn rolling(text: &str) -> Result<Millis> {
     let wrong = || {
-        let known = "`life`, `day`, `week`, `month` or `rolling:24h`";
+        let known = "`life`, `day`, `week`, `month`, `rolling:24h`, `turn` or `retries`";
         Error::invalid(format!("window `{text}` is none of {known}"))
     };
     let length = text.strip_prefix("rolling:").and_then(millis).ok_or_else(wrong)?;

@@ -321,7 +321,13 @@ pub(super) fn task_state(tx: &mut dyn Tx, names: &mut Names, row: &TaskRow) -> R
     let mut balance = Balance::default();
     let (mut all, mut deadline) = (Vec::new(), None);
     for account in tx.accounts_of_task(row.no)? {
-        let own = tx.balance(account.no, account.window.oldest(now))?;
+        let own = match account.window {
+            Window::Turn => {
+                let latest = tx.last_slot(account.no)?;
+                tx.balance(account.no, latest)?
+            }
+            _ => tx.balance(account.no, account.window.oldest(now))?,
+        };
         if account.window == Window::Life {
             balance = own;
             deadline = account.until.at;

@@ -128,6 +128,14 @@ impl Request {
         self
     }
 
+    /// The turn it belongs to: what the user's input is called that it helps to answer. Limits per
+    /// [`Window::Turn`](crate::Window::Turn) go by it.
+    #[must_use]
+    pub fn turn(mut self, turn: &str) -> Self {
+        self.turn = Some(turn.to_owned());
+        self
+    }
+
     /// The service tier it asks for; it may be served as usual after all, so the dearer is held.
     #[inline]
     #[must_use]
@@ -203,6 +211,9 @@ impl Request {
             }
             (None, known) => known.unwrap_or_else(|| ledger.next_id(now)),
         };
+        let turn = self.turn.as_deref();
+        turn.map_or(Ok(()), |turn| checked_text("turn", turn))?;
+        let turn = turn.map(Arc::from);
         let reserve = Reserve {
             id,
             named: self.id.is_some() || self.known_as.is_some(),
@@ -213,7 +224,7 @@ impl Request {
             facts,
             names: model.names(),
             tools: self.tools.clone(),
-            turn: self.turn.as_deref().map(Arc::from),
+            turn,
         };
         Ok((reserve, model))
     }

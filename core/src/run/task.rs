@@ -439,9 +439,19 @@ impl Task {
     /// # Ok::<(), outlay::Error>(())
     /// ```
     pub fn tool_call(&self, tool: &str) -> Result<()> {
+        self.tool_call_in(tool, None)
+    }
+
+    /// The same in a turn, which limits per turn go by.
+    ///
+    /// # Errors
+    ///
+    /// As [`tool_call`](Self::tool_call).
+    pub fn tool_call_in(&self, tool: &str, turn: Option<&str>) -> Result<()> {
         checked_text("tool", tool)?;
+        turn.map_or(Ok(()), |turn| checked_text("turn", turn))?;
         let ledger = self.0.ledger.current()?;
-        let want = self.unmodelled(&ledger, Ask::TOOL, 0);
+        let want = Reserve { turn: turn.map(Arc::from), ..self.unmodelled(&ledger, Ask::TOOL, 0) };
         let tool = tool.to_owned();
         let put_by = self.0.last.as_ref().map(|last| last.chain()).unwrap_or_default();
         let counted = ledger.act(move |tx| {

@@ -22,4 +22,5 @@ mod last;
 mod observed;
 mod owners;
 mod tasks;
+mod turns;
 mod upkeep;

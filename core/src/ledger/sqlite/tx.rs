@@ -372,6 +372,11 @@ impl Tx for Session {
         Ok(self.first(&sql, params![account, slot], balance_of)?.unwrap_or_default())
     }
 
+    fn last_slot(&mut self, account: u32) -> Result<Millis> {
+        let sql = "SELECT coalesce(max(slot), 0) FROM balances WHERE account = ?";
+        Ok(self.first(sql, [account], |row| row.get(0))?.unwrap_or(0))
+    }
+
     fn put_slot(&mut self, account: u32, slot: Millis, balance: &Balance) -> Result<()> {
         let Balance { settled: Amounts(s), pending: Amounts(p), in_doubt: Amounts(d) } = balance;
         let sql = "INSERT OR REPLACE INTO balances VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
