@@ -4,7 +4,7 @@ Only what is typed here is replaced; everything else comes from the Rust sources
 written as an attribute.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from types import TracebackType
@@ -31,6 +31,11 @@ _Detector: TypeAlias = Literal[
     "poll",
     "mutation",
 ]
+
+class Alert:
+    unit: Literal["usd", "tokens", "llm_calls", "tool_calls"]
+    limit: Money | int
+    spent: Money | int
 
 class AttemptLine:
     outcome: _Standing
@@ -68,6 +73,7 @@ class Ledger:
         tokens: _Limits | None,
         llm_calls: _Limits | None,
         tool_calls: _Limits | None,
+        alerts: Sequence[_Number] | None,
     ): ...
     def task(
         self,
@@ -77,6 +83,7 @@ class Ledger:
         tool_calls: _Limits | None,
         tags: dict[str, str] | None,
         wait_ms: int | None,
+        alerts: Sequence[_Number] | None,
     ): ...
 
 class Limit:
@@ -147,3 +154,4 @@ def count(
     tools: Sequence[Mapping[str, object]] | None,
     tool_choice: str | Mapping[str, object] | None,
 ): ...
+def on_alert(callback: Callable[[Alert], object]): ...

@@ -9,6 +9,7 @@ use outlay::{
 use pyo3::{prelude::*, types::PyDict};
 
 use crate::{
+    alert::thresholds,
     audit::Audit,
     convert::{Money, count, decimal_text, limits},
     elsewhere::WhatIfReport,
@@ -48,7 +49,7 @@ impl Ledger {
     #[pyo3(signature = (
         name, *, id=None, usd=None, tokens=None, llm_calls=None, tool_calls=None, tags=None,
         enforce=true, clamp=false, wait_ms=None, on_limit="raise", under=None, by=None, fallback=None,
-        deadline_ms=None, deadline_at_ms=None, wrap_up_usd=None
+        deadline_ms=None, deadline_at_ms=None, wrap_up_usd=None, alerts=None
     ))]
     #[allow(clippy::too_many_arguments)]
     fn task(
@@ -71,6 +72,7 @@ impl Ledger {
         deadline_ms: Option<i64>,
         deadline_at_ms: Option<i64>,
         wrap_up_usd: Option<&Bound<'_, PyAny>>,
+        alerts: Option<Vec<Bound<'_, PyAny>>>,
     ) -> PyResult<Task> {
         let mut options = TaskOptions::new(name);
         for limit in all_limits([usd, tokens, llm_calls, tool_calls])? {
@@ -102,6 +104,9 @@ impl Ledger {
         if let Some(deadline) = deadline_at_ms.map(Deadline::At).or(after) {
             options = options.deadline(deadline);
         }
+        if let Some(alerts) = thresholds(py, alerts)? {
+            options = options.alerts(alerts);
+        }
         if let Some(models) = &fallback {
             options = guard(py, || options.fallback(models.iter().map(String::as_str)))?;
         }
@@ -123,7 +128,8 @@ impl Ledger {
 
     /// Declares a shared budget.
     #[pyo3(signature = (
-        *, tags=None, per=None, usd=None, tokens=None, llm_calls=None, tool_calls=None, by=None
+        *, tags=None, per=None, usd=None, tokens=None, llm_calls=None, tool_calls=None, by=None,
+        alerts=None
     ))]
     #[allow(clippy::too_many_arguments)]
     fn budget(
@@ -136,6 +142,7 @@ impl Ledger {
         llm_calls: Option<&Bound<'_, PyAny>>,
         tool_calls: Option<&Bound<'_, PyAny>>,
         by: Option<&str>,
+        alerts: Option<Vec<Bound<'_, PyAny>>>,
     ) -> PyResult<()> {
         let mut options = BudgetOptions::new();
         for (key, value) in texts(py, tags)? {
@@ -149,6 +156,9 @@ impl Ledger {
         }
         if let Some(by) = by {
             options = options.by(by);
+        }
+        if let Some(alerts) = thresholds(py, alerts)? {
+            options = options.alerts(alerts);
         }
         waiting(py, true, || self.0.set_budget(&options))
     }
@@ -406,10 +416,24 @@ pub(crate) fn error_codes() -> Vec<(&'static str, String)> {
     outlay::ErrorKind::ALL.into_iter().map(|kind| (kind.code(), family(kind))).collect()
 }
 
-/// Runs the command line; returns its exit code.
+/// Runs the command line; returns its exit code. Webhooks are sent by `outlay._post`.
 #[pyfunction]
 pub(crate) fn run_command(py: Python<'_>, arguments: Vec<String>) -> i32 {
-    py.detach(|| outlay_cli::run(&arguments))
+    py.detach(|| outlay_cli::run_posting(&arguments, &post))
+}
+
+fn post(url: &str, headers: &[(&str, String)], body: &str) -> Result<u16, String> {
+    Python::attach(|py| {
+        let send = || {
+            let given = PyDict::new(py);
+            for (name, value) in headers {
+                given.set_item(name, value)?;
+            }
+            py.import("outlay._post")?.call_method1("post", (url, given, body))
+        };
+        let answer = send().map_err(|error| error.get_type(py).to_string())?;
+        answer.extract::<u16>().map_err(|_| answer.to_string())
+    })
 }
 
 /// The version of the package.

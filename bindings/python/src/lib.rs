@@ -8,6 +8,7 @@
     clippy::struct_excessive_bools
 )]
 
+mod alert;
 mod audit;
 mod breaker;
 mod call;
@@ -32,6 +33,8 @@ use pyo3::prelude::*;
 /// The native part of `outlay`.
 #[pymodule]
 mod _native {
+    #[pymodule_export]
+    use super::alert::{Alert, alerts, on_alert};
     #[pymodule_export]
     use super::audit::{Audit, Problem};
     #[pymodule_export]

@@ -14,10 +14,12 @@ bounds whatever runs inside it without another line.
 from __future__ import annotations
 
 from . import _process
+from ._alerts import alerts, on_alert
 from ._approval import approve, await_approval, wait_approval
 from ._call_options import call
 from ._logs import import_logs
 from ._native import (
+    Alert,
     Breaker,
     Call,
     Charge,
@@ -74,6 +76,7 @@ from .task import Task, current, task
 __version__ = _process.VERSION
 
 __all__ = [
+    "Alert",
     "ApprovalRequired",
     "Breaker",
     "BreakerTripped",
@@ -104,6 +107,7 @@ __all__ = [
     "Usage",
     "Verdict",
     "__version__",
+    "alerts",
     "approve",
     "await_approval",
     "budget",
@@ -120,6 +124,7 @@ __all__ = [
     "ledger",
     "meter_report",
     "observed",
+    "on_alert",
     "plan",
     "price",
     "report",

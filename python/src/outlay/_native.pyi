@@ -3,7 +3,7 @@
 The native part of `outlay`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from os import PathLike
@@ -33,6 +33,7 @@ _Detector: TypeAlias = Literal[
     "mutation",
 ]
 __all__ = [
+    "Alert",
     "AttemptLine",
     "Audit",
     "Breaker",
@@ -74,6 +75,7 @@ __all__ = [
     "Worth",
     "after_fork_in_child",
     "after_fork_in_parent",
+    "alerts",
     "before_fork",
     "close_all",
     "configure",
@@ -82,6 +84,7 @@ __all__ = [
     "extract_usage",
     "import_logs",
     "ledger",
+    "on_alert",
     "plan",
     "price",
     "reset_options",
@@ -90,6 +93,74 @@ __all__ = [
     "unmetered_policy",
     "version",
 ]
+
+@final
+class Alert:
+    """
+    That a share of a limit was spent: told once per window over all processes.
+    """
+
+    def __repr__(self, /) -> str: ...
+    def __str__(self, /) -> str: ...
+    @property
+    def at(self, /) -> str:
+        """
+        When, in RFC 3339.
+        """
+
+    @property
+    def budget(self, /) -> str:
+        """
+        Whose limit it is, as in "budget `tenant=acme`".
+        """
+
+    @property
+    def id(self, /) -> str:
+        """
+        The same however often it is delivered.
+        """
+
+    @property
+    def limit(self, /) -> Money | int:
+        """
+        How much of it: Money, or a count.
+        """
+
+    @property
+    def spent(self, /) -> Money | int:
+        """
+        What had been spent then, settled and in doubt: Money, or a count.
+        """
+
+    @property
+    def task(self, /) -> str:
+        """
+        The name of the task whose call passed it.
+        """
+
+    @property
+    def threshold(self, /) -> str:
+        """
+        The share of the limit, as in "80%" or "90% for 10m".
+        """
+
+    @property
+    def unit(self, /) -> Literal["usd", "tokens", "llm_calls", "tool_calls"]:
+        """
+        What is limited: "usd", "tokens", "llm_calls" or "tool_calls".
+        """
+
+    @property
+    def window(self, /) -> str:
+        """
+        Over which time: "life", "day", "week", "month" or "rolling:24h".
+        """
+
+    @property
+    def window_start(self, /) -> str | None:
+        """
+        Since when, in RFC 3339; None where the window is no part of the calendar.
+        """
 
 @final
 class AttemptLine(Figures):
@@ -912,6 +983,7 @@ class Ledger:
         llm_calls: _Limits | None = None,
         tool_calls: _Limits | None = None,
         by: str | None = None,
+        alerts: Sequence[_Number] | None = None,
     ) -> None:
         """
         Declares a shared budget.
@@ -1019,6 +1091,7 @@ class Ledger:
         deadline_ms: SupportsIndex | None = None,
         deadline_at_ms: SupportsIndex | None = None,
         wrap_up_usd: _Number | None = None,
+        alerts: Sequence[_Number] | None = None,
     ) -> Task:
         """
         Opens a task.
@@ -2417,6 +2490,11 @@ def after_fork_in_parent() -> None:
     To be called after a fork, in the parent.
     """
 
+def alerts(ledger: Ledger, since: str | None = None) -> list[Alert]:
+    """
+    The alerts recorded by whatever process, oldest first.
+    """
+
 def before_fork() -> None:
     """
     To be called before a fork.
@@ -2487,6 +2565,11 @@ def ledger(store: str | None = None) -> Ledger:
     Opens a ledger, or gives the one that is open already.
     """
 
+def on_alert(consumer: str, callback: Callable[[Alert], object]) -> None:
+    """
+    Hands each alert to a callable, under the name of a consumer.
+    """
+
 def plan(flow: str, is_json: bool) -> Plan:
     """
     What a flow will cost, given as JSON or TOML.
@@ -2536,7 +2619,7 @@ def reset_options() -> None:
 
 def run_command(arguments: list[str]) -> int:
     """
-    Runs the command line; returns its exit code.
+    Runs the command line; returns its exit code. Webhooks are sent by `outlay._post`.
     """
 
 def unbound_policy() -> Literal["warn", "refuse"]:

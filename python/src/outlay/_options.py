@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 from .errors import InvalidInput
 
@@ -24,6 +25,15 @@ def read_deadline(deadline: float | datetime | None) -> dict[str, int]:
     if not number or not 0 <= deadline <= _CENTURY_S:
         raise InvalidInput(f"deadline `{deadline!r}` is neither seconds nor a datetime")
     return {"deadline_ms": int(deadline * 1000)}
+
+
+def read_alerts(alerts: Sequence[Any] | None) -> list[Any] | None:
+    """The shares of a limit to be told of, of which there may be none."""
+    if alerts is None:
+        return None
+    if isinstance(alerts, (str, bytes)) or not isinstance(alerts, Sequence):
+        raise InvalidInput(f"alerts `{alerts!r}` is not a list of shares")
+    return list(alerts)
 
 
 def read_models(fallback: Sequence[str] | None) -> list[str] | None:

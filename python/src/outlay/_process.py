@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, cast
 
 from . import _native
-from ._options import read_tags
+from ._options import read_alerts, read_tags
 from .errors import InvalidInput
 from .task import Limits, current
 
@@ -42,6 +42,7 @@ def configure(
     default_max_output_tokens: int | None = None,
     min_output_tokens: int | None = None,
     routes: Sequence[Mapping[str, Any]] | None = None,
+    alerts: Sequence[float | str | Decimal] | None = None,
 ) -> None:
     """Changes options of the process; what is not given stays as it was.
 
@@ -66,6 +67,8 @@ def configure(
         routes: rules for tasks without ``fallback=``, the first about a model holds:
             ``[{"model": "^gpt-4o$", "kind": "extractive", "fallback": ["gpt-4o-mini"],
             "when": "always"}]``; without ``when`` once money gets short, without ``kind`` for all.
+        alerts: at which shares of their limits budgets tell that name none themselves; see
+            ``on_alert``.
 
     Raises:
         InvalidInput: an option that cannot be; nothing is changed.
@@ -90,6 +93,7 @@ def configure(
         "default_max_output_tokens": default_max_output_tokens,
         "min_output_tokens": min_output_tokens,
         "routes": routes,
+        "alerts": read_alerts(alerts),
     }
     chosen = {name: value for name, value in given.items() if value is not None}
     try:
@@ -132,6 +136,7 @@ def budget(
     tz: str | None = None,
     store: str | None = None,
     by: str | None = None,
+    alerts: Sequence[float | str | Decimal] | None = None,
 ) -> None:
     """Declares a budget that every task with these tags falls under, in every process.
 
@@ -146,6 +151,8 @@ def budget(
         tz: the time zone of calendar windows; UTC if absent.
         store: the ledger; see ``task``.
         by: who declares it, for the entry of a grant.
+        alerts: at which shares of its limits to tell, as ``[0.5, "80%", "90% for 10m"]``; see
+            ``on_alert``. Without a word at half, 80 % and all, or as it was declared before.
 
     Raises:
         InvalidInput: no limit, or one that cannot be.
@@ -160,7 +167,9 @@ def budget(
     """
     limits = {"usd": usd, "tokens": tokens, "llm_calls": llm_calls, "tool_calls": tool_calls}
     windowed = {unit: _windowed(limit, window, tz) for unit, limit in limits.items()}
-    ledger(store).budget(tags=read_tags(tags), per=per, by=by, **windowed)
+    ledger(store).budget(
+        tags=read_tags(tags), per=per, by=by, alerts=read_alerts(alerts), **windowed
+    )
 
 
 def _windowed(limit: Limits | None, window: str, tz: str | None) -> Limits | None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from . import _native
 from ._context import current_task as _current_task
-from ._options import read_deadline, read_models, read_tags
+from ._options import read_alerts, read_deadline, read_models, read_tags
 from ._watch import Watch
 from .errors import Conflict, InvalidInput, OutlayError, Stopped
 
@@ -336,6 +336,7 @@ def task(
     fallback: Sequence[str] | None = None,
     deadline: float | datetime | None = None,
     wrap_up_usd: int | float | str | Decimal | _native.Money | None = None,
+    alerts: Sequence[float | str | Decimal] | None = None,
 ) -> TaskBlock:
     """Opens a task round what runs inside: it cannot use more than its limits.
 
@@ -372,6 +373,8 @@ def task(
             model, under every limit it falls under. ``reserve(final=True)`` or
             ``outlay.call(final=True)`` takes its place; no call follows it in the attempt. It
             counts as pending until then, and goes back when the attempt ends.
+        alerts: at which shares of its limits to tell, as ``[0.5, "80%", "90% for 10m"]``; see
+            ``on_alert``.
 
     Raises:
         InvalidInput: a name, tag or limit that cannot be.
@@ -406,6 +409,7 @@ def task(
         "by": by,
         "fallback": read_models(fallback),
         "wrap_up_usd": wrap_up_usd,
+        "alerts": read_alerts(alerts),
         **read_deadline(deadline),
     }
     return TaskBlock(name, store, options, breaker)
