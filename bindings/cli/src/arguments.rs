@@ -43,6 +43,15 @@ pub(crate) enum Command {
     /// Show one task: attempts, models, limits, and what bought nothing
     #[command(after_help = "Examples:\n  outlay show refund-4711\n  outlay show 019a2b --json")]
     Show(Show),
+    /// Watch what is running: what it spent of its limits, how fast it goes; halt it by a key
+    #[command(after_help = "\
+Keys: up and down select, h halts the selected task and u undoes it, each after a y; s sorts by what
+was spent, by calls or by age; q leaves. Where there is no terminal, one table is printed.
+
+Examples:
+  outlay top
+  outlay top --once --json")]
+    Top(Top),
     /// Add up where the money went
     #[command(after_help = "\
 Examples:
@@ -406,6 +415,21 @@ pub(crate) struct Tasks {
     /// How many
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub most: u32,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Top {
+    /// Print one table and leave
+    #[arg(long)]
+    pub once: bool,
+    /// Who halts [default: the user's name]
+    #[arg(long, value_name = "NAME")]
+    pub by: Option<String>,
+    /// Why, for those whose runs are refused
+    #[arg(long, value_name = "TEXT", default_value = "halted in `outlay top`")]
+    pub reason: String,
     #[command(flatten)]
     pub json: Json,
 }

@@ -16,7 +16,7 @@ use crate::{
     },
     audit, csv, elsewhere, forecast, json, orders, page,
     place::{self, Opened},
-    prices, replay, route, tables, waste, watch,
+    prices, replay, route, tables, top, waste, watch,
 };
 
 /// The most calls in doubt, or verdicts, that are listed.
@@ -59,6 +59,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(i32, String)> {
         Command::Watch(_) => return Err(invalid("`watch` says what it sees by itself".to_owned())),
         Command::Approvals(asked) => orders::approvals(&open()?, asked),
         Command::Unhalt(asked) => orders::unhalt(&open()?, asked),
+        Command::Top(asked) => top::run(&open()?, asked),
         Command::Route(Route { asked: RouteCommand::Explain(asked) }) => route::explain(asked),
         Command::Check(asked) => {
             open()?.check_balances()?;

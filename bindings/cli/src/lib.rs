@@ -18,6 +18,7 @@ mod prices;
 mod replay;
 mod route;
 mod tables;
+mod top;
 mod waste;
 mod watch;
 

@@ -34,6 +34,13 @@ impl Table {
         self
     }
 
+    /// Sets columns so many blanks apart; 3 without it.
+    #[must_use]
+    pub fn gap(mut self, blanks: usize) -> Self {
+        self.gap = blanks;
+        self
+    }
+
     /// One more row; control characters in it are shown, not sent.
     pub fn row<T: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = T>) {
         self.rows.push(cells.into_iter().map(|cell| shown(cell.as_ref())).collect());
