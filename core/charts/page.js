@@ -45,7 +45,7 @@
         width: place.clientWidth,
         height: place.clientWidth < 500 ? 260 : 320,
         ...options,
-        padding: [12, 24, 0, 0],
+        padding: [12, 32, 0, 0],
         cursor: { drag: { x: false, y: false }, points: { show: false }, bind: { click: () => null }, ...options.cursor },
       },
       data,
@@ -91,7 +91,8 @@
       xs,
       series,
       x: { time: true, range: [starts[0] / 1000, (starts.at(-1) + slot) / 1000] },
-      xAxis: axis("time, UTC", { space: 70, values: days }),
+      // Of less than a second there would be ticks that read alike.
+      xAxis: axis("time, UTC", { space: 70, values: days, ...(slot < 60000 && { incrs: [1, 5, 10, 30, 60, 300, 900] }) }),
       yAxis: axis("USD", amounts(usd)),
       told: { label: "from", value: (u, value, own, at) => (at == null ? "in all" : named(at)) },
       show: usd,
