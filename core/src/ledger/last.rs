@@ -41,8 +41,26 @@ pub(crate) fn reserve(tx: &mut dyn Tx, want: &Reserve, put_by: &[PutBy], is_last
     let kept = own.map_or(Ok(None), |own| tx.call(&own.id))?.filter(|row| row.state == State::Kept);
     match kept {
         Some(kept) => take(tx, want, &kept),
-        None => commit::reserve(tx, want),
+        None => {
+            let verdict = commit::reserve(tx, want)?;
+            uncontended(tx, put_by, verdict)
+        }
     }
+}
+
+/// No waiting frees what the attempt itself has put by.
+fn uncontended(tx: &mut dyn Tx, put_by: &[PutBy], mut verdict: Verdict) -> Result<Verdict> {
+    if let Verdict::Denied(denial) = &mut verdict
+        && denial.contended
+    {
+        let mut used = denial.spent.saturating_add(denial.requested);
+        for each in put_by {
+            let kept = tx.call(&each.id)?.filter(|row| row.state == State::Kept);
+            used = used.saturating_add(kept.map_or(0, |row| row.held.get(denial.unit)));
+        }
+        denial.contended = used <= denial.limit;
+    }
+    Ok(verdict)
 }
 
 /// Refuses a call if the last one of its attempt, or of one above, was made.

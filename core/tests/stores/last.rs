@@ -47,6 +47,20 @@ fn what_is_put_by_pays_for_one_last_call(place: &Place) {
     place.check();
 }
 
+fn nobody_waits_for_what_they_have_put_by_themselves(place: &Place) {
+    // The clock stands still: who waited would wait for ever.
+    let task = place.ledger.open_task(wrapping("0.10", "0.04").wait_ms(1_000)).unwrap();
+    let below = place.ledger.open_task(TaskOptions::new("below").under(&task).wait_ms(1_000)).unwrap();
+    for task in [&task, &below] {
+        let error = refused(spend(task, 7), ErrorKind::BudgetExceeded);
+        assert_eq!(error.field("contended"), Some(&Field::Flag(false)));
+    }
+    let held = hold(&task, 6);
+    assert!(task.poll(&request(6_000).wait_ms(0)).unwrap().is_none(), "that will come back");
+    held.void().unwrap();
+    place.check();
+}
+
 fn the_last_call_may_use_all_that_is_left(place: &Place) {
     let task = place.ledger.open_task(wrapping("0.10", "0.01")).unwrap();
     finish(&task, 10).unwrap();
@@ -220,6 +234,7 @@ fn a_last_call_needs_money_put_by(place: &Place) {
 
 on_every_store! {
     what_is_put_by_pays_for_one_last_call,
+    nobody_waits_for_what_they_have_put_by_themselves,
     the_last_call_may_use_all_that_is_left,
     a_last_call_that_was_not_billed_may_be_made_again,
     a_named_last_call_is_the_same_again,
