@@ -85,7 +85,8 @@ fn sum(py: Python<'_>, a: outlay::Money, b: outlay::Money) -> PyResult<Money> {
 
 /// A limit: an amount, hard or soft, over a window.
 ///
-/// Windows are "life" (the default), "day", "week" (from Monday), "month" and "rolling:24h".
+/// Windows are "life" (the default), "day", "week" (from Monday), "month" and "rolling:24h", and of
+/// a task "turn" (a user's input and all that answers it) and "retries" (attempts after the first).
 #[pyclass(frozen, module = "outlay", from_py_object)]
 #[derive(Clone)]
 pub(crate) struct Limit {

@@ -1,7 +1,7 @@
 //! Ledgers, options of the process, forks, and the command line.
 
 use outlay::{
-    BudgetOptions, TaskOptions, Unit,
+    BudgetOptions, TaskOptions, Unit, Window,
     policy::{Deadline, Scope},
     report::Checkpoint,
     run::{OnLimit, process},
@@ -49,7 +49,7 @@ impl Ledger {
     #[pyo3(signature = (
         name, *, id=None, usd=None, tokens=None, llm_calls=None, tool_calls=None, tags=None,
         enforce=true, clamp=false, wait_ms=None, on_limit="raise", under=None, by=None, fallback=None,
-        deadline_ms=None, deadline_at_ms=None, wrap_up_usd=None, alerts=None
+        deadline_ms=None, deadline_at_ms=None, wrap_up_usd=None, alerts=None, retry_usd=None
     ))]
     #[allow(clippy::too_many_arguments)]
     fn task(
@@ -73,6 +73,7 @@ impl Ledger {
         deadline_at_ms: Option<i64>,
         wrap_up_usd: Option<&Bound<'_, PyAny>>,
         alerts: Option<Vec<Bound<'_, PyAny>>>,
+        retry_usd: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Task> {
         let mut options = TaskOptions::new(name);
         for limit in all_limits([usd, tokens, llm_calls, tool_calls])? {
@@ -109,6 +110,10 @@ impl Ledger {
         }
         if let Some(models) = &fallback {
             options = guard(py, || options.fallback(models.iter().map(String::as_str)))?;
+        }
+        if let Some(most) = retry_usd {
+            let text = decimal_text(most, "retry_usd")?;
+            options = options.limit(guard(py, || outlay::Limit::usd(&text))?.per(Window::Retries));
         }
         if let Some(put_by) = wrap_up_usd {
             let text = decimal_text(put_by, "wrap_up_usd")?;

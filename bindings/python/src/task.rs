@@ -74,6 +74,7 @@ impl Task {
     ///     wait_ms: wait so long for money that other calls hold.
     ///     service_tier: the tier it asks for, such as "flex" or "priority"; the dearer of it and
     ///         standard is held, and it is charged at unless the usage tells another.
+    ///     turn: what the user's input is called that it helps to answer; limits per turn go by it.
     ///     final: it is the last call of the attempt, paid from what `wrap_up_usd` has put by.
     ///
     /// Raises:
@@ -90,7 +91,7 @@ impl Task {
     ///     Money('0.0425')
     #[pyo3(signature = (
         *, model, input_tokens=None, max_output_tokens=None, choices=None, provider=None, id=None,
-        max_usd=None, wait_ms=None, service_tier=None, r#final=false
+        max_usd=None, wait_ms=None, service_tier=None, turn=None, r#final=false
     ))]
     #[allow(clippy::too_many_arguments)]
     fn reserve(
@@ -105,6 +106,7 @@ impl Task {
         max_usd: Option<&Bound<'_, PyAny>>,
         wait_ms: Option<&Bound<'_, PyAny>>,
         service_tier: Option<&str>,
+        turn: Option<&str>,
         r#final: bool,
     ) -> PyResult<Call> {
         let Ok(model) = model.cast::<pyo3::types::PyString>() else {
@@ -144,6 +146,9 @@ impl Task {
         }
         if let Some(tier) = service_tier {
             request = request.service_tier(tier);
+        }
+        if let Some(turn) = turn {
+            request = request.turn(turn);
         }
         if r#final {
             request = request.last();
@@ -220,12 +225,13 @@ impl Task {
         waiting(py, self.blocking, || self.task.unmetered(what))
     }
 
-    /// Counts a call of a tool against `tool_calls`.
+    /// Counts a call of a tool against `tool_calls`, and in a turn against what that may use.
     ///
     /// Raises:
     ///     BudgetExceeded: no call of a tool is left.
-    fn tool_call(&self, py: Python<'_>, tool: &str) -> PyResult<()> {
-        waiting(py, self.blocking, || self.task.tool_call(tool))
+    #[pyo3(signature = (tool, *, turn=None))]
+    fn tool_call(&self, py: Python<'_>, tool: &str, turn: Option<&str>) -> PyResult<()> {
+        waiting(py, self.blocking, || self.task.tool_call_in(tool, turn))
     }
 
     /// What it has used and cannot tell, over all attempts.

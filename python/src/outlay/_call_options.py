@@ -21,6 +21,7 @@ def call(
     max_usd: int | float | str | Decimal | _native.Money | None = None,
     max_input_tokens: int | None = None,
     final: bool | None = None,
+    turn: str | None = None,
 ) -> Generator[None]:
     """Says what single calls of a guarded client can come to, each of those inside the block.
 
@@ -34,6 +35,8 @@ def call(
         max_input_tokens: the most input tokens one call can be billed for.
         final: True for the last call of the attempt, paid from what ``wrap_up_usd`` of its task
             has put by. Its own maximum of output is lowered where only that makes it fit.
+        turn: what the user's input is called that the calls help to answer; limits per turn go by
+            it. An integration that knows the user's messages names turns itself.
 
     Raises:
         InvalidInput: a number that cannot be.
@@ -58,6 +61,7 @@ def call(
             above.max_usd if most is None else most,
             above.max_input_tokens if max_input_tokens is None else max_input_tokens,
             above.final if final is None else final,
+            above.turn if turn is None else turn,
         )
     )
     try:

@@ -36,6 +36,7 @@ class CallOptions(NamedTuple):
     max_usd: Any = None
     max_input_tokens: int | None = None
     final: bool = False
+    turn: str | None = None
 
 
 _NO_OPTIONS = CallOptions()

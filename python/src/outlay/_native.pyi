@@ -1092,6 +1092,7 @@ class Ledger:
         deadline_at_ms: SupportsIndex | None = None,
         wrap_up_usd: _Number | None = None,
         alerts: Sequence[_Number] | None = None,
+        retry_usd: _Number | None = None,
     ) -> Task:
         """
         Opens a task.
@@ -1135,7 +1136,8 @@ class Limit:
     """
     A limit: an amount, hard or soft, over a window.
 
-    Windows are "life" (the default), "day", "week" (from Monday), "month" and "rolling:24h".
+    Windows are "life" (the default), "day", "week" (from Monday), "month" and "rolling:24h", and of
+    a task "turn" (a user's input and all that answers it) and "retries" (attempts after the first).
     """
 
     def __new__(
@@ -1760,6 +1762,7 @@ class Task:
         max_usd: _Number | None = None,
         wait_ms: int | None = None,
         service_tier: str | None = None,
+        turn: str | None = None,
         final: bool = False,
     ) -> Call:
         """
@@ -1779,6 +1782,7 @@ class Task:
             wait_ms: wait so long for money that other calls hold.
             service_tier: the tier it asks for, such as "flex" or "priority"; the dearer of it and
                 standard is held, and it is charged at unless the usage tells another.
+            turn: what the user's input is called that it helps to answer; limits per turn go by it.
             final: it is the last call of the attempt, paid from what `wrap_up_usd` has put by.
 
         Raises:
@@ -1824,9 +1828,9 @@ class Task:
         Its tags, inherited ones too.
         """
 
-    def tool_call(self, /, tool: str) -> None:
+    def tool_call(self, /, tool: str, *, turn: str | None = None) -> None:
         """
-        Counts a call of a tool against `tool_calls`.
+        Counts a call of a tool against `tool_calls`, and in a turn against what that may use.
 
         Raises:
             BudgetExceeded: no call of a tool is left.

@@ -337,6 +337,7 @@ def task(
     deadline: float | datetime | None = None,
     wrap_up_usd: int | float | str | Decimal | _native.Money | None = None,
     alerts: Sequence[float | str | Decimal] | None = None,
+    retry_usd: int | float | str | Decimal | _native.Money | None = None,
 ) -> TaskBlock:
     """Opens a task round what runs inside: it cannot use more than its limits.
 
@@ -375,6 +376,7 @@ def task(
             counts as pending until then, and goes back when the attempt ends.
         alerts: at which shares of its limits to tell, as ``[0.5, "80%", "90% for 10m"]``; see
             ``on_alert``.
+        retry_usd: the most all attempts after the first may cost together.
 
     Raises:
         InvalidInput: a name, tag or limit that cannot be.
@@ -410,6 +412,7 @@ def task(
         "fallback": read_models(fallback),
         "wrap_up_usd": wrap_up_usd,
         "alerts": read_alerts(alerts),
+        "retry_usd": retry_usd,
         **read_deadline(deadline),
     }
     return TaskBlock(name, store, options, breaker)

@@ -62,7 +62,7 @@ class Ask:
             host=host,
             max_usd=says.max_usd,
             max_input_tokens=says.max_input_tokens,
-            turn=self.frame and self.frame.turn,
+            turn=says.turn or (self.frame and self.frame.turn),
             # A hook above sees the tools themselves, and tells the breaker.
             watched=watched or self.frame is not None,
             final=says.final,

@@ -188,10 +188,7 @@ def _agent() -> Generator[None, None, None]:
 def _framed(request: _Request) -> Generator[tuple[Frame, Ask | None], None, None]:
     """Says whose call it is to what lies below; with what to reserve here, if nothing may there."""
     ask = None if _client_below(request.model) else _ask(request)
-    # A message without an id is no user's: it was put in on the way, as what is left of the budget.
-    human = (each.id for each in reversed(request.messages) if each.type == "human" and each.id)
-    turn = next(human, None)
-    frame = Frame(str(turn)[:_TURN_MAX] if turn else None)
+    frame = Frame(_turn(request.messages))
     token = current_frame.set(frame)
     try:
         yield frame, ask
@@ -205,12 +202,23 @@ def _counting(request: _Request) -> Generator[None, None, None]:
     called = request.tool_call["id"]
     if called is None or called != finish.inside.get():
         tool = getattr(request.tool, "name", None)
-        current_or_default().tool_call(tool or "unknown")
+        state: Any = request.state
+        messages = state.get("messages") if hasattr(state, "get") else None
+        turn = current_options.get().turn or _turn(messages or [])
+        current_or_default().tool_call(tool or "unknown", turn=turn)
     token = finish.inside.set(called)
     try:
         yield
     finally:
         finish.inside.reset(token)
+
+
+def _turn(messages: Any) -> str | None:
+    """The user's message that is being answered."""
+    # A message without an id is no user's: it was put in on the way, as what is left of the budget.
+    human = (each.id for each in reversed(messages) if each.type == "human" and each.id)
+    turn = next(human, None)
+    return str(turn)[:_TURN_MAX] if turn else None
 
 
 def _client_below(model: Any) -> bool:
