@@ -83,6 +83,43 @@ impl Kind {
         Self::Avoided,
         Self::Forgotten,
     ];
+
+    const NAMES: [&str; 20] = [
+        "task_opened",
+        "attempt_started",
+        "attempt_ended",
+        "reserved",
+        "settled",
+        "voided",
+        "doubted",
+        "corrected",
+        "budget_set",
+        "granted",
+        "halted",
+        "unhalted",
+        "verdict",
+        "alerted",
+        "step_started",
+        "step_ended",
+        "allowance_taken",
+        "allowance_returned",
+        "avoided",
+        "forgotten",
+    ];
+
+    /// Every kind, in the order of their numbers.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter()
+    }
+
+    /// The word for it, as exports and the views of a ledger file have it.
+    ///
+    /// ```
+    /// assert_eq!(outlay::ledger::Kind::AttemptEnded.name(), "attempt_ended");
+    /// ```
+    pub const fn name(self) -> &'static str {
+        Self::NAMES[self as usize - 1]
+    }
 }
 
 /// Facts about an entry that are yes or no.
@@ -120,6 +157,25 @@ pub mod flag {
     pub const ROUTED: u32 = 1 << 16;
     /// It is no call, but money put by for the last one of its attempt.
     pub const KEPT: u32 = 1 << 17;
+
+    /// The words for those of an entry, as exports and the views of a ledger file have them.
+    pub const NAMES: [(u32, &str); 15] = [
+        (ESTIMATED, "estimated"),
+        (OVERRUN, "overrun"),
+        (LATE, "late"),
+        (OVER_SOFT, "over_soft"),
+        (WOULD_DENY, "would_deny"),
+        (UNPRICED, "unpriced"),
+        (STREAMED, "streamed"),
+        (CUT, "cut"),
+        (CALIBRATED, "calibrated"),
+        (RESOLVED, "resolved"),
+        (OBSERVES, "observes"),
+        (RECONSTRUCTED, "reconstructed"),
+        (CEILING, "ceiling"),
+        (ROUTED, "routed"),
+        (KEPT, "kept"),
+    ];
 }
 
 /// Where a call is held: accounts, each with the slot it belongs to.

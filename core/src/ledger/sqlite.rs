@@ -8,6 +8,7 @@ mod file;
 mod rows;
 mod schema;
 mod tx;
+mod views;
 
 use std::{
     fs::File,

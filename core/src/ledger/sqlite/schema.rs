@@ -5,7 +5,7 @@
 
 use rusqlite::{Connection as Database, ErrorCode, TransactionBehavior};
 
-use super::{rows::failed, wait_a_little};
+use super::{rows::failed, views, wait_a_little};
 use crate::{
     error::{Error, ErrorKind, Result},
     ledger::entry::Entry,
@@ -72,6 +72,7 @@ fn create_tables(db: &Database) -> Result<()> {
     let columns: Vec<String> = Entry::COLUMNS.iter().map(|name| format!("{name} INTEGER NOT NULL")).collect();
     let schema = include_str!("schema.sql").replace("{columns}", &columns.join(", "));
     db.execute_batch(&schema).map_err(failed)?;
+    db.execute_batch(&views::statements()).map_err(failed)?;
     let mut key = [0_u8; 32];
     getrandom::fill(&mut key).map_err(|e| Error::store(format!("no random bits: {e}")))?;
     db.execute("INSERT INTO meta VALUES ('hash_key', ?)", [key]).map_err(failed)?;
