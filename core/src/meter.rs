@@ -21,11 +21,11 @@ pub mod tokens;
 pub use api::{Api, is_regional};
 pub use count::Counted;
 pub use extract::{Extracted, usage};
-pub(crate) use price::UNKNOWN_PRIOR_PER_MILLE;
 pub use price::{
     CacheWrite, Charge, ChargeLine, Exposure, Listing, Media, ModelPrice, PriceBook, PriceChange, Rule,
     ServiceTier, UnitPrices, Worst,
 };
+pub(crate) use price::{UNKNOWN_PRIOR_PER_MILLE, charge_lines};
 pub use ratios::{Learned, LearnedWhole, Ratios};
 pub(crate) use request::newest;
 pub use request::{Facts, InputBound, Message, Method, Piece, Request};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use outlay::report::{By, Since, Source};
+use outlay::report::{By, ExportFormat, Since, Source};
 
 /// What AI agents spent: which task, which attempt, whose, and what bought nothing.
 #[derive(Debug, Parser)]
@@ -64,6 +64,16 @@ Examples:
   outlay report --by tag:tenant --since 2026-11-01 --csv > november.csv
   outlay report --by tag:tenant --since 30d --html november.html")]
     Report(Report),
+    /// Print the ledger, or a period of it, for other programs
+    #[command(after_help = "\
+focus is CSV in the columns of FOCUS 1.2, a row for each unit that was charged; csv and jsonl are the
+entries of the ledger, one a line. A period that is over always gives the same rows. Prompts and
+answers are in none of them: the ledger has none.
+
+Examples:
+  outlay export focus --since 2026-11-01 --until 2026-12-01 > november.csv
+  outlay export jsonl --since 24h > entries.jsonl")]
+    Export(Export),
     /// Show how far the bounds of input were from what providers counted
     #[command(after_help = "\
 truth/count is what providers counted over what was counted here; bound/truth is what was reserved
@@ -483,6 +493,21 @@ pub(crate) struct Elsewhere {
     /// What if: the service tier, such as batch or flex
     #[arg(long, value_name = "TIER")]
     pub tier: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// What the file is: focus, csv or jsonl
+    pub format: ExportFormat,
+    /// Only what was written from then on: 7d, 24h, a date or a time
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Since>,
+    /// Only what was written before then
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<Since>,
+    /// For focus, who pays, as the provider calls the account [default: the ledger]
+    #[arg(long, value_name = "ID")]
+    pub account: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -1,5 +1,7 @@
 //! What does each command do? Asks the core, and gives the text to print.
 
+use std::io::Write;
+
 use outlay::{
     Clock, Error, ErrorKind, Ledger, Result, Usage,
     policy::limit::show_time,
@@ -14,7 +16,7 @@ use crate::{
         Arguments, Breaker, BreakerCommand, Command, Ending, Forget, Import, Json, Meter, Plan, Report,
         Resolve, Route, RouteCommand, Show, Tasks, What,
     },
-    audit, csv, elsewhere, forecast, json, orders, page,
+    audit, csv, elsewhere, export, forecast, json, orders, page,
     place::{self, Opened},
     prices, replay, route, tables, top, waste, watch,
 };
@@ -22,8 +24,12 @@ use crate::{
 /// The most calls in doubt, or verdicts, that are listed.
 const LISTED_MAX: usize = 10_000;
 
-/// Gives the exit code and the text.
-pub(crate) fn run(arguments: &Arguments) -> Result<(i32, String)> {
+/// Gives the exit code and the text; what may be long goes `out` at once.
+pub(crate) fn run(
+    arguments: &Arguments,
+    out: &mut dyn Write,
+    errors: &mut dyn Write,
+) -> Result<(i32, String)> {
     let open = || Opened::new(arguments.store.as_deref());
     let text = match &arguments.command {
         Command::Audit(asked) => return audit::run(asked, open),
@@ -31,6 +37,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(i32, String)> {
         Command::Show(asked) => show(&open()?, asked),
         Command::Report(asked) => report(&*open()?, asked),
         Command::Meter(asked) => meter(&open()?, asked),
+        Command::Export(asked) => export::run(&*open()?, asked, out, errors),
         Command::Resolve(asked) => match &asked.id {
             None => in_doubt(&open()?, &asked.json),
             Some(id) => {

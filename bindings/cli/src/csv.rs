@@ -1,5 +1,6 @@
 //! How does it read in a spreadsheet? RFC 4180, and no cell that would be run as a formula.
 
+use outlay::report::text::csv_cell;
 use serde_json::{Map, Value};
 
 /// Rows of the same keys under a line of those keys.
@@ -15,18 +16,8 @@ pub(crate) fn sheet(rows: &[Map<String, Value>], keys: &[&str]) -> String {
 fn cell(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) => quoted(text),
-        Some(other) => quoted(&other.to_string()),
-    }
-}
-
-fn quoted(text: &str) -> String {
-    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
-    let safe = format!("{}{text}", if formula { "'" } else { "" });
-    if safe.contains(['"', ',', '\r', '\n', '\'']) {
-        format!("\"{}\"", safe.replace('"', "\"\""))
-    } else {
-        safe
+        Some(Value::String(text)) => csv_cell(text).into_owned(),
+        Some(other) => csv_cell(&other.to_string()).into_owned(),
     }
 }
 
@@ -47,7 +38,7 @@ mod tests {
             ("say \"hi\"", "\"say \"\"hi\"\"\""),
         ];
         for (text, cell) in cases {
-            assert_eq!(quoted(text), cell);
+            assert_eq!(csv_cell(text), cell);
         }
     }
 }

@@ -1,14 +1,15 @@
 //! The command line of outlay, as a library: each package's `outlay` command calls [`run`].
 //!
 //! A command opens the ledger as an owner of its own, which takes over what dead processes left
-//! open, and ends that owner before it returns. What it prints is made in full before the first
-//! byte goes out, so a reader that goes away early is no error.
+//! open, and ends that owner before it returns. What it prints, but for an export, is made in full
+//! before the first byte goes out; a reader that goes away early is no error.
 
 mod arguments;
 mod audit;
 mod commands;
 mod csv;
 mod elsewhere;
+mod export;
 mod forecast;
 mod json;
 mod orders;
@@ -87,7 +88,7 @@ pub fn run_with(
                 Err(error) => (code_of(&error), tell(errors, &error)),
             }
         }
-        Ok(arguments) => match commands::run(&arguments) {
+        Ok(arguments) => match commands::run(&arguments, out, errors) {
             Ok((code, text)) => (code, out.write_all(text.as_bytes())),
             Err(error) => (code_of(&error), tell(errors, &error)),
         },

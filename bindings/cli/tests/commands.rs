@@ -378,6 +378,27 @@ fn what_is_not_understood_is_said_in_one_line() {
 }
 
 #[test]
+fn an_export_is_written_as_it_is_read() {
+    let sample = sample();
+    let focus = sample.outlay(&["export", "focus", "--account", "1234"]);
+    assert_eq!((focus.code, focus.errors.as_str()), (0, "3 rows, 0.01 USD settled\n"));
+    assert!(focus.out.starts_with("BilledCost,BillingAccountId,"));
+    assert_eq!(focus.out.matches(",1234,").count(), 3);
+    let lines = sample.outlay(&["export", "jsonl", "--since", "2100-01-01", "--until", "2100-01-02"]);
+    let settled: i64 = lines
+        .out
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|entry| entry["kind"] == "settled")
+        .map(|entry| entry["usd"].as_i64().unwrap())
+        .sum();
+    assert_eq!(settled, 10_000_000);
+    let none = sample.outlay(&["export", "csv", "--until", "2100-01-01"]);
+    assert_eq!((none.out.lines().count(), none.errors.as_str()), (1, "0 rows, 0.00 USD settled\n"));
+    assert_eq!(sample.outlay(&["export", "xml"]).code, 2);
+}
+
+#[test]
 fn every_command_has_help_with_examples() {
     for command in ["tasks", "show", "report", "resolve", "budgets", "forget", "check"] {
         let printed = outlay(&[command, "--help"]);

@@ -17,6 +17,7 @@ mod count;
 mod elsewhere;
 mod error;
 mod exchange;
+mod export;
 mod forecast;
 mod import;
 mod ledger;
@@ -49,6 +50,8 @@ mod _native {
     use super::elsewhere::{WhatIfReport, WhatIfRow};
     #[pymodule_export]
     use super::exchange::{Exchange, Outgoing};
+    #[pymodule_export]
+    use super::export::{Exported, export};
     #[pymodule_export]
     use super::forecast::{BudgetForecast, Forecast, ForecastRow};
     #[pymodule_export]

@@ -198,7 +198,8 @@ impl Tx for Memory {
 
     fn entries(&mut self, filter: Filter, visit: &mut dyn FnMut(Entry) -> bool) -> Result<()> {
         let newest = filter.newest.map_or(usize::MAX, |newest| newest as usize);
-        for entry in self.entries.iter().skip(self.entries.len().saturating_sub(newest)) {
+        let from = filter.from.unwrap_or(0).saturating_sub(self.dropped + 1) as usize;
+        for entry in self.entries.iter().skip(self.entries.len().saturating_sub(newest).max(from)) {
             let wanted = filter.task.is_none_or(|task| entry.task == task)
                 && filter.since.is_none_or(|since| entry.at_ms >= since);
             if wanted && !visit(entry) {

@@ -184,6 +184,8 @@ pub(crate) struct Filter {
     pub since: Option<Millis>,
     /// Only of the newest so many.
     pub newest: Option<u64>,
+    /// Only from this number on; the first entry of a ledger has 1.
+    pub from: Option<u64>,
 }
 
 /// Which tasks a reader wants.

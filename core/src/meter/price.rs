@@ -27,6 +27,7 @@ mod units;
 use std::sync::Arc;
 
 pub use book::{Listing, PriceBook};
+pub(crate) use charge::lines as charge_lines;
 pub use charge::{Charge, ChargeLine};
 pub use diff::PriceChange;
 pub use names::Rule;

@@ -154,7 +154,7 @@ impl Ledger {
     }
 
     /// Tells this ledger from others.
-    fn fingerprint(&self) -> String {
+    pub(super) fn fingerprint(&self) -> String {
         format!("{:016x}", self.keyed_hash(&[b"checkpoint"]))
     }
 }

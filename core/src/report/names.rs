@@ -13,6 +13,9 @@ use crate::{
 /// The word for a value that was forgotten.
 const ERASED: &str = "erased";
 
+/// More names and tasks are looked up again where memory is bounded.
+const KEPT_MAX: usize = 20_000;
+
 type KeyAndValue = Option<(String, Option<String>)>;
 
 #[derive(Debug, Default)]
@@ -36,6 +39,13 @@ impl Names {
         }
     }
 
+    /// Forgets all it knows, once that is much.
+    pub fn forget_many(&mut self) {
+        if self.names.len() + self.tasks.len() > KEPT_MAX {
+            *self = Self::default();
+        }
+    }
+
     /// The text of a dictionary id; nothing for 0.
     pub fn text(&mut self, tx: &mut dyn Tx, no: u32) -> Result<Option<String>> {
         if no == 0 {
@@ -56,6 +66,16 @@ impl Names {
             return Ok((None, None));
         };
         Ok((self.text(tx, if caller == 0 { name } else { caller })?, id))
+    }
+
+    /// The tags of a task that were not erased, inherited ones too, in the order of their keys.
+    pub fn tags(&mut self, tx: &mut dyn Tx, task: u32) -> Result<Vec<(String, String)>> {
+        let tags = self.row(tx, task)?.map(|row| row.tags.clone()).unwrap_or_default();
+        let pairs = tags.into_iter().map(|no| self.pair(tx, no));
+        let pairs = pairs.collect::<Result<Vec<_>>>()?.into_iter().flatten();
+        let mut known: Vec<_> = pairs.filter_map(|(key, value)| Some((key, value?))).collect();
+        known.sort();
+        Ok(known)
     }
 
     /// The dictionary id of a task's name; 0 where the task is kept no longer.

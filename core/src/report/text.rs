@@ -9,7 +9,7 @@
 //! assert_eq!(table.to_string(), "task          spent\nrefund         0.50\na\\u{1b}[2Jb   12.00");
 //! ```
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 /// Rows of cells under headings. The first columns may be aligned left, all others are right.
 #[derive(Clone, Debug)]
@@ -93,6 +93,22 @@ pub fn shown(text: &str) -> String {
         }
     }
     out
+}
+
+/// `text` as a cell of CSV: RFC 4180, and nothing a spreadsheet would run as a formula.
+///
+/// ```
+/// use outlay::report::text::csv_cell;
+///
+/// assert_eq!(csv_cell("refund"), "refund");
+/// assert_eq!(csv_cell("=1+1"), "\"'=1+1\"");
+/// ```
+pub fn csv_cell(text: &str) -> Cow<'_, str> {
+    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
+    if !formula && !text.contains(['"', ',', '\r', '\n', '\'']) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(format!("\"{}{}\"", if formula { "'" } else { "" }, text.replace('"', "\"\"")))
 }
 
 /// Columns of a terminal that `text` takes; wide characters of East Asia and emoji take two.

@@ -17,6 +17,7 @@ from . import _process
 from ._alerts import alerts, on_alert
 from ._approval import approve, await_approval, wait_approval
 from ._call_options import call
+from ._export import export
 from ._logs import import_logs
 from ._native import (
     Alert,
@@ -115,6 +116,7 @@ __all__ = [
     "configure",
     "count",
     "current",
+    "export",
     "extract_usage",
     "forecast",
     "forget",

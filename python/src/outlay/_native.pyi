@@ -42,6 +42,7 @@ __all__ = [
     "Charge",
     "Count",
     "Exchange",
+    "Exported",
     "Figures",
     "Forecast",
     "ForecastRow",
@@ -81,6 +82,7 @@ __all__ = [
     "configure",
     "count",
     "error_codes",
+    "export",
     "extract_usage",
     "import_logs",
     "ledger",
@@ -652,6 +654,38 @@ class Exchange:
     def stream_rest(self, /) -> bytes | None:
         """
         Takes the end of the stream's bytes; returns what was kept back.
+        """
+
+@final
+class Exported:
+    """
+    What stands in an export, and what does not. `str()` is some lines of text.
+    """
+
+    def __repr__(self, /) -> str: ...
+    def __str__(self, /) -> str: ...
+    @property
+    def dropped_entries(self, /) -> int:
+        """
+        Older entries that a ledger in memory keeps no longer.
+        """
+
+    @property
+    def rows(self, /) -> int:
+        """
+        Rows or lines, without the heading.
+        """
+
+    @property
+    def settled(self, /) -> Money:
+        """
+        What was settled in the period: the sum of its rows.
+        """
+
+    @property
+    def unpriced_calls(self, /) -> int:
+        """
+        Calls without a known price: their cost is unknown, and in no sum.
         """
 
 @disjoint_base
@@ -2552,6 +2586,19 @@ def count(
 def error_codes() -> list[tuple[str, str]]:
     """
     The codes of every kind of error, with its family.
+    """
+
+def export(
+    format: str,
+    path: str | PathLike[str],
+    *,
+    since: str | None = None,
+    until: str | None = None,
+    account: str | None = None,
+    store: str | None = None,
+) -> Exported:
+    """
+    Writes the ledger to a file; see `outlay.export`.
     """
 
 def extract_usage(body: str, provider: str, api: str) -> Usage:

@@ -123,21 +123,13 @@ impl ModelPrice {
     /// ```
     pub fn lines(&self, usage: &Usage, tier: ServiceTier) -> Result<Vec<ChargeLine>> {
         let charge = self.charge_served(usage, tier)?;
-        let mut lines: Vec<ChargeLine> = Vec::new();
-        let mut add = |unit, quantity, pico_each| {
-            let same = lines.iter_mut().find(|line| (line.unit, line.pico_each) == (unit, pico_each));
-            match same {
-                Some(line) => line.quantity += quantity,
-                None if quantity > 0 => lines.push(ChargeLine { unit, quantity, pico_each }),
-                None => {}
-            }
-        };
-        input_lines(&charge.prices, usage, &mut add)?;
-        output_lines(&charge.prices, usage, &mut add)?;
-        add("request", u64::from(self.request_nanos > 0), self.request_nanos.saturating_mul(1_000));
-        let search = self.web_search_nanos.unwrap_or_default();
-        add("web_search", self.billed_searches(usage.web_searches), search.saturating_mul(1_000));
-        Ok(lines)
+        let search = (self.billed_searches(usage.web_searches), self.web_search_nanos.unwrap_or_default());
+        let fees = [("request", 1, self.request_nanos), ("web_search", search.0, search.1)];
+        lines(
+            &charge.prices,
+            usage,
+            &fees.map(|(unit, times, nanos)| (unit, times, nanos.saturating_mul(1_000))),
+        )
     }
 
     fn billed_searches(&self, web_searches: u64) -> u64 {
@@ -159,6 +151,30 @@ impl ModelPrice {
         let searches = i64::try_from(web_searches).ok().and_then(|count| count.checked_mul(price));
         searches.and_then(|fees| fees.checked_add(self.request_nanos)).ok_or_else(too_large)
     }
+}
+
+/// Every quantity of a usage with its unit price, and fees: which, how many times, at how many
+/// pico-USD. What costs nothing for being none is left out.
+pub(crate) fn lines(
+    prices: &UnitPrices,
+    usage: &Usage,
+    fees: &[(&'static str, u64, i64)],
+) -> Result<Vec<ChargeLine>> {
+    let mut lines: Vec<ChargeLine> = Vec::new();
+    let mut add = |unit, quantity, pico_each| {
+        let same = lines.iter_mut().find(|line| (line.unit, line.pico_each) == (unit, pico_each));
+        match same {
+            Some(line) => line.quantity += quantity,
+            None if quantity > 0 => lines.push(ChargeLine { unit, quantity, pico_each }),
+            None => {}
+        }
+    };
+    input_lines(prices, usage, &mut add)?;
+    output_lines(prices, usage, &mut add)?;
+    for (unit, times, pico) in fees {
+        add(unit, if *pico > 0 { *times } else { 0 }, *pico);
+    }
+    Ok(lines)
 }
 
 /// What a usage comes to before rounding, input and output in pico-USD.

@@ -77,6 +77,29 @@ impl UnitPrices {
         })
     }
 
+    /// Prices as [`apart`](Self::apart) gave them; nothing without those of plain input and output.
+    pub(crate) fn told(pico: impl Fn(&str) -> Option<i64>) -> Option<Self> {
+        let (input, output) = (pico("input")?, pico("output")?);
+        let of = |unit: &str, whole: i64| pico(unit).unwrap_or(whole);
+        let (cache_read, cache_write) = (of("cache_read", input), of("cache_write", input));
+        Some(Self {
+            input,
+            cache_read,
+            cache_write,
+            cache_write_1h: of("cache_write_1h", cache_write),
+            input_audio: of("input_audio", input),
+            input_image: of("input_image", input),
+            input_video: of("input_video", input),
+            cache_audio_read: of("cache_audio_read", cache_read),
+            cache_image_read: of("cache_image_read", cache_read),
+            output,
+            reasoning: of("reasoning", output),
+            output_audio: of("output_audio", output),
+            output_image: of("output_image", output),
+            output_video: of("output_video", output),
+        })
+    }
+
     /// Each price changed in the same way.
     pub(super) fn map(&self, change: impl Fn(i64) -> i64) -> Self {
         Self {

@@ -110,13 +110,14 @@ impl Session {
     /// The number of the first entry a filter lets through, but for its task. Times never go back,
     /// so theirs is found by halving.
     fn first_of(&self, filter: Filter) -> Result<i64> {
+        let first = i64::try_from(filter.from.unwrap_or(0)).unwrap_or(i64::MAX);
         if filter.since.is_none() && filter.newest.is_none() {
-            return Ok(0);
+            return Ok(first);
         }
         let last: Option<Option<i64>> = self.first("SELECT max(seq) FROM entries", [], |row| row.get(0))?;
         let end = last.flatten().unwrap_or(0) + 1;
         let newest = filter.newest.map_or(i64::MAX, |newest| i64::try_from(newest).unwrap_or(i64::MAX));
-        let (mut from, mut to) = (end.saturating_sub(newest).max(0), end);
+        let (mut from, mut to) = (end.saturating_sub(newest).max(first), end);
         let Some(since) = filter.since else { return Ok(from) };
         while from < to {
             let middle = from + (to - from) / 2;
