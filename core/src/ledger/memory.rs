@@ -1,6 +1,7 @@
 //! The ledger in memory: for tests, notebooks and short runs. It has no chain and ends with the
 //! process; it keeps the last hundred thousand entries, and the balances of all.
 
+mod accounts;
 mod alerts;
 mod calls;
 mod log;
@@ -341,20 +342,7 @@ impl Tx for Memory {
     }
 
     fn drop_values(&mut self, budget: u32, oldest: Millis) -> Result<usize> {
-        let before = self.accounts.len();
-        let Self { of_budget, accounts, balances, .. } = self;
-        let is_live = |no: &u32| {
-            let slots = balances.get(no);
-            slots.is_some_and(|slots| slots.iter().any(|(start, _)| *start >= oldest))
-        };
-        of_budget.retain(|(no, value), numbers| {
-            let keep = *no != budget || *value == 0 || numbers.iter().any(is_live);
-            if !keep {
-                numbers.iter().for_each(|no| drop(accounts.remove(no)));
-            }
-            keep
-        });
-        Ok(before - self.accounts.len())
+        Ok(self.drop_unused(budget, oldest))
     }
 
     fn put_account(&mut self, account: &Account) -> Result<u32> {
@@ -463,12 +451,5 @@ impl Tx for Memory {
 
     fn end_owner(&mut self, _no: u32) -> Result<()> {
         Ok(())
-    }
-}
-
-impl Memory {
-    fn listed(&self, numbers: Option<&Vec<u32>>) -> Vec<Account> {
-        let numbers = numbers.map(Vec::as_slice).unwrap_or_default();
-        numbers.iter().filter_map(|no| self.accounts.get(no).cloned()).collect()
     }
 }

@@ -142,9 +142,7 @@ impl Task {
                 Opened::Held { owner } if ledger.is_alive(owner)? => {
                     return Err(running(&want.caller.unwrap_or_default()));
                 }
-                Opened::Held { .. } => {
-                    ledger.sweep()?;
-                }
+                Opened::Held { .. } => drop(ledger.sweep()?),
             }
         }
     }

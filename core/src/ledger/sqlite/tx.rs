@@ -1,5 +1,6 @@
 //! The rows of a ledger file, one statement each.
 
+mod accounts;
 mod alerts;
 mod lines;
 mod orders;
@@ -13,10 +14,7 @@ use rusqlite::{
 
 use super::{
     Session,
-    rows::{
-        ACCOUNT, CALL, SLOT, SUMS, TASK, account_of, balance_of, call_of, failed, id_of, limits_of, pair,
-        scope_of, tags_bytes, task_of, window_of,
-    },
+    rows::{CALL, SLOT, SUMS, TASK, balance_of, call_of, failed, id_of, pair, scope_of, tags_bytes, task_of},
 };
 use crate::{
     error::{Error, Result},
@@ -89,29 +87,6 @@ impl Session {
     fn inserted(&self, sql: &str, params: impl Params) -> Result<u32> {
         let no = self.run(sql, params)?.last_insert_rowid();
         u32::try_from(no).map_err(|_| Error::store("the ledger is full"))
-    }
-
-    fn accounts(&mut self, filter: &str, params: impl Params) -> Result<Vec<Account>> {
-        let sql = format!("SELECT {ACCOUNT} FROM accounts WHERE {filter} ORDER BY no");
-        let rows = self.every(&sql, params, account_of)?;
-        rows.into_iter()
-            .map(|(account, window, zone)| {
-                let window = window_of(&window, zone.as_deref())?;
-                let label = self.label(&account)?;
-                Ok(Account { window, label, ..account })
-            })
-            .collect()
-    }
-
-    fn label(&mut self, account: &Account) -> Result<String> {
-        let text = |tx: &mut Self, no| Ok::<_, Error>(tx.name(no)?.and_then(|(_, value)| value));
-        if account.budget == 0 {
-            let name = self.task(account.task)?.map_or(0, |row| row.name);
-            return Ok(format!("task `{}`", text(self, name)?.as_deref().unwrap_or("erased")));
-        }
-        let value = text(self, account.value)?;
-        let budget = self.budgets()?.into_iter().find(|budget| budget.no == account.budget);
-        Ok(budget.map(|budget| budget.label(value.as_deref())).unwrap_or_default())
     }
 }
 
@@ -328,38 +303,7 @@ impl Tx for Session {
     }
 
     fn put_account(&mut self, account: &Account) -> Result<u32> {
-        if account.no != 0 {
-            let sql = "UPDATE accounts SET hard_usd = ?, hard_tokens = ?, hard_llm_calls = ?, \
-                       hard_tool_calls = ?, soft_usd = ?, soft_tokens = ?, soft_llm_calls = ?, \
-                       soft_tool_calls = ?, deadline_ms = ?, waited_ms = ?, counted_ms = ?, alerts = ? \
-                       WHERE no = ?";
-            let last = [Value::Text(account.alerts.to_string()), Value::Integer(i64::from(account.no))];
-            self.run(sql, rusqlite::params_from_iter(limits_of(account).chain(last)))?;
-            return Ok(account.no);
-        }
-        let (hard, soft) = (account.ceiling.hard, account.ceiling.soft);
-        let sql = "INSERT INTO accounts (task, budget, value, window, zone, hard_usd, hard_tokens, \
-                   hard_llm_calls, hard_tool_calls, soft_usd, soft_tokens, soft_llm_calls, soft_tool_calls, \
-                   deadline_ms, alerts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-        let (window, zone) = (account.window.to_string(), account.window.zone());
-        let params = params![
-            account.task,
-            account.budget,
-            account.value,
-            window,
-            zone,
-            hard[0],
-            hard[1],
-            hard[2],
-            hard[3],
-            soft[0],
-            soft[1],
-            soft[2],
-            soft[3],
-            account.until.at,
-            account.alerts.to_string()
-        ];
-        self.inserted(sql, params)
+        self.write_account(account)
     }
 
     fn balance(&mut self, account: u32, oldest: Millis) -> Result<Balance> {

@@ -110,7 +110,8 @@ fn tags() -> String {
     )
 }
 
-/// Each call as it stands now. Of several entries about its use the last has all of its tokens.
+/// Each call as it stands now, money put by for a last one aside. Of several entries about its use
+/// the last has all of its tokens.
 fn calls() -> String {
     format!(
         "CREATE VIEW outlay_calls AS WITH used AS ( \
@@ -122,7 +123,8 @@ fn calls() -> String {
              SELECT made.*, calls.state, calls.used_usd, \
                  CASE calls.state WHEN 1 THEN calls.held_usd ELSE 0 END AS doubted_usd, \
                  CASE calls.state WHEN 0 THEN calls.held_usd ELSE 0 END AS pending_usd \
-             FROM entries AS made JOIN calls ON calls.id = made.call WHERE made.kind = {}) \
+             FROM entries AS made JOIN calls ON calls.id = made.call \
+             WHERE made.kind = {} AND made.flags & {} = 0) \
          SELECT {} AS call_id, {} AS task_id, {} AS task_name, every.attempt, {} AS step, {} AS turn, \
              {} AS provider, {} AS model, {} AS tool, {} AS at, every.at_ms, \
              CASE state WHEN 0 THEN 'open' WHEN 1 THEN 'in_doubt' WHEN 2 THEN 'settled' ELSE 'voided' END \
@@ -140,6 +142,7 @@ fn calls() -> String {
         Kind::Settled as u8,
         Kind::Corrected as u8,
         Kind::Reserved as u8,
+        flag::KEPT,
         uuid("every.call"),
         task_id("every.task"),
         task_name("every.task"),
