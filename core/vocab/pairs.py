@@ -5,8 +5,9 @@
     v/bin/python core/vocab/pairs.py
 
 Writes, beside itself, `o200k.ranks`, `cl100k.ranks`, `qwen.ranks`, `deepseek.ranks` and
-`tekken.ranks` (how they are laid out says `Vocab::read`), and `../../tests/vectors/pair_tokens.json`: texts, and the ids that the reference
-makes of them, which is OpenAI's tiktoken with the encoding's pattern, or Hugging Face's tokenizers.
+`tekken.ranks` (how they are laid out says `Vocab::read`), and
+`../../tests/vectors/pair_tokens.json`: texts, and the ids that the reference makes of them, which
+is OpenAI's tiktoken with the encoding's pattern, or Hugging Face's tokenizers.
 `--texts FOLDER…` instead prints stretches of the files in those folders, with their ids.
 """
 
