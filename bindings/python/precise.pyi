@@ -83,7 +83,9 @@ class Ledger:
         tool_calls: _Limits | None,
         tags: dict[str, str] | None,
         wait_ms: int | None,
+        wrap_up_usd: _Number | None,
         alerts: Sequence[_Number] | None,
+        retry_usd: _Number | None,
     ): ...
 
 class Limit:
