@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
+use accounts::SLOTS_MAX;
 use alerts::Kept;
 use calls::Calls;
 use log::Log;
@@ -24,7 +25,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    policy::Balance,
+    policy::{Balance, Window},
     value::{Id, Millis},
 };
 
@@ -385,18 +386,26 @@ impl Tx for Memory {
     }
 
     fn put_slot(&mut self, account: u32, slot: Millis, balance: &Balance) -> Result<()> {
-        let slots = self.balances.entry(account).or_default();
-        if let Some((_, found)) = slots.iter_mut().rev().find(|(start, _)| *start == slot) {
-            *found = *balance;
+        let Self { balances, accounts, .. } = self;
+        let slots = balances.entry(account).or_default();
+        let is_turn = || accounts.get(&account).is_some_and(|account| account.window == Window::Turn);
+        if let Some(place) = slots.iter().rposition(|(start, _)| *start == slot) {
+            slots[place].1 = *balance;
+            // Turns have no time: the one last heard of is the last.
+            if place + 1 < slots.len() && is_turn() {
+                slots[place..].rotate_left(1);
+            }
             return Ok(());
         }
         slots.push((slot, *balance));
-        // More slots than a rolling window has buckets can only be past ones.
-        if slots.len() > 128 {
-            slots.sort_unstable_by_key(|(start, _)| *start);
-            // What has no time and no turn is in the slot 0, which is never past.
-            let first = usize::from(slots.first().is_some_and(|(start, _)| *start == 0));
-            slots.drain(first..64);
+        if slots.len() > SLOTS_MAX {
+            if is_turn() {
+                accounts::drop_turns(slots);
+            } else {
+                // More slots than a rolling window has buckets can only be past ones.
+                slots.sort_unstable_by_key(|(start, _)| *start);
+                slots.drain(..SLOTS_MAX / 2);
+            }
             self.folded = true;
         }
         Ok(())

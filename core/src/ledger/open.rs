@@ -109,8 +109,10 @@ pub(crate) fn open_task(tx: &mut dyn Tx, want: &OpenTask) -> Result<Opened> {
     row.outcome = 0;
     row.observes = want.observes;
     tx.put_task(&row)?;
-    // From the second attempt on there may be a limit more.
-    tx.cache().under.remove(&no);
+    // From the second attempt on there may be a limit more, over what is open inside it too, wherever.
+    if row.attempts == 2 && tx.accounts_of_task(no)?.iter().any(|account| account.window == Window::Retries) {
+        tx.bump()?;
+    }
     start_attempt(tx, &row)
 }
 

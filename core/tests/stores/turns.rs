@@ -145,6 +145,42 @@ fn the_next_attempt_in_the_same_process_is_a_retry(place: &Place) {
     place.check();
 }
 
+fn what_stays_open_inside_is_a_retry_too(place: &Place) {
+    let options = || TaskOptions::new("t").id("t-1").limit(retries("0.05"));
+    let first = place.ledger.open_task(options()).unwrap();
+    let inside = place.ledger.open_task(TaskOptions::new("inside").under(&first)).unwrap();
+    spend(&inside, 20).unwrap();
+    first.end(Attempt::Failed, None).unwrap();
+    let other = if place.is_shared() { place.another_owner() } else { place.ledger.clone() };
+    let second = other.open_task(options()).unwrap();
+    spend(&inside, 3).unwrap();
+    refused(spend(&inside, 3), ErrorKind::BudgetExceeded);
+    spend(&second, 2).unwrap();
+    refused(spend(&second, 1), ErrorKind::BudgetExceeded);
+    place.check();
+}
+
+fn a_turn_gets_no_second_limit_while_others_come(place: &Place) {
+    let task = place.ledger.open_task(TaskOptions::new("t").limit(per_turn("0.05"))).unwrap();
+    let name = |no: u32| format!("turn {no}");
+    for no in 0..100 {
+        spend_in(&task, &name(no), 1).unwrap();
+    }
+    // Those named later have the larger numbers, and go first when they are heard of first.
+    let again = place.ledger.open_task(TaskOptions::new("t").limit(per_turn("0.05"))).unwrap();
+    for no in (0..100).rev().chain(100..160) {
+        spend_in(&again, &name(no), 3).unwrap();
+        refused(spend_in(&again, &name(no), 3), ErrorKind::BudgetExceeded);
+    }
+    let late = again.reserve(&request(2_000).turn("turn 3")).unwrap();
+    for no in 160..400 {
+        spend_in(&again, &name(no), 5).unwrap();
+        refused(spend_in(&again, "turn 3", 1), ErrorKind::BudgetExceeded);
+    }
+    late.void().unwrap();
+    spend_in(&again, "turn 3", 2).unwrap();
+}
+
 /// A limit of so many units, of which each call of [`one`] uses one.
 fn units(unit: Unit, amount: i64) -> Limit {
     match unit {
@@ -202,5 +238,7 @@ on_every_store! {
     attempts_after_the_first_have_a_limit_together,
     the_next_attempt_in_the_same_process_is_a_retry,
     every_unit_can_be_limited_hard_and_soft_in_every_window,
+    what_stays_open_inside_is_a_retry_too,
+    a_turn_gets_no_second_limit_while_others_come,
     no_budget_is_per_turn_or_for_retries,
 }

@@ -1,7 +1,26 @@
 //! Which accounts does memory keep, and which does nobody use any more?
 
 use super::Memory;
-use crate::{ledger::store::Account, value::Millis};
+use crate::{
+    ledger::store::Account,
+    policy::{Amounts, Balance},
+    value::Millis,
+};
+
+/// The slots of an account that are kept at most, those in which money is held aside.
+pub(super) const SLOTS_MAX: usize = 128;
+
+/// Drops the turns that were not heard of for longest; never one in which money is held.
+pub(super) fn drop_turns(slots: &mut Vec<(Millis, Balance)>) {
+    let mut left = slots.len() - SLOTS_MAX / 2;
+    slots.retain(|(start, balance)| {
+        let is_held = balance.pending != Amounts::ZERO || balance.in_doubt != Amounts::ZERO;
+        // What is in no turn is in the slot 0.
+        let stays = left == 0 || is_held || *start == 0;
+        left -= usize::from(!stays);
+        stays
+    });
+}
 
 impl Memory {
     pub(super) fn listed(&self, numbers: Option<&Vec<u32>>) -> Vec<Account> {
