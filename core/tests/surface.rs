@@ -46,17 +46,21 @@ fn surface() -> toml::Table {
 #[test]
 fn what_the_packages_name_is_in_the_crate() {
     let exist = exist!(
-        types: policy::Breaker, outlay::Call, meter::Charge, meter::Counted, outlay::Limit, outlay::Money,
+        types: outlay::ledger::Alert, policy::Breaker, outlay::Call, meter::Charge, meter::Counted, outlay::Limit, outlay::Money,
             outlay::Error, outlay::Settled, outlay::Task, outlay::Usage, policy::Verdict;
         functions: outlay::Ledger::set_budget, run::process::configure, meter::PriceBook::count_text,
             meter::usage_of_text, outlay::Ledger::forget, run::process::ledger, meter::PriceBook::find,
             outlay::Ledger::report, outlay::Ledger::resolve, outlay::Ledger::open_task, outlay::Ledger::halt,
             outlay::Ledger::unhalt, outlay::Ledger::approve, outlay::Ledger::is_approved,
             outlay::Ledger::observed, outlay::Ledger::meter, report::Flow::plan, report::import,
-            outlay::Ledger::tax, outlay::Ledger::value, outlay::Ledger::waste,
+            outlay::Ledger::tax, outlay::Ledger::value, outlay::Ledger::waste, outlay::Ledger::alerts,
+            outlay::Ledger::forecast, outlay::Ledger::what_if, outlay::Ledger::report_html,
     );
-    let exist: BTreeSet<String> =
+    let mut exist: BTreeSet<String> =
         exist.iter().map(|path| path.replace([' ', '\n'], "").replace("outlay::", "")).collect();
+    // Generic over its handler: no path alone.
+    let _ = |handler: fn(&outlay::ledger::Alert)| run::process::on_alert("log", handler);
+    exist.insert("run::process::on_alert".to_owned());
     let surface = surface();
     let rust = surface["rust"].as_table().unwrap();
     let told: BTreeSet<String> = rust.values().map(|path| path.as_str().unwrap().to_owned()).collect();

@@ -3,6 +3,32 @@
 /** A result or a failure. */
 export type Tagged<T> = T | Failure;
 
+/** That a share of a limit was spent. */
+export interface AlertFacts {
+  /** The same however often it is delivered. */
+  id: string;
+  /** Whose limit it is. */
+  budget: string;
+  /** What is limited. */
+  unit: string;
+  /** How much of it: nano-USD, or a count. */
+  limit: bigint;
+  /** What had been spent then. */
+  spent: bigint;
+  /** The share of the limit. */
+  threshold: string;
+  /** Over which time. */
+  window: string;
+  /** Since when, in RFC 3339; absent where the window is no part of the calendar. */
+  windowStart?: string;
+  /** The name of the task whose call passed it. */
+  task: string;
+  /** When, in RFC 3339. */
+  at: string;
+  /** The same as a line of text. */
+  text: string;
+}
+
 /** What a task asks for that nobody has approved. */
 export interface Asked {
   /** What to approve it by. */
@@ -153,6 +179,34 @@ export interface ExchangeFacts {
   id: string;
   /** The top-level fields to set in the body, as JSON; null if there are none. */
   patch?: string;
+}
+
+/** What stands in an export. */
+export interface ExportedFacts {
+  /** Rows or lines, without the heading. */
+  rows: number;
+  /** What was settled in the period, in nano-USD. */
+  settled: bigint;
+  /** Calls without a known price. */
+  unpricedCalls: number;
+  /** Older entries that a ledger in memory keeps no longer. */
+  droppedEntries: number;
+  /** The same as some lines of text. */
+  text: string;
+}
+
+/** What is to be written, and where. */
+export interface ExportSpec {
+  /** `focus`, `csv` or `jsonl`. */
+  format: string;
+  /** The file. */
+  path: string;
+  /** From when on. */
+  since?: string;
+  /** Until when. */
+  until?: string;
+  /** Who pays. */
+  account?: string;
 }
 
 /** What a response says. */
@@ -609,6 +663,9 @@ export interface VerdictFacts {
   message: string;
 }
 
+/** The alerts recorded by whatever process, oldest first. */
+export function alerts(ledger: number, since?: string | undefined | null): Promise<Array<AlertFacts> | Failure>;
+
 /** Do billed methods that cannot be metered go through? */
 export function allowsUnmetered(): Tagged<boolean>;
 
@@ -687,6 +744,9 @@ export function errorCodes(): Array<ErrorCode>;
 /** A person lets the run go on. Negative if it failed. */
 export function excuseBreaker(breaker: number): number;
 
+/** Writes the ledger to a file. */
+export function exportLedger(ledger: number, spec: ExportSpec): Promise<ExportedFacts | Failure>;
+
 /** Reads the usage of a response, or of a list of a stream's events, from its JSON text. */
 export function extractUsage(body: string, provider: string, api: string): Tagged<ExtractedFacts>;
 
@@ -719,6 +779,9 @@ export function observed(ledger: number, since?: string | undefined | null): Pro
 
 /** Reads a piece of the model's answer. */
 export function observeStream(breaker: number, text: string): Tagged<VerdictFacts>;
+
+/** Hands each alert to the event loop for a callback, under the name of a consumer. */
+export function onAlert(consumer: string, callback: (alert: AlertFacts) => void): Promise<number | Failure>;
 
 /**
  * Makes a breaker from its configuration as JSON, or from its state, or from both. Negative if that
@@ -767,6 +830,9 @@ export function releaseTask(task: number): void;
 
 /** Where the money went. */
 export function report(ledger: number, by: string, since?: string | undefined | null): Promise<Report | Failure>;
+
+/** The same with charts, as a page of HTML that loads nothing. */
+export function reportHtml(ledger: number, by: string, since?: string | undefined | null): Promise<string | Failure>;
 
 /** Another report, as `outlay report WORDS --json` prints it. */
 export function reportJson(ledger: number, words: Array<string>): Promise<string | Failure>;

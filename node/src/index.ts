@@ -14,6 +14,7 @@
  * });
  */
 
+export { type Alert, alerts, onAlert } from "./alerts.js";
 export type { Audit, Problem } from "./audit.js";
 export {
   Breaker,
@@ -26,6 +27,18 @@ export {
 } from "./breaker.js";
 export type { Call, CallState, Settled } from "./call.js";
 export { type CallOptions, call, current } from "./context.js";
+export {
+  type BudgetForecast,
+  type Expected,
+  type Forecast,
+  type ForecastRow,
+  forecast,
+  type Repriced,
+  type WhatIfOptions,
+  type WhatIfReport,
+  type WhatIfRow,
+  whatIf,
+} from "./elsewhere.js";
 export {
   ApprovalRequired,
   BreakerTripped,
@@ -48,6 +61,7 @@ export {
   Unpriced,
   Unsupported,
 } from "./errors.js";
+export { type Exported, type ExportOptions, exportLedger } from "./exports.js";
 export { instrument, uninstrument } from "./instrument.js";
 export {
   type Budget,
@@ -59,6 +73,7 @@ export {
   meterReport,
   type Options,
   report,
+  reportHtml,
   resolve,
   version,
 } from "./ledger.js";

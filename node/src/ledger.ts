@@ -274,6 +274,25 @@ export async function report(by = "task", options: { since?: string; store?: str
 }
 
 /**
+ * The same as a page of HTML with charts, in one file that loads nothing from elsewhere.
+ *
+ * @param by `task`, `attempt`, `agent`, `model` or `tag:NAME`.
+ * @param options `since`: `7d`, `24h` or a date; absent means all.
+ * @throws {InvalidInput} a word that is not known.
+ * @example
+ * await writeFile(join(folder, "november.html"), await reportHtml("agent", { since: "7d" }));
+ */
+export async function reportHtml(
+  by = "task",
+  options: { since?: string; store?: string } = {},
+): Promise<string> {
+  known(options, ["since", "store"], "reportHtml");
+  const { handle } = await ledger(options.store);
+  const since = maybeText(options.since, "since");
+  return unwrapped(native.reportHtml(handle, text(by, "by"), since));
+}
+
+/**
  * How far the bounds of input were from what providers counted, by model.
  *
  * @param options `since`: `7d`, `24h` or a date; absent means all.

@@ -5,9 +5,8 @@
  * decimals as texts, as in the JSON of the command line.
  */
 
-import { ledger } from "./ledger.js";
 import { known, maybeText } from "./money.js";
-import { native, unwrapped } from "./native.js";
+import { reported } from "./reported.js";
 
 /** From when on, and in which ledger. */
 export interface Span {
@@ -215,15 +214,5 @@ export function value(options: Span = {}): Promise<ValueReport> {
 
 async function told<T>(what: string, options: Span): Promise<T> {
   known(options, ["since", "store"], what);
-  const { handle } = await ledger(options.store);
-  const since = maybeText(options.since, "since");
-  const words = since === undefined ? [what] : [what, `--since=${since}`];
-  return JSON.parse(await unwrapped(native.reportJson(handle, words)), camel) as T;
-}
-
-/** An object of the command line, with keys as TypeScript has them. */
-function camel(_key: string, value: unknown): unknown {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
-  const name = (key: string) => key.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
-  return Object.fromEntries(Object.entries(value).map(([key, each]) => [name(key), each]));
+  return reported(what, { since: maybeText(options.since, "since") }, options.store);
 }

@@ -72,7 +72,7 @@ for (const [name, code] of examples()) {
       agent: isLangChain ? undefined : new Agent({ name: "support", model: "gpt-4o" }),
       client,
       createAgent,
-      folder,
+      folder: mkdtempSync(join(folder, "example-")),
       join,
       writeFile,
       console: { log: (...texts: unknown[]) => said.push(texts.join(" ")) },

@@ -151,6 +151,16 @@ pub fn report(env: &Env, ledger: u32, by: String, since: Option<String>) -> napi
     })
 }
 
+/// The same with charts, as a page of HTML that loads nothing.
+#[napi(ts_return_type = "Promise<string | Failure>")]
+pub fn report_html(env: &Env, ledger: u32, by: String, since: Option<String>) -> napi::Result<Object<'_>> {
+    let ledger = LEDGERS.get(ledger);
+    later(env, move || {
+        let since = since.as_deref().map(str::parse).transpose()?;
+        ledger?.report_html(&ReportOptions { by: by.parse()?, since })
+    })
+}
+
 /// Another report, as `outlay report WORDS --json` prints it.
 #[napi(ts_return_type = "Promise<string | Failure>")]
 pub fn report_json(env: &Env, ledger: u32, words: Vec<String>) -> napi::Result<Object<'_>> {

@@ -12,11 +12,13 @@
 // What napi calls takes owned arguments and plain structs.
 #![allow(clippy::struct_excessive_bools, clippy::unnecessary_wraps)]
 
+mod alert;
 mod audit;
 mod breaker;
 mod call;
 mod convert;
 mod exchange;
+mod export;
 mod import;
 mod ledger;
 mod meter;
