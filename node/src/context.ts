@@ -8,7 +8,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 
 import type { Frame } from "./integrations/frame.js";
-import { type Amount, known, Money, maybeCount } from "./money.js";
+import { type Amount, known, Money, maybeCount, maybeText, yes } from "./money.js";
 import type { Task } from "./task.js";
 
 /** What holds for each call of a guarded client. */
@@ -17,17 +17,36 @@ export interface CallOptions {
   maxUsd?: Amount;
   /** The most input tokens one call can be billed for. */
   maxInputTokens?: number;
+  /**
+   * Is it the last call of the attempt, paid from what `wrapUpUsd` of its task has put by? Its own maximum of
+   * output is lowered where only that makes it fit.
+   */
+  final?: boolean;
+  /**
+   * What the user's input is called that the calls help to answer; limits per turn go by it. An integration
+   * that knows the user's messages names turns itself.
+   */
+  turn?: string;
 }
 
 interface Held {
   readonly task: Task | undefined;
   readonly maxUsd: string | undefined;
   readonly maxInputTokens: number | undefined;
+  readonly final: boolean;
+  readonly turn: string | undefined;
   readonly frame: Frame | undefined;
 }
 
 const storage = new AsyncLocalStorage<Held>();
-const NOTHING: Held = { task: undefined, maxUsd: undefined, maxInputTokens: undefined, frame: undefined };
+const NOTHING: Held = {
+  task: undefined,
+  maxUsd: undefined,
+  maxInputTokens: undefined,
+  final: false,
+  turn: undefined,
+  frame: undefined,
+};
 
 /** What holds where this is called. */
 export function held(): Held {
@@ -61,9 +80,11 @@ export function current(): Task | undefined {
  *   client.responses.create({ model: "gpt-4o", input: "and?", previous_response_id: first.id }));
  */
 export function call<T>(options: CallOptions, fn: () => T): T {
-  known(options, ["maxUsd", "maxInputTokens"], "call");
+  known(options, ["maxUsd", "maxInputTokens", "final", "turn"], "call");
   const above = held();
   const maxUsd = options.maxUsd === undefined ? above.maxUsd : new Money(options.maxUsd).usd;
   const maxInputTokens = maybeCount(options.maxInputTokens, "maxInputTokens") ?? above.maxInputTokens;
-  return storage.run({ ...above, maxUsd, maxInputTokens }, fn);
+  const final = options.final === undefined ? above.final : yes(options.final, "final");
+  const turn = maybeText(options.turn, "turn") ?? above.turn;
+  return storage.run({ ...above, maxUsd, maxInputTokens, final, turn }, fn);
 }

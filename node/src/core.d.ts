@@ -81,6 +81,8 @@ export interface BudgetSpec {
   limits: Array<LimitSpec>;
   /** Who declares it. */
   by?: string;
+  /** At which shares of its limits to tell. */
+  alerts?: Array<string>;
 }
 
 /** How a call stands. */
@@ -505,6 +507,10 @@ export interface RequestSpec {
   maxUsd?: string;
   /** The service tier it asks for. */
   serviceTier?: string;
+  /** What the user's input is called that it helps to answer. */
+  turn?: string;
+  /** Is it the last call of the attempt? */
+  final?: boolean;
 }
 
 /** What a task spent, over all attempts and everything inside it. */
@@ -595,12 +601,18 @@ export interface TaskSpec {
   by?: string;
   /** Cheaper models, the first to be tried at the front. */
   fallback?: Array<string>;
-  /** What a hard limit does to a call: `raise` or `ask`. */
+  /** What a hard limit does to a call: `raise`, `ask` or `finish`. */
   onLimit?: string;
   /** When its last call may start, in milliseconds after its first opening. */
   deadlineMs?: number;
   /** The same, in milliseconds since 1970. */
   deadlineAtMs?: number;
+  /** At which shares of its limits to tell. */
+  alerts?: Array<string>;
+  /** The most all attempts after the first may cost together. */
+  retryUsd?: string;
+  /** What is put by for one last call. */
+  wrapUpUsd?: string;
 }
 
 /** What the caller knows about one request beside its body. */
@@ -611,6 +623,8 @@ export interface TermsSpec {
   maxInputTokens?: number;
   /** The user input this call belongs to answering. */
   turn?: string;
+  /** Is it the last call of its attempt? */
+  final?: boolean;
   /** The host it goes to, which may speak a dialect of its API. */
   host?: string;
 }
@@ -917,10 +931,10 @@ export function taskStopped(task: number): Failure | null;
 export function taskSummary(task: number): Promise<Summary | Failure>;
 
 /** The same, however long it waits. */
-export function toolCall(task: number, tool: string): Promise<number | Failure>;
+export function toolCall(task: number, tool: string, turn?: string | undefined | null): Promise<number | Failure>;
 
 /** Counts a call of a tool. Negative if it failed. */
-export function toolCallSync(task: number, tool: string): number;
+export function toolCallSync(task: number, tool: string, turn?: string | undefined | null): number;
 
 /** The same for a ledger in a file, if nothing else uses it: -2 if it would have to wait. */
 export function tryEndCall(call: number, how: string): number;
@@ -932,7 +946,7 @@ export function tryReserve(task: number, spec: RequestSpec, poll: boolean): numb
 export function trySettle(call: number, used: UsageSpec): number;
 
 /** The same for a ledger in a file, if nothing else uses it: -2 if it would have to wait. */
-export function tryToolCall(task: number, tool: string): number;
+export function tryToolCall(task: number, tool: string, turn?: string | undefined | null): number;
 
 /** Undoes a halt. */
 export function unhalt(ledger: number, scope: string, by: string): Promise<number | Failure>;

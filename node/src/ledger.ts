@@ -5,7 +5,7 @@ import { isMainThread } from "node:worker_threads";
 import { Audit } from "./audit.js";
 import { current } from "./context.js";
 import { InvalidInput } from "./errors.js";
-import { known, limitSpecs, Money, maybeText, tagTexts, text, type UnitLimits } from "./money.js";
+import { known, limitSpecs, Money, maybeText, tagTexts, text, thresholds, type UnitLimits } from "./money.js";
 import { native, unwrap, unwrapped, whole } from "./native.js";
 import { MeterReport, Report } from "./report.js";
 import { type Usage, usageSpec } from "./usage.js";
@@ -50,6 +50,8 @@ export interface Options {
   defaultMaxOutputTokens?: number;
   /** Fewer are not worth a call; reasoning models need sixteen times that. */
   minOutputTokens?: number;
+  /** At which shares of their limits budgets tell that name none themselves; see `onAlert`. */
+  alerts?: readonly (number | string)[];
 }
 
 const OPTIONS = {
@@ -65,6 +67,7 @@ const OPTIONS = {
   prices: "prices",
   defaultMaxOutputTokens: "default_max_output_tokens",
   minOutputTokens: "min_output_tokens",
+  alerts: "alerts",
 } as const satisfies Record<keyof Options, string>;
 
 /**
@@ -200,9 +203,23 @@ export interface Budget extends UnitLimits {
   store?: string;
   /** Who declares it, for the entry of a grant. */
   by?: string;
+  /** At which shares of its limits to tell, as `[0.5, "80%", "90% for 10m"]`; see `onAlert`. */
+  alerts?: readonly (number | string)[];
 }
 
-const BUDGET = ["tags", "per", "window", "tz", "store", "by", "usd", "tokens", "llmCalls", "toolCalls"];
+const BUDGET = [
+  "tags",
+  "per",
+  "window",
+  "tz",
+  "store",
+  "by",
+  "alerts",
+  "usd",
+  "tokens",
+  "llmCalls",
+  "toolCalls",
+];
 
 /**
  * Declares a budget that every task with these tags falls under, in every process.
@@ -219,11 +236,13 @@ export async function budget(options: Budget): Promise<void> {
   const { window = "life", tz } = options;
   const per = maybeText(options.per, "per");
   const by = maybeText(options.by, "by");
+  const alerts = thresholds(options.alerts);
   const spec = {
     tags: tagTexts(options.tags),
     limits: limitSpecs(options, { window, ...(tz !== undefined && { tz }) }),
     ...(per !== undefined && { per }),
     ...(by !== undefined && { by }),
+    ...(alerts !== undefined && { alerts }),
   };
   await unwrapped(native.setBudget((await ledger(options.store)).handle, spec));
 }

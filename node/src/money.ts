@@ -178,6 +178,19 @@ export function maybeText(value: unknown, name: string): string | undefined {
   return value === undefined || value === null ? undefined : text(value, name);
 }
 
+/** A yes or a no: whatever else counts as true would be guessed. */
+export function yes(value: unknown, name: string): boolean {
+  if (typeof value !== "boolean") throw new InvalidInput(`\`${name}\` is \`${shown(value)}\`, not a boolean`);
+  return value;
+}
+
+/** Shares of a limit, as the core reads them. */
+export function thresholds(alerts: unknown): string[] | undefined {
+  if (alerts === undefined || alerts === null) return undefined;
+  if (!Array.isArray(alerts)) throw new InvalidInput(`alerts \`${shown(alerts)}\` is not a list of shares`);
+  return alerts.map((share) => decimal(share, "alerts"));
+}
+
 /** Texts by texts. */
 export function tagTexts(tags: unknown): Record<string, string> {
   if (tags === undefined || tags === null) return {};

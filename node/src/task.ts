@@ -21,7 +21,9 @@ import {
   maybeText,
   tagTexts,
   text,
+  thresholds,
   type UnitLimits,
+  yes,
 } from "./money.js";
 import { failure, native, type TaskSpec, unwrap, unwrapped, whole } from "./native.js";
 import { patiently } from "./patience.js";
@@ -61,14 +63,28 @@ export interface TaskOptions extends UnitLimits {
    * inside use them too; an empty list switches off those of the configuration.
    */
   fallback?: readonly string[];
-  /** What happens to a call that a hard limit refuses: `raise`, or `ask` a person by `ApprovalRequired`. */
-  onLimit?: "raise" | "ask";
+  /**
+   * What a call throws that a hard limit refuses: `raise` `BudgetExceeded`, or `ask` `ApprovalRequired`. `finish`,
+   * which needs `wrapUpUsd`, is as `raise` here: one last call is `reserve({ final: true })` or
+   * `call({ final: true }, fn)`.
+   */
+  onLimit?: "raise" | "ask" | "finish";
   /**
    * When its last call may start: so many seconds after the task was opened for the first time, or a `Date`.
    * Calls after it, in any attempt and in tasks inside, are `BudgetExceeded`. Waits for an approval do not
    * count.
    */
   deadline?: number | Date;
+  /**
+   * Put so much by for one last call when the attempt starts, and one call of a model, under every limit it
+   * falls under. `reserve({ final: true })` or `call({ final: true }, fn)` takes its place; no call follows it in
+   * the attempt. It counts as pending until then, and goes back when the attempt ends.
+   */
+  wrapUpUsd?: Amount;
+  /** At which shares of its limits to tell, as `[0.5, "80%", "90% for 10m"]`; see `onAlert`. */
+  alerts?: readonly (number | string)[];
+  /** The most all attempts after the first may cost together. */
+  retryUsd?: Amount;
 }
 
 /** What is known of a call before it is made. */
@@ -91,6 +107,10 @@ export interface Request {
   waitMs?: number;
   /** The service tier it asks for, such as "flex" or "priority"; the dearer of it and standard is held. */
   serviceTier?: string;
+  /** What the user's input is called that it helps to answer; limits per turn go by it. */
+  turn?: string;
+  /** Is it the last call of the attempt, paid from what `wrapUpUsd` has put by? */
+  final?: boolean;
 }
 
 /** How much of each unit a task has used. */
@@ -102,11 +122,12 @@ export interface Used {
 }
 
 const OPTIONS = ["usd", "tokens", "llmCalls", "toolCalls", "kind", "tags", "id", "store", "enforce"];
-const ALL_OPTIONS = [...OPTIONS, "clamp", "waitMs", "by", "breaker", "fallback", "onLimit", "deadline"];
+const MORE = ["clamp", "waitMs", "by", "breaker", "fallback", "onLimit", "deadline"];
+const ALL_OPTIONS = [...OPTIONS, ...MORE, "wrapUpUsd", "alerts", "retryUsd"];
 const CENTURY_S = 100 * 366 * 86_400;
 const AGENTS_MAX = 100;
 const HOT = ["model", "inputTokens", "maxOutputTokens"];
-const REQUEST = [...HOT, "choices", "provider", "id", "maxUsd", "waitMs", "serviceTier"];
+const REQUEST = [...HOT, "choices", "provider", "id", "maxUsd", "waitMs", "serviceTier", "turn", "final"];
 const MODELS_MAX = 10_000;
 
 const models = new Map<string, number>();
@@ -215,17 +236,19 @@ export class Task {
   }
 
   /**
-   * Counts a call of a tool against `toolCalls`.
+   * Counts a call of a tool against `toolCalls`, and in a turn against what that may use.
    *
    * @throws {BudgetExceeded} no call of a tool is left.
    */
-  async toolCall(tool: string): Promise<void> {
+  async toolCall(tool: string, options: { turn?: string } = {}): Promise<void> {
     text(tool, "tool");
-    if (!this.blocking) whole(native.toolCallSync(this.handle, tool));
+    known(options, ["turn"], "toolCall");
+    const turn = maybeText(options.turn, "turn");
+    if (!this.blocking) whole(native.toolCallSync(this.handle, tool, turn));
     else {
       await soon(
-        () => native.tryToolCall(this.handle, tool),
-        () => native.toolCall(this.handle, tool),
+        () => native.tryToolCall(this.handle, tool, turn),
+        () => native.toolCall(this.handle, tool, turn),
       );
     }
   }
@@ -448,6 +471,8 @@ export async function openTask(name: string, options: TaskOptions = {}): Promise
   const waitMs = maybeCount(options.waitMs, "waitMs");
   const onLimit = maybeText(options.onLimit, "onLimit");
   const fallback = options.fallback?.map((model) => text(model, "fallback"));
+  const alerts = thresholds(options.alerts);
+  const { retryUsd, wrapUpUsd } = options;
   const inherited = {
     observe: options.enforce === false,
     clamp: options.clamp === true,
@@ -463,6 +488,9 @@ export async function openTask(name: string, options: TaskOptions = {}): Promise
     ...(by !== undefined && { by }),
     ...(fallback !== undefined && { fallback }),
     ...deadlineSpec(options.deadline),
+    ...(alerts !== undefined && { alerts }),
+    ...(retryUsd != null && { retryUsd: decimal(retryUsd, "retryUsd") }),
+    ...(wrapUpUsd != null && { wrapUpUsd: decimal(wrapUpUsd, "wrapUpUsd") }),
     ...(above?.store === held.store && { under: above.handle }),
   };
   const { breaker } = options;
@@ -528,12 +556,13 @@ function modelNumber(model: string): number {
 function requestSpec(request: Request) {
   known(request, REQUEST, "a request");
   const counts = ["inputTokens", "maxOutputTokens", "choices"] as const;
-  const texts = ["provider", "id", "serviceTier"] as const;
+  const texts = ["provider", "id", "serviceTier", "turn"] as const;
   return {
     model: text(request.model, "model"),
     ...Object.fromEntries(counts.map((name) => [name, maybeCount(request[name], name)])),
     ...Object.fromEntries(texts.map((name) => [name, maybeText(request[name], name)])),
     ...(request.maxUsd !== undefined && { maxUsd: decimal(request.maxUsd, "maxUsd") }),
+    ...(request.final !== undefined && { final: yes(request.final, "final") }),
   };
 }
 

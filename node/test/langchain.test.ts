@@ -4,11 +4,11 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { ChatAnthropic } from "@langchain/anthropic";
 import { BaseChatModel } from "@langchain/core/language_models/chat_models";
-import { AIMessage, type BaseMessage } from "@langchain/core/messages";
+import { AIMessage, type BaseMessage, HumanMessage } from "@langchain/core/messages";
 import { ChatOpenAI } from "@langchain/openai";
 import { createAgent, createMiddleware, modelRetryMiddleware, tool } from "langchain";
 import OpenAI from "openai";
-import { BudgetExceeded, budget, call, instrument, report, Unsupported, uninstrument } from "outlay";
+import { BudgetExceeded, budget, call, instrument, Limit, report, Unsupported, uninstrument } from "outlay";
 import { outlayMiddleware } from "outlay/langchain";
 import { z } from "zod";
 
@@ -271,6 +271,30 @@ test("a tool that does not fit stops the agent", async () => {
   });
   await assert.rejects(refused, (error: BudgetExceeded) => error.unit === "tool_calls");
 });
+
+for (const [unit, made] of [
+  ["llmCalls", 2 + 2 + 2],
+  ["toolCalls", 1 + 1 + 2],
+] as const) {
+  test(`a turn of an agent is what its user said, for ${unit}`, async () => {
+    const twice = new Limit(2, { window: "turn" });
+    const refused = within({ [unit]: twice }, async (t) => {
+      const agent = agentOf(openai(), { tools: [search] });
+      let messages: BaseMessage[] = [];
+      for (const id of ["1", "2"]) {
+        await provider.control({ queue: [SEARCH] });
+        const asked = [...messages, new HumanMessage({ content: "rain?", id })];
+        messages = (await agent.invoke({ messages: asked })).messages;
+      }
+      await provider.control({ default: SEARCH });
+      const asked = [...messages, new HumanMessage({ content: "and now?", id: "3" })];
+      await agent.invoke({ messages: asked }).finally(async () => {
+        assert.equal((await t.used())[unit], made);
+      });
+    });
+    await assert.rejects(refused, (error: BudgetExceeded) => error.window === "turn");
+  });
+}
 
 test("what an agent with a name does is its own, and ends with its task", async () => {
   const store = "memory:agents";

@@ -32,6 +32,8 @@ pub struct TermsSpec {
     pub max_input_tokens: Option<i64>,
     /// The user input this call belongs to answering.
     pub turn: Option<String>,
+    /// Is it the last call of its attempt?
+    pub r#final: Option<bool>,
     /// The host it goes to, which may speak a dialect of its API.
     pub host: Option<String>,
 }
@@ -73,6 +75,7 @@ pub fn read_request(
             max_usd: most,
             max_input_tokens: terms.max_input_tokens.map(i64::unsigned_abs),
             turn: terms.turn,
+            is_last: terms.r#final == Some(true),
             ..Terms::default()
         };
         let api: Api = api.parse()?;

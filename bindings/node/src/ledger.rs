@@ -9,6 +9,7 @@ use napi::{
 use napi_derive::napi;
 use outlay::{
     BudgetOptions, Config, ErrorKind, Ledger,
+    policy::Thresholds,
     report::ReportOptions,
     run::{Unbound, Unmetered, config::Choices, process},
 };
@@ -33,6 +34,8 @@ pub struct BudgetSpec {
     pub limits: Vec<LimitSpec>,
     /// Who declares it.
     pub by: Option<String>,
+    /// At which shares of its limits to tell.
+    pub alerts: Option<Vec<String>>,
 }
 
 /// What an open ledger is called.
@@ -101,6 +104,9 @@ pub fn set_budget(env: &Env, ledger: u32, spec: BudgetSpec) -> napi::Result<Obje
         }
         if let Some(by) = &spec.by {
             options = options.by(by);
+        }
+        if let Some(alerts) = &spec.alerts {
+            options = options.alerts(Thresholds::parse(alerts.iter().map(String::as_str))?);
         }
         ledger?.set_budget(&options).map(|()| 0.0)
     })

@@ -8,7 +8,9 @@ use napi::{
 };
 use napi_derive::napi;
 use outlay::{
-    Attempt, Error, ErrorKind, Money, Request, Task, TaskOptions, Unit, meter::ServiceTier, policy::Deadline,
+    Attempt, Error, ErrorKind, Limit, Money, Request, Task, TaskOptions, Unit, Window,
+    meter::ServiceTier,
+    policy::{Deadline, Thresholds},
     run::OnLimit,
 };
 
@@ -51,12 +53,18 @@ pub struct TaskSpec {
     pub by: Option<String>,
     /// Cheaper models, the first to be tried at the front.
     pub fallback: Option<Vec<String>>,
-    /// What a hard limit does to a call: `raise` or `ask`.
+    /// What a hard limit does to a call: `raise`, `ask` or `finish`.
     pub on_limit: Option<String>,
     /// When its last call may start, in milliseconds after its first opening.
     pub deadline_ms: Option<i64>,
     /// The same, in milliseconds since 1970.
     pub deadline_at_ms: Option<i64>,
+    /// At which shares of its limits to tell.
+    pub alerts: Option<Vec<String>>,
+    /// The most all attempts after the first may cost together.
+    pub retry_usd: Option<String>,
+    /// What is put by for one last call.
+    pub wrap_up_usd: Option<String>,
 }
 
 /// What is known of a task from its opening on.
@@ -97,6 +105,10 @@ pub struct RequestSpec {
     pub max_usd: Option<String>,
     /// The service tier it asks for.
     pub service_tier: Option<String>,
+    /// What the user's input is called that it helps to answer.
+    pub turn: Option<String>,
+    /// Is it the last call of the attempt?
+    pub r#final: Option<bool>,
 }
 
 /// What a task has used, holds and cannot tell, over all attempts.
@@ -156,6 +168,15 @@ pub fn open_task(env: &Env, ledger: u32, spec: TaskSpec) -> napi::Result<Object<
         let after = spec.deadline_ms.map(Deadline::After);
         if let Some(deadline) = spec.deadline_at_ms.map(Deadline::At).or(after) {
             options = options.deadline(deadline);
+        }
+        if let Some(alerts) = &spec.alerts {
+            options = options.alerts(Thresholds::parse(alerts.iter().map(String::as_str))?);
+        }
+        if let Some(most) = &spec.retry_usd {
+            options = options.limit(Limit::usd(most)?.per(Window::Retries));
+        }
+        if let Some(put_by) = &spec.wrap_up_usd {
+            options = options.wrap_up(Money::parse(put_by)?);
         }
         TASKS.add(ledger?.open_task(options)?)
     })
@@ -255,6 +276,12 @@ fn reserve_by(task: &Task, spec: &RequestSpec, poll: bool) -> Result<f64, Error>
     if let Some(most) = &spec.max_usd {
         request = request.max_usd(Money::parse(most)?);
     }
+    if let Some(turn) = &spec.turn {
+        request = request.turn(turn);
+    }
+    if spec.r#final == Some(true) {
+        request = request.last();
+    }
     if !poll {
         return CALLS.add(task.reserve(&request)?).map(f64::from);
     }
@@ -266,21 +293,21 @@ fn reserve_by(task: &Task, spec: &RequestSpec, poll: bool) -> Result<f64, Error>
 
 /// Counts a call of a tool. Negative if it failed.
 #[napi]
-pub fn tool_call_sync(task: u32, tool: String) -> f64 {
-    hot(|| TASKS.get(task)?.tool_call(&tool).map(|()| 0.0))
+pub fn tool_call_sync(task: u32, tool: String, turn: Option<String>) -> f64 {
+    hot(|| TASKS.get(task)?.tool_call_in(&tool, turn.as_deref()).map(|()| 0.0))
 }
 
 /// The same for a ledger in a file, if nothing else uses it: -2 if it would have to wait.
 #[napi]
-pub fn try_tool_call(task: u32, tool: String) -> f64 {
-    try_now(|| TASKS.get(task)?.tool_call(&tool).map(|()| 0.0))
+pub fn try_tool_call(task: u32, tool: String, turn: Option<String>) -> f64 {
+    try_now(|| TASKS.get(task)?.tool_call_in(&tool, turn.as_deref()).map(|()| 0.0))
 }
 
 /// The same, however long it waits.
 #[napi(ts_return_type = "Promise<number | Failure>")]
-pub fn tool_call(env: &Env, task: u32, tool: String) -> napi::Result<Object<'_>> {
+pub fn tool_call(env: &Env, task: u32, tool: String, turn: Option<String>) -> napi::Result<Object<'_>> {
     let task = TASKS.get(task);
-    later(env, move || task?.tool_call(&tool).map(|()| 0.0))
+    later(env, move || task?.tool_call_in(&tool, turn.as_deref()).map(|()| 0.0))
 }
 
 /// What it has used, holds and cannot tell.

@@ -56,12 +56,14 @@ export class Ask {
       await refuseUnmetered(`${bill.provider} ${method.toUpperCase()} ${bill.path(url)}`);
       return null;
     }
-    const { maxUsd, maxInputTokens, frame } = held();
+    const { maxUsd, maxInputTokens, final, turn: said, frame } = held();
+    const turn = said ?? frame?.turn;
     const task = await currentOrDefault();
     const host = URL.canParse(url, base) ? new URL(url, base).hostname : undefined;
     const terms = {
       ...(host && { host }),
-      ...(frame?.turn !== undefined && { turn: frame.turn }),
+      ...(turn !== undefined && { turn }),
+      ...(final && { final }),
       ...(maxUsd !== undefined && { maxUsd }),
       ...(maxInputTokens !== undefined && { maxInputTokens }),
     };

@@ -29,7 +29,6 @@ const ONE_CLIENT: Record<string, (model: Any) => unknown[]> = {
 };
 /** Models of these classes that were seen to ask through a guarded client. */
 let overClients = new WeakSet<object>();
-const TURN_MAX = 64;
 
 /** How a framework says what a call used, as `extractUsage` reads it. */
 export interface Told {
@@ -56,7 +55,7 @@ export class Frame {
   /** @param model what is asked, as the framework has it. */
   constructor(model: object, options: { turn?: string; countsTools: boolean }) {
     this.#model = model;
-    this.turn = options.turn?.slice(0, TURN_MAX);
+    this.turn = options.turn;
     this.countsTools = options.countsTools || this.#above?.countsTools === true;
   }
 
@@ -128,7 +127,9 @@ export class Frame {
    * @throws {BudgetExceeded} no call of a tool is left.
    */
   async toolCall(tool: string): Promise<void> {
-    if (this.#above?.countsTools !== true) await (await currentOrDefault()).toolCall(tool);
+    if (this.#above?.countsTools === true) return;
+    const turn = held().turn ?? this.turn;
+    await (await currentOrDefault()).toolCall(tool, turn === undefined ? {} : { turn });
   }
 
   /** Ends it without an answer. */

@@ -28,6 +28,7 @@ type Any = any;
 /** Where classes of chat models keep the maximum of their answers. */
 const MAXIMA = ["maxTokens", "maxOutputTokens", "maxCompletionTokens", "numPredict"];
 const ROLES: Record<string, string> = { human: "user", ai: "assistant", tool: "tool", system: "system" };
+const TURN_MAX = 64;
 /** What the hook above is about: two of these may be stacked. */
 const above = new AsyncLocalStorage<object>();
 
@@ -70,8 +71,7 @@ async function modelCall(request: Any, handler: Any): Promise<Any> {
   const model = await itself(request.model);
   const watch = above.getStore() === messages ? undefined : current()?.watch;
   asked(watch, messages);
-  const human = messages.findLast((message: Any) => message.getType() === "human");
-  const frame = new Frame(model, { turn: human?.id, countsTools: true });
+  const frame = new Frame(model, { ...turnOf(messages), countsTools: true });
   if (!frame.isOverClient) await frame.hold(await bodyOf(request, model), request.runtime?.signal);
   let response: Any;
   try {
@@ -91,13 +91,21 @@ async function toolCall(request: Any, handler: Any): Promise<Any> {
   const called = new Called(request, current()?.watch);
   const refusal = called.refusal();
   if (refusal !== undefined) return refusal;
-  await (await currentOrDefault()).toolCall(tool?.name ?? "unknown");
+  const { turn } = held();
+  const said = turn === undefined ? turnOf(request.state?.messages ?? []) : { turn };
+  await (await currentOrDefault()).toolCall(tool?.name ?? "unknown", said);
   try {
     return called.answered(await above.run(toolCall, () => handler(request)));
   } catch (error) {
     called.failed(error);
     throw error;
   }
+}
+
+/** What the user's message is called that is being answered. */
+function turnOf(messages: readonly Any[]): { turn?: string } {
+  const id = messages.findLast((message: Any) => message.getType?.() === "human")?.id;
+  return typeof id === "string" && id !== "" ? { turn: id.slice(0, TURN_MAX) } : {};
 }
 
 /** The model, where the agent was given its name only. */
