@@ -89,7 +89,7 @@ let isWaitedFor = false;
  * alive. What a callback throws, or rejects with, is a warning of the process.
  *
  * @param callback takes the alert. Another one under the same name takes its place.
- * @param options `name`: what is noted of each alert that was delivered; at most 15 names.
+ * @param options `name`: what is noted of each alert that was delivered; at most 16 names.
  * @throws {InvalidInput} no function, a name that cannot be, or too many.
  * @example
  * await onAlert((alert) => process.stderr.write(`${alert}\n`), { name: "stderr" });

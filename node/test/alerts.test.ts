@@ -97,6 +97,11 @@ test("what cannot hear is refused", async () => {
     onAlert(() => {}, { as: "x" } as object),
     InvalidInput,
   );
+  // Three names are taken above.
+  const hear = (number: number) => onAlert(() => {}, { name: `name-${number}` });
+  for (let number = 3; number < 16; number++) await hear(number);
+  await assert.rejects(hear(16), InvalidInput);
+  await hear(15);
 });
 
 test("a process ends although it listens, and is told of its last call before", () => {
