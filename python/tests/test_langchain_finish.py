@@ -109,6 +109,59 @@ def test_a_refused_call_of_a_tool_leads_to_the_last_answer(provider: Provider) -
     assert task.summary().totals.tool_calls == 2
 
 
+CALL: Any = {"model": "gpt-4o", "input_tokens": 1000, "max_output_tokens": 4000}
+
+
+def worker(calls: int, **limits: Any) -> Any:
+    """A tool that does its work under a task of its own, and how often it was run."""
+    runs: list[str] = []
+
+    @tool
+    def work(query: str) -> str:
+        """Works on it."""
+        runs.append(query)
+        with outlay.task("inner", **limits) as inner:
+            for _ in range(calls):
+                inner.reserve(**CALL).settle(outlay.Usage(1000, 4000))
+        return "done"
+
+    return work, runs
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_limit_inside_a_tool_ends_no_agent(provider: Provider, asynchronous: bool) -> None:
+    work, _ = worker(1, usd=0.01)
+    sent = Sent()
+    provider.script(Reply.tool("work", {"query": "rain?"}), *looks(1), DONE)
+    agent = create_agent(chat(provider), [work, look], middleware=[OutlayMiddleware(), sent])
+    limits: Any = {"usd": 5, "wrap_up_usd": 0.10, "on_limit": "finish"}
+    with outlay.task("ask", store="memory:", **limits):
+        with pytest.raises(outlay.BudgetExceeded, match="task `inner` allows"):
+            if asynchronous:
+                asyncio.run(agent.ainvoke(ASKED))
+            else:
+                agent.invoke(ASKED)
+        messages = agent.invoke(ASKED)["messages"]
+    assert [message.type for message in messages] == ["human", "ai", "tool", "ai"]
+    assert [each.tool_choice for each in sent.requests] == [None, None, None]
+
+
+def test_a_limit_of_the_agent_met_inside_a_tool_leads_to_the_last_answer(
+    provider: Provider,
+) -> None:
+    work, runs = worker(2)
+    sent = Sent()
+    provider.script(Reply.tool("work", {"query": "rain?"}), DONE)
+    agent = create_agent(chat(provider), [work], middleware=[OutlayMiddleware(), sent])
+    limits: Any = {"llm_calls": 3, "wrap_up_usd": 0.10, "on_limit": "finish"}
+    with outlay.task("ask", store="memory:", **limits):
+        messages = agent.invoke(ASKED)["messages"]
+    assert runs == ["rain?"]
+    assert messages[2].text.startswith("[Budget: task `ask` allows 3 llm calls")
+    assert messages[2].text.endswith("This call was cut short.]"), "it was made"
+    assert [each.tool_choice for each in sent.requests] == [None, "none"]
+
+
 def test_claude_keeps_its_tools_and_calls_none(provider: Provider) -> None:
     sent = Sent()
     provider.script(*looks(1), DONE)

@@ -22,7 +22,7 @@ from . import _native
 from ._context import current_task as _current_task
 from ._options import read_alerts, read_deadline, read_models, read_tags
 from ._watch import Watch
-from .errors import Conflict, InvalidInput, OutlayError, Stopped
+from .errors import BudgetExceeded, Conflict, InvalidInput, OutlayError, Stopped
 
 Amount = int | float | str | Decimal | _native.Money | _native.Limit
 """A limit: a number (hard, for the life of the task) or a ``Limit``."""
@@ -46,8 +46,11 @@ class Task:
         native: _native.Task,
         inherited: Mapping[str, Any] | None = None,
         watch: Watch | None = None,
+        above: Task | None = None,
     ) -> None:
         self._native = native
+        # How errors call the limits of its own and of the tasks above.
+        self._labels: tuple[str, ...] = (f"task `{native.name}`", *(above._labels if above else ()))
         self._watch = watch
         if watch is not None:
             native.watch(watch.breaker)
@@ -207,10 +210,20 @@ class Task:
     def _open_agent(self, name: str) -> Task | None:
         options: Any = {"under": self._native, "tags": {"agent": name}, **self._inherited}
         try:
-            return Task(self._native.ledger().task(name, **options), self._inherited, self._watch)
+            native = self._native.ledger().task(name, **options)
+            return Task(native, self._inherited, self._watch, above=self)
         except (Conflict, InvalidInput):
             # Too deep, or a budget holds for another agent's name: then it is this task's doing.
             return None
+
+    def _is_under(self, error: BudgetExceeded) -> bool:
+        """Did a limit refuse it that this task falls under, not only a task inside it?"""
+        budget = error.fields.get("budget")
+        stopped = self.stopped
+        # What refused it, or an agent inside it, may also be a shared budget.
+        return budget in self._labels or (
+            isinstance(stopped, BudgetExceeded) and stopped.fields.get("budget") == budget
+        )
 
     def _end(self, outcome: str, reason: str | None) -> None:
         with _agents_lock:
@@ -259,7 +272,8 @@ class TaskBlock:
         watch = parent._watch if parent is not None else None
         if self._breaker not in (False, None):
             watch = Watch(self._breaker, self._options["enforce"])
-        task = Task(ledger.task(self._name, under=under, **self._options), inherited, watch)
+        native = ledger.task(self._name, under=under, **self._options)
+        task = Task(native, inherited, watch, above=parent if under is not None else None)
         self._entered.append((task, _current_task.set(task)))
         return task
 

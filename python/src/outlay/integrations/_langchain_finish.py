@@ -5,11 +5,13 @@ that the budget is spent, and no tool can be called. A call of a tool that a lim
 answered instead of made, and the next question to the model is the last.
 
 An agent that runs inside a tool of another does not finish so: the limit is the outer one's, which
-may then answer.
+may then answer. A limit that only a task inside the tool has ends no agent: it is raised.
 """
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +23,8 @@ from ..errors import BudgetExceeded
 if TYPE_CHECKING:
     from ..task import Task
 
-#: The call of a tool that this code runs in.
-inside: ContextVar[Any] = ContextVar("outlay_tool_call", default=None)
+# The call of a tool that this code runs in.
+_inside: ContextVar[Any] = ContextVar("outlay_tool_call", default=None)
 
 # How a model is told to call none of its tools. They stay where they are: what is cached begins
 # with them, and Anthropic refuses a conversation with calls of tools that it does not know.
@@ -58,9 +60,36 @@ def not_called(request: Any, error: BudgetExceeded) -> ToolMessage:
         BudgetExceeded: as `after`.
     """
     after(error)
-    called = request.tool_call
-    said = f"[Budget: {error}. This call was not made.]"
-    return ToolMessage(said, tool_call_id=called["id"], name=called["name"], status="error")
+    return _refusal(request, f"{error}. This call was not made.")
+
+
+def cut_short(request: Any, error: BudgetExceeded) -> ToolMessage:
+    """What the agent hears of a tool in which a limit of its own task refused something.
+
+    Raises:
+        BudgetExceeded: as `after`, or the limit is not over the task of the agent.
+    """
+    task = _finishing()
+    if task is None or not task._is_under(error):
+        raise error
+    after(error)
+    return _refusal(request, f"{error}. This call was cut short.")
+
+
+@contextmanager
+def within(request: Any) -> Generator[None, None, None]:
+    """Runs a tool."""
+    token = _inside.set(request.tool_call["id"])
+    try:
+        yield
+    finally:
+        _inside.reset(token)
+
+
+def is_inside(request: Any) -> bool:
+    """Does this code run in this very call of a tool already?"""
+    called = request.tool_call["id"]
+    return called is not None and called == _inside.get()
 
 
 def last_request(request: Any) -> Any:
@@ -78,9 +107,15 @@ def last_request(request: Any) -> Any:
     return request.override(tool_choice=none)
 
 
+def _refusal(request: Any, why: str) -> ToolMessage:
+    called = request.tool_call
+    said = f"[Budget: {why}]"
+    return ToolMessage(said, tool_call_id=called["id"], name=called["name"], status="error")
+
+
 def _finishing() -> Task | None:
     """The task this agent may finish by a last call, if it may."""
     task = current_task.get()
     # Two of these hooks may be stacked: what asks for the last answer already, does not ask again.
-    may = inside.get() is None and not current_options.get().final
+    may = _inside.get() is None and not current_options.get().final
     return task if may and task is not None and task._native.finishes else None

@@ -140,10 +140,14 @@ class OutlayMiddleware(AgentMiddleware[Any, Any, Any]):
             if watched.refusal:
                 return watched.refusal
             try:
-                with _counting(request):
-                    return watched.answered(handler(request))
+                _count(request)
             except BudgetExceeded as error:
                 return finish.not_called(request, error)
+            try:
+                with finish.within(request):
+                    return watched.answered(handler(request))
+            except BudgetExceeded as error:
+                return finish.cut_short(request, error)
 
     async def awrap_tool_call(self, request: _Request, handler: _Handler) -> Any:
         """The same on an event loop."""
@@ -151,10 +155,14 @@ class OutlayMiddleware(AgentMiddleware[Any, Any, Any]):
             if watched.refusal:
                 return watched.refusal
             try:
-                with _counting(request):
-                    return watched.answered(await handler(request))
+                _count(request)
             except BudgetExceeded as error:
                 return finish.not_called(request, error)
+            try:
+                with finish.within(request):
+                    return watched.answered(await handler(request))
+            except BudgetExceeded as error:
+                return finish.cut_short(request, error)
 
 
 @contextmanager
@@ -196,21 +204,15 @@ def _framed(request: _Request) -> Generator[tuple[Frame, Ask | None], None, None
         current_frame.reset(token)
 
 
-@contextmanager
-def _counting(request: _Request) -> Generator[None, None, None]:
+def _count(request: _Request) -> None:
     # Two of these hooks may be stacked.
-    called = request.tool_call["id"]
-    if called is None or called != finish.inside.get():
-        tool = getattr(request.tool, "name", None)
-        state: Any = request.state
-        messages = state.get("messages") if hasattr(state, "get") else None
-        turn = current_options.get().turn or _turn(messages or [])
-        current_or_default().tool_call(tool or "unknown", turn=turn)
-    token = finish.inside.set(called)
-    try:
-        yield
-    finally:
-        finish.inside.reset(token)
+    if finish.is_inside(request):
+        return
+    tool = getattr(request.tool, "name", None)
+    state: Any = request.state
+    messages = state.get("messages") if hasattr(state, "get") else None
+    turn = current_options.get().turn or _turn(messages or [])
+    current_or_default().tool_call(tool or "unknown", turn=turn)
 
 
 def _turn(messages: Any) -> str | None:
