@@ -81,6 +81,19 @@ def test_a_turn_of_an_agent_is_what_its_user_said(provider: Provider, unit: str)
     assert task.spent.nanos == provider.bill().cost_nanos
 
 
+def test_a_turn_may_have_any_id_of_a_message(provider: Provider) -> None:
+    model = ChatOpenAI(model="gpt-4o", base_url=provider.openai_url, api_key="any", max_tokens=50)
+    agent = create_agent(model, [look], middleware=[OutlayMiddleware()])
+    once: Any = outlay.Limit(1, window="turn")
+    with outlay.task("chat", store="memory:", llm_calls=[outlay.Limit(9), once]):
+        for turn in ("\n", "\t", "\x7f\x85", "é" * 200):
+            provider.script(Reply(text="Rainy."))
+            asked: Any = {"messages": [HumanMessage("rain?", id=turn)]}
+            assert agent.invoke(asked)["messages"][-1].text == "Rainy."
+            with pytest.raises(outlay.BudgetExceeded, match="1 llm calls per turn"):
+                agent.invoke(asked)
+
+
 def test_retries_have_a_limit_together(any_store: str) -> None:
     options: Any = {"id": "t-1", "store": any_store, "usd": 1, "retry_usd": 0.10}
     with outlay.task("t", **options) as task:

@@ -46,6 +46,8 @@ _ASKING = ("_generate", "_agenerate", "_stream", "_astream")
 # Where classes of chat models keep the maximum of their answers.
 _MAXIMA = ("max_tokens", "max_output_tokens", "max_completion_tokens", "num_predict")
 _TURN_MAX = 64
+# What no name of a turn may have.
+_ESCAPED = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 # Where LangGraph keeps the checkpointer of the graph that runs.
 _CHECKPOINTER = "__pregel_checkpointer"
 
@@ -220,7 +222,7 @@ def _turn(messages: Any) -> str | None:
     # A message without an id is no user's: it was put in on the way, as what is left of the budget.
     human = (each.id for each in reversed(messages) if each.type == "human" and each.id)
     turn = next(human, None)
-    return str(turn)[:_TURN_MAX] if turn else None
+    return str(turn).translate(_ESCAPED)[:_TURN_MAX] if turn else None
 
 
 def _client_below(model: Any) -> bool:
