@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anthropic
@@ -228,3 +230,89 @@ def test_a_stream_that_goes_in_circles_is_ended(ask: Callable[[Provider], str]) 
         assert task.pending.nanos == 0
     with outlay.task("ask", store=fresh()) as task:
         assert len(ask(provider)) > 2_000
+
+
+def chat_of(provider: Provider) -> Callable[[int], Awaitable[Any]]:
+    client = openai.AsyncOpenAI(base_url=provider.openai_url, api_key="any", max_retries=0)
+    messages: list[Any] = [{"role": "user", "content": "how is the weather?"}]
+
+    def ask(turn: int) -> Awaitable[Any]:
+        search = {"name": "search", "arguments": "{}"}
+        called = {"id": f"c{turn}", "type": "function", "function": search}
+        messages.append({"role": "assistant", "tool_calls": [called]})
+        messages.append({"role": "tool", "tool_call_id": f"c{turn}", "content": "nothing found"})
+        return client.chat.completions.create(model="gpt-4o", messages=messages, max_tokens=50)
+
+    return ask
+
+
+def messages_of(provider: Provider) -> Callable[[int], Awaitable[Any]]:
+    client = anthropic.AsyncAnthropic(base_url=provider.anthropic_url, api_key="any", max_retries=0)
+    messages: list[Any] = [{"role": "user", "content": "how is the weather?"}]
+
+    def ask(turn: int) -> Awaitable[Any]:
+        called = {"type": "tool_use", "id": f"c{turn}", "name": "search", "input": {}}
+        result = {"type": "tool_result", "tool_use_id": f"c{turn}", "content": "nothing found"}
+        messages.append({"role": "assistant", "content": [called]})
+        messages.append({"role": "user", "content": [result]})
+        return client.messages.create(model="claude-opus-4-7", messages=messages, max_tokens=50)
+
+    return ask
+
+
+def contents_of(provider: Provider) -> Callable[[int], Awaitable[Any]]:
+    client = genai.Client(api_key="any", http_options={"base_url": provider.google_url})
+    contents: list[Any] = [{"role": "user", "parts": [{"text": "how is the weather?"}]}]
+
+    def ask(_: int) -> Awaitable[Any]:
+        called = {"name": "search", "args": {}}
+        result = {"name": "search", "response": {"result": "nothing found"}}
+        contents.append({"role": "model", "parts": [{"function_call": called}]})
+        contents.append({"role": "user", "parts": [{"function_response": result}]})
+        asked: Awaitable[Any] = client.aio.models.generate_content(
+            model="gemini-2.5-flash", contents=contents, config={"max_output_tokens": 200}
+        )
+        return asked
+
+    return ask
+
+
+# Another process on the ledger: locks of one process do not hold it up itself.
+OTHER = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+for line in sys.stdin:
+    print(db.execute(line).fetchone(), flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    "asking", [chat_of, messages_of, *([contents_of] if genai else [])], ids=lambda it: it.__name__
+)
+def test_an_event_loop_does_not_wait_for_what_a_breaker_records(
+    asking: Callable[[Provider], Callable[[int], Awaitable[Any]]], store: str
+) -> None:
+    async def run(other: Callable[[str], str]) -> None:
+        ask = asking(fresh_provider(Reply(text="Rainy.")))
+        for turn in range(6):
+            # Only the loop can end this: if it waits for the ledger, the ledger gives up.
+            other("BEGIN IMMEDIATE")
+            answer = asyncio.ensure_future(ask(turn))
+            for _ in range(9):
+                await asyncio.sleep(0)
+            other("ROLLBACK")
+            await answer
+
+    with outlay.task("ask", store=store, breaker={"no_progress": {"pause": None}}) as task:
+        command = [sys.executable, "-c", OTHER, store.removeprefix("sqlite:")]
+        pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        with subprocess.Popen(command, **pipes) as process:
+
+            def other(sql: str) -> str:
+                print(sql, file=process.stdin, flush=True)
+                return str(process.stdout and process.stdout.readline().strip())
+
+            asyncio.run(run(other))
+            verdicts = other("SELECT count(*) > 0 FROM outlay_entries WHERE kind = 'verdict'")
+        assert verdicts == "(1,)"
+        assert task.stopped is None

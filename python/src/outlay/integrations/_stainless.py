@@ -14,13 +14,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
-from .._context import current_frame, current_options
+from .._context import current_frame, current_options, current_task
 from ..task import current_or_default
 from . import _threads as threads
 from ._billed import Bill
 from ._response import give_back
+
+_T = TypeVar("_T")
 
 
 def current_native() -> Any:
@@ -43,6 +45,16 @@ def ask(bill: Bill, options: Any, host: str) -> Ask | None:
         return Ask(api, {**body, **(options.extra_json or {})}, host)
     current_native().unmetered(f"{bill.provider} {options.method.upper()} {bill.path(options.url)}")
     return None
+
+
+async def off_loop(make: Callable[[], _T]) -> _T:
+    """What `make` makes of a request, in a thread if that can wait for a file.
+
+    It can where a breaker watches, which reads what was spent and records what it says.
+    """
+    task = current_task.get()
+    watched = task is not None and task.breaker is not None and task._native.blocking
+    return await threads.run(make) if watched else make()
 
 
 class Ask:

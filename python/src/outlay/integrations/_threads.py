@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, cast
+from typing import Any, TypeVar, cast
+
+_T = TypeVar("_T")
 
 
-async def run(act: Callable[[], None]) -> None:
+async def run(act: Callable[[], _T]) -> _T:
     """Runs `act` in a thread of our own: the shared ones may all be waiting for what it records."""
     from anyio import CapacityLimiter, to_thread
 
@@ -18,7 +20,7 @@ async def run(act: Callable[[], None]) -> None:
     if threads is None:
         threads = CapacityLimiter(8)
         _limiter().set(threads)
-    await to_thread.run_sync(act, limiter=threads)
+    return await to_thread.run_sync(act, limiter=threads)
 
 
 async def surely(act: Callable[[], None], blocking: bool) -> None:

@@ -22,10 +22,14 @@ from ._response import arrived, failed
 _patches = Patches()
 
 
+def _begin(client: Any, options: Any) -> http.Ask | None:
+    return http.ask(ANTHROPIC, options, client.base_url.host) if _patches.on else None
+
+
 def _attempt(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def _attempt_request(self: Any, options: Any, **kwargs: Any) -> Any:
-        ask = http.ask(ANTHROPIC, options, self.base_url.host) if _patches.on else None
+        ask = _begin(self, options)
         if ask is None:
             return original(self, options, **kwargs)
         call = ask.reserve()
@@ -45,7 +49,7 @@ def _attempt(original: Callable[..., Any]) -> Callable[..., Any]:
 def _attempt_async(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     async def _attempt_request(self: Any, options: Any, **kwargs: Any) -> Any:
-        ask = http.ask(ANTHROPIC, options, self.base_url.host) if _patches.on else None
+        ask = await http.off_loop(functools.partial(_begin, self, options))
         if ask is None:
             return await original(self, options, **kwargs)
         call = await ask.reserve_async()

@@ -29,7 +29,7 @@ from . import _threads as threads
 from ._billed import GOOGLE
 from ._response import record
 from ._sockets import refused
-from ._stainless import Ask, current_native
+from ._stainless import Ask, current_native, off_loop
 
 _RESOURCES = "google.genai._gaos.basesdk"
 _patches = Patches()
@@ -37,7 +37,7 @@ _patches = Patches()
 
 def _ask(client: Any, request: Any) -> Ask | None:
     """What the guard has to know about a request, None if it is free."""
-    api = GOOGLE.api(request.method, request.url)
+    api = GOOGLE.api(request.method, request.url) if _patches.on else None
     if api is None:
         return None
     body = request.data
@@ -71,7 +71,7 @@ def _chosen(request: Any, call: Any) -> Any:
 def _once(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def _request_once(self: Any, http_request: Any, stream: bool = False) -> Any:
-        ask = _ask(self, http_request) if _patches.on else None
+        ask = _ask(self, http_request)
         if ask is None:
             return original(self, http_request, stream)
         call = ask.reserve()
@@ -108,7 +108,7 @@ def _once_async(original: Callable[..., Any]) -> Callable[..., Any]:
     async def _async_request_once(
         self: Any, http_request: Any, stream: bool = False, *, implicit_retry: bool = True
     ) -> Any:
-        ask = _ask(self, http_request) if _patches.on else None
+        ask = await off_loop(functools.partial(_ask, self, http_request))
         if ask is None:
             return await original(self, http_request, stream, implicit_retry=implicit_retry)
         try:

@@ -89,7 +89,7 @@ def _request(original: Callable[..., Any]) -> Callable[..., Any]:
 def _request_async(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     async def request(self: Any, cast_to: Any, options: Any, **kwargs: Any) -> Any:
-        flight = _begin(self, options)
+        flight = await http.off_loop(functools.partial(_begin, self, options))
         token = _flight.set(flight)
         try:
             if flight is not None:
