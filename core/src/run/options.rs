@@ -1,4 +1,4 @@
-//! How is a task opened?
+//! How is a task opened, and a budget declared?
 
 use super::{approval::OnLimit, route, task::Task};
 use crate::{
@@ -171,6 +171,74 @@ impl TaskOptions {
     }
 
     /// Who opens it, for the entry of a grant.
+    #[must_use]
+    pub fn by(mut self, name: &str) -> Self {
+        self.by = Some(name.to_owned());
+        self
+    }
+}
+
+/// A shared budget as its owner declares it.
+///
+/// ```
+/// use outlay::{Ledger, Limit, TaskOptions, Window, run::BudgetOptions};
+///
+/// let ledger = Ledger::in_memory();
+/// let month = Limit::usd("50")?.per(Window::parse("month", Some("Europe/Berlin"))?);
+/// ledger.set_budget(&BudgetOptions::new().tag("tenant", "acme")?.limit(month))?;
+///
+/// let task = ledger.open_task(TaskOptions::new("refund").tag("tenant", "acme")?)?;
+/// assert_eq!(task.available()?.unwrap().to_string(), "50.00 USD");
+/// # Ok::<(), outlay::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct BudgetOptions {
+    pub(super) scope: Tags,
+    pub(super) per: Option<String>,
+    pub(super) limits: Vec<Limit>,
+    pub(super) alerts: Option<Thresholds>,
+    pub(super) by: Option<String>,
+}
+
+impl BudgetOptions {
+    /// A budget over everything, with no limits yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Only tasks with this tag fall under it.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`: see [`Tags::set`].
+    pub fn tag(mut self, key: &str, value: &str) -> Result<Self> {
+        self.scope.set(key, value)?;
+        Ok(self)
+    }
+
+    /// Each value of this tag has a budget of its own (at most ten thousand at a time).
+    #[must_use]
+    pub fn per(mut self, key: &str) -> Self {
+        self.per = Some(key.to_owned());
+        self
+    }
+
+    /// One more limit.
+    #[must_use]
+    pub fn limit(mut self, limit: Limit) -> Self {
+        self.limits.push(limit);
+        self
+    }
+
+    /// At which parts of its limits an alert is recorded; without a word at those of the
+    /// configuration, or as before.
+    #[must_use]
+    pub fn alerts(mut self, alerts: Thresholds) -> Self {
+        self.alerts = Some(alerts);
+        self
+    }
+
+    /// Who declares it, for the entry of a grant.
     #[must_use]
     pub fn by(mut self, name: &str) -> Self {
         self.by = Some(name.to_owned());
