@@ -64,18 +64,21 @@ impl Last {
         let mut put_by = self.chain();
         let act = |put_by: Vec<PutBy>| {
             let want = want.clone();
-            ledger.act(move |tx| last::reserve(tx, &want, &put_by, is_last))
+            ledger.act_untold(move |tx| last::reserve(tx, &want, &put_by, is_last))
         };
-        if !is_last {
-            return act(put_by);
-        }
-        let mut made = lock(&self.made);
-        put_by[0].last = *made;
-        let verdict = act(put_by)?;
-        if let Verdict::Held { id, created: true, .. } = &verdict {
-            *made = Some(*id);
-        }
-        Ok(verdict)
+        let verdict = if is_last {
+            let mut made = lock(&self.made);
+            put_by[0].last = *made;
+            let verdict = act(put_by);
+            if let Ok(Verdict::Held { id, created: true, .. }) = &verdict {
+                *made = Some(*id);
+            }
+            verdict
+        } else {
+            act(put_by)
+        };
+        ledger.deliver();
+        verdict
     }
 
     /// How much is still kept.

@@ -400,15 +400,24 @@ impl Ledger {
 
     pub(crate) fn act<R: Send + 'static>(
         &self,
-        mut act: impl FnMut(&mut dyn Tx) -> Result<R> + Send + 'static,
+        act: impl FnMut(&mut dyn Tx) -> Result<R> + Send + 'static,
     ) -> Result<R> {
         let ledger = self.current()?;
-        let result = match &ledger.0.store {
-            Store::Memory(memory) => act(&mut *begin(memory, self.now())),
-            Store::Sqlite(sqlite) => sqlite.act(act),
-        };
+        let result = ledger.act_untold(act);
         ledger.deliver();
         result
+    }
+
+    /// The same for one who holds a lock that handlers of alerts may ask for: to be followed by
+    /// [`deliver`](Self::deliver) without it.
+    pub(super) fn act_untold<R: Send + 'static>(
+        &self,
+        mut act: impl FnMut(&mut dyn Tx) -> Result<R> + Send + 'static,
+    ) -> Result<R> {
+        match &self.current()?.0.store {
+            Store::Memory(memory) => act(&mut *begin(memory, self.now())),
+            Store::Sqlite(sqlite) => sqlite.act(act),
+        }
     }
 
     /// Reserves at a time just read. A file, which may keep an act waiting, reads the clock anew.

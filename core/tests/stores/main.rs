@@ -18,6 +18,7 @@ mod choices;
 mod deadlines;
 mod ends;
 mod halts;
+mod handlers;
 mod last;
 mod observed;
 mod owners;
