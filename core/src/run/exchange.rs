@@ -24,6 +24,7 @@ use crate::{
         lesson::{flag_of, flags_of},
     },
     meter::{self, Api, Exposure, Method, Piece, Script},
+    policy::Verdict,
     sync::{Arc, Mutex, lock},
     value::{Money, Usage},
 };
@@ -469,15 +470,19 @@ impl Exchange {
             out.extend_from_slice(bytes);
             return Ok(());
         };
-        let error = match reading.halted(self.call.task()) {
-            Some(halted) => halted,
-            None => match (reading.push(bytes, out), reading.tripped()) {
-                (_, Some(tripped)) => tripped,
-                (true, None) => return Ok(()),
-                (false, None) => reading.exceeded(&self.call),
-            },
-        };
+        let mut error = reading.halted(self.call.task());
+        if error.is_none() && !reading.push(bytes, out) {
+            error = Some(reading.exceeded(&self.call));
+        }
+        let heard = reading.take_heard();
         drop(stream);
+        if let Some(tripped) = self.heard(&heard) {
+            if let Some(reading) = lock(&self.stream).as_mut() {
+                reading.cut();
+            }
+            error = Some(tripped);
+        }
+        let Some(error) = error else { return Ok(()) };
         self.call.task().stop(&error);
         // If the ledger cannot answer now, the reader must stop all the same; a later end retries.
         let _ = self.ended();
@@ -486,9 +491,19 @@ impl Exchange {
 
     /// Takes the end of the bytes of a streamed response; `out` gets what was still kept back.
     pub fn rest(&self, out: &mut Vec<u8>) {
+        let mut heard = Vec::new();
         if let Some(reading) = lock(&self.stream).as_mut() {
             reading.finish(out);
+            heard = reading.take_heard();
         }
+        // Nothing is left to be cut short; the next call of a run that is stopped is refused.
+        let _ = self.heard(&heard);
+    }
+
+    /// Records what the breaker says to the stream, which is not locked then: that may call handlers of
+    /// alerts, who may ask for it.
+    fn heard(&self, verdicts: &[Verdict]) -> Option<Error> {
+        self.call.task().watch()?.heard(verdicts)
     }
 
     /// Ends a streamed response, read to its end or not. Only the first end counts.

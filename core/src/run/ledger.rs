@@ -199,7 +199,10 @@ impl Ledger {
     ///   with a budget above would be overridden.
     /// * `StoreUnavailable`, `Corrupt`: the ledger could not answer.
     pub fn open_task(&self, options: TaskOptions) -> Result<Task> {
-        Task::open(self.current()?.into_owned(), options)
+        let ledger = self.current()?;
+        let task = Task::open(ledger.clone().into_owned(), options);
+        ledger.deliver();
+        task
     }
 
     /// The task of calls under no other.
@@ -213,9 +216,12 @@ impl Ledger {
         if let Some(task) = &*held {
             return Ok(task.clone());
         }
-        let task = Task::open(ledger.clone().into_owned(), TaskOptions::new("default"))?;
-        *held = Some(task.clone());
-        Ok(task)
+        let task = Task::open(ledger.clone().into_owned(), TaskOptions::new("default"));
+        *held = task.as_ref().ok().cloned();
+        // Only now: a handler of alerts may ask for this task.
+        drop(held);
+        ledger.deliver();
+        task
     }
 
     /// Declares a budget: again with the same limits is no change, with larger ones a grant.
@@ -365,7 +371,9 @@ impl Ledger {
     ///
     /// `StoreUnavailable`: what was open could not be recorded as in doubt; the next owner does it.
     pub fn close(&self) -> Result<()> {
-        lock(&self.0.default_task).take();
+        let task = lock(&self.0.default_task).take();
+        // In an act of its own, after which handlers of alerts may ask for the default task.
+        drop(task);
         match &self.0.store {
             Store::Sqlite(sqlite) if self.0.born == generation() => sqlite.close(),
             _ => Ok(()),

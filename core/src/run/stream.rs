@@ -19,6 +19,7 @@ use crate::{
         Api, Exposure, Facts, Lane, StreamReader,
         tokens::{Encoding, Streamed},
     },
+    policy::Verdict,
     value::{Money, Usage},
 };
 
@@ -48,8 +49,6 @@ pub(super) struct Stream {
     /// Which rows of the ledger were looked through for a halt.
     looked: Option<i64>,
     listener: Option<Listener>,
-    /// What the breaker has to say against it.
-    tripped: Option<Error>,
 }
 
 impl Stream {
@@ -72,7 +71,6 @@ impl Stream {
             cut: false,
             looked: None,
             listener: call.task().watch().map(Listener::new),
-            tripped: None,
         }
     }
 
@@ -96,10 +94,14 @@ impl Stream {
         halted
     }
 
-    /// The error of a stream that goes in circles; no more of it is to be read.
-    pub fn tripped(&mut self) -> Option<Error> {
-        self.cut |= self.tripped.is_some();
-        self.tripped.take()
+    /// What the breaker says to it, since the last look.
+    pub fn take_heard(&mut self) -> Vec<Verdict> {
+        self.listener.as_mut().map(Listener::take_heard).unwrap_or_default()
+    }
+
+    /// No more of it is to be read.
+    pub fn cut(&mut self) {
+        self.cut = true;
     }
 
     /// Hands on what was kept back.
@@ -110,10 +112,8 @@ impl Stream {
 
     fn count(&mut self) {
         for delta in self.reader.deltas() {
-            if let Some(listener) = &mut self.listener
-                && let Some(error) = listener.hear(&delta.text)
-            {
-                self.tripped = Some(error);
+            if let Some(listener) = &mut self.listener {
+                listener.hear(&delta.text);
             }
             let lane = if self.lanes.len() < LANES_MAX { delta.lane } else { Lane { choice: 0, part: 0 } };
             let encoding = self.encoding;

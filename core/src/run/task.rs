@@ -85,6 +85,7 @@ struct Standing {
 const WAIT_MAX: Duration = Duration::from_millis(50);
 
 impl Task {
+    /// Tells no handler of alerts of it: that is for the caller to do, without its locks.
     pub(super) fn open(ledger: Ledger, options: TaskOptions) -> Result<Self> {
         options.check()?;
         let above_last = Last::inherited(&options)?;
@@ -111,7 +112,7 @@ impl Task {
         loop {
             want.id = Some(ledger.next_id(ledger.now()));
             let (attempt, above, own) = (want.clone(), above.clone(), own.clone());
-            let opened = ledger.act(move |tx| {
+            let opened = ledger.act_untold(move |tx| {
                 open::check_override(tx, &above, &own)?;
                 open::open_task(tx, &attempt)
             })?;

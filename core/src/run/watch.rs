@@ -304,6 +304,13 @@ impl Watch {
         Err(error)
     }
 
+    /// Records what was heard of a stream, and follows it; the error if no more of that is to be read.
+    pub(super) fn heard(&self, verdicts: &[Verdict]) -> Option<Error> {
+        let errors =
+            verdicts.iter().filter_map(|said| self.record(said).and_then(|()| self.follow(said)).err());
+        errors.last()
+    }
+
     fn record(&self, verdict: &Verdict) -> Result<()> {
         let Some(run) = self.run.get().filter(|_| verdict.level > Level::Ok) else { return Ok(()) };
         let (ledger, task, attempt) = (run.ledger.current()?, run.task, run.attempt);
@@ -335,25 +342,30 @@ fn key_of(newest: &Newest<'_>) -> u64 {
 
 /// Hears one stream of an answer for chanting. Streams run side by side, so each has its own ear.
 pub(super) struct Listener {
-    watch: Arc<Watch>,
     breaker: Breaker,
     level: Level,
+    /// What is yet to be recorded, one for each level at most.
+    heard: Vec<Verdict>,
 }
 
 impl Listener {
     pub fn new(watch: &Arc<Watch>) -> Self {
         let mut breaker = lock(&watch.seen).breaker.clone();
         breaker.excuse();
-        Self { watch: Arc::clone(watch), breaker, level: Level::Ok }
+        Self { breaker, level: Level::Ok, heard: Vec::new() }
     }
 
-    /// Takes the next piece; the error if no more of it is to be read.
-    pub fn hear(&mut self, text: &str) -> Option<Error> {
+    /// Takes the next piece.
+    pub fn hear(&mut self, text: &str) {
         let verdict = self.breaker.observe_stream(text);
-        if verdict.level <= self.level {
-            return None;
+        if verdict.level > self.level {
+            self.level = verdict.level;
+            self.heard.push(verdict);
         }
-        self.level = verdict.level;
-        self.watch.record(&verdict).and_then(|()| self.watch.follow(&verdict)).err()
+    }
+
+    /// What was said since the last look, for [`Watch::heard`].
+    pub fn take_heard(&mut self) -> Vec<Verdict> {
+        std::mem::take(&mut self.heard)
     }
 }
