@@ -194,7 +194,7 @@ soak: export OUTLAY_KILL_ROUNDS := 300
 soak: export OUTLAY_LEAK_CALLS := 10000
 soak: $(VENV)/ready ## the full figures, kept in tests/soak/last.txt: kills, leaks, races, model, bench
 	@mkdir -p tests/soak
-	@{ git log -1 --format='commit %H'; git diff --quiet HEAD || echo 'with changes that are not committed'; \
+	@{ git log -1 --format='commit %H'; git diff --quiet HEAD -- . ':!tests/soak' || echo 'with changes that are not committed'; \
 		date -u +%FT%TZ; echo "$$(nproc) processors, $$($(BIN)/python --version), $$(cargo --version)"; \
 		$(call stages,soak-kill soak-python demo-llm bench); } 2>&1 | tee tests/soak/last.txt
 
