@@ -28,6 +28,8 @@ use crate::{
 const FIRST_MS: Millis = 24 * 3_600_000;
 /// The most thresholds waiting to have been passed long enough that are judged at a time.
 const RIPENED_MAX: usize = 1_000;
+/// The most stretches of alerts a consumer may have had behind one it has not.
+const STRETCHES_MAX: usize = 256;
 
 /// How often this process has recorded alerts: tells those who deliver them that there are some.
 static RECORDED: AtomicU64 = AtomicU64::new(0);
@@ -71,11 +73,39 @@ impl PassingRow {
     }
 }
 
-/// What a consumer of alerts has had: all up to a number, and some behind it.
+/// What a consumer of alerts has had: all up to a number, and stretches behind it, in order, each
+/// from a first number to a last one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ConsumerRow {
     pub after: u64,
-    pub delivered: Vec<u64>,
+    pub delivered: Vec<(u64, u64)>,
+}
+
+impl ConsumerRow {
+    /// The last of what it has had without a gap from this number on, if it has had that.
+    fn had(&self, no: u64) -> Option<u64> {
+        if no <= self.after {
+            return Some(self.after);
+        }
+        let place = self.delivered.partition_point(|(_, last)| *last < no);
+        self.delivered.get(place).filter(|(first, _)| *first <= no).map(|(_, last)| *last)
+    }
+
+    /// Adds what it has not had. Where there are too many stretches the oldest gap is given up.
+    fn add(&mut self, no: u64) {
+        let place = self.delivered.partition_point(|(_, last)| *last < no);
+        self.delivered.insert(place, (no, no));
+        self.delivered.dedup_by(|next, stretch| {
+            let meet = stretch.1 + 1 == next.0;
+            if meet {
+                stretch.1 = next.1;
+            }
+            meet
+        });
+        if self.delivered.len() > STRETCHES_MAX {
+            self.after = self.delivered.remove(0).1;
+        }
+    }
 }
 
 /// What a store keeps of alerts.
@@ -347,31 +377,36 @@ pub(crate) fn undelivered(tx: &mut dyn Tx, name: &str, everybodys: bool, most: u
     let is_ours = |owner| everybodys || owner == own || !running.iter().any(|row| row.no == owner);
     let consumer = consumer(tx, name)?;
     let mut rows = Vec::new();
-    tx.alerts(consumer.after, &mut |row| {
-        if is_ours(row.owner) && !consumer.delivered.contains(&row.no) {
-            rows.push(row);
-        }
-        rows.len() < most
-    })?;
+    let mut from = Some(consumer.after);
+    while let Some(after) = from.take() {
+        tx.alerts(after, &mut |row| {
+            from = consumer.had(row.no);
+            if from.is_none() && is_ours(row.owner) {
+                rows.push(row);
+            }
+            from.is_none() && rows.len() < most
+        })?;
+    }
     rows.iter().map(|row| shown(tx, row)).collect()
 }
 
 /// Notes that a consumer has had an alert.
 pub(crate) fn delivered(tx: &mut dyn Tx, name: &str, no: u64) -> Result<()> {
     let mut consumer = consumer(tx, name)?;
-    if no <= consumer.after || consumer.delivered.contains(&no) {
+    if consumer.had(no).is_some() {
         return Ok(());
     }
-    consumer.delivered.push(no);
-    let ConsumerRow { after, delivered } = &mut consumer;
-    tx.alerts(*after, &mut |row| {
-        let place = delivered.iter().position(|no| *no == row.no);
-        if let Some(place) = place {
-            delivered.swap_remove(place);
-            *after = row.no;
-        }
-        place.is_some()
-    })?;
+    consumer.add(no);
+    let mut from = Some(consumer.after);
+    while let Some(after) = from.take() {
+        consumer.after = after;
+        tx.alerts(after, &mut |row| {
+            from = consumer.had(row.no);
+            false
+        })?;
+    }
+    let after = consumer.after;
+    consumer.delivered.retain(|(_, last)| *last > after);
     tx.put_consumer(name, &consumer)
 }
 

@@ -292,6 +292,31 @@ fn delivered_is_what_a_consumer_says_it_has_had(place: &Place) {
     assert_eq!(place.ledger.undelivered("new", 10).unwrap(), [], "nothing older than a day");
 }
 
+/// A budget for each user, and users who pass all of its shares, which are sixteen.
+fn many_alerts(place: &Place, users: usize) {
+    let shares: Vec<String> = (1..=16).map(|part| format!("{}%", part * 5)).collect();
+    let sixteen = Thresholds::parse(shares.iter().map(String::as_str)).unwrap();
+    let each = everything(dollars("1", "life")).per("user").alerts(sixteen);
+    place.ledger.set_budget(&each).unwrap();
+    for user in 0..users {
+        let options = TaskOptions::new("t").tag("user", &format!("u{user}")).unwrap();
+        spend(&place.ledger.open_task(options).unwrap(), 80).unwrap();
+    }
+}
+
+fn a_consumer_with_many_gaps_gives_up_the_oldest(place: &Place) {
+    many_alerts(place, 33);
+    let alerts = place.ledger.undelivered("watch", 1_000).unwrap();
+    assert_eq!(alerts.len(), 33 * 16);
+    let had = |count: usize| alerts.iter().skip(1).step_by(2).take(count);
+    had(256).for_each(|alert| place.ledger.delivered("watch", alert).unwrap());
+    let left = place.ledger.undelivered("watch", 1_000).unwrap();
+    assert_eq!((left.len(), left[0].id), (33 * 16 - 256, alerts[0].id), "256 gaps are kept");
+    had(257).for_each(|alert| place.ledger.delivered("watch", alert).unwrap());
+    let left = place.ledger.undelivered("watch", 1_000).unwrap();
+    assert_eq!((left.len(), left[0].id), (33 * 16 - 257 - 1, alerts[2].id));
+}
+
 on_every_store! {
     the_usual_shares_of_a_budget_are_told_once_each,
     what_one_call_passes_is_all_told,
@@ -308,6 +333,7 @@ on_every_store! {
     the_configuration_says_which_shares_are_usual,
     each_consumer_gets_each_alert,
     delivered_is_what_a_consumer_says_it_has_had,
+    a_consumer_with_many_gaps_gives_up_the_oldest,
 }
 
 #[test]
@@ -346,6 +372,25 @@ fn what_a_dead_owner_did_not_deliver_the_next_one_does() {
     let next = place.another_owner();
     assert_eq!(*listen(&next, "list").lock().unwrap(), ids(&next));
     assert_eq!(*listen(&next, "list").lock().unwrap(), [""; 0], "it was delivered");
+}
+
+#[test]
+fn what_a_consumer_has_had_behind_an_alert_of_another_owner_is_one_stretch() {
+    let place = Place::sqlite();
+    let other = place.another_owner();
+    other.set_budget(&everything(dollars("1", "life")).alerts(thresholds(&["50%"]))).unwrap();
+    spend(&free_task(&other), 60).unwrap();
+    other.set_budget(&everything(dollars("100", "life"))).unwrap();
+    let heard = listen(&place.ledger, "list");
+    many_alerts(&place, 3);
+    assert_eq!(heard.lock().unwrap().len(), 3 * 16);
+    let (after, bytes): (i64, i64) = (
+        place.sql("SELECT after FROM consumers WHERE name = 'list'"),
+        place.sql("SELECT length(delivered) FROM consumers WHERE name = 'list'"),
+    );
+    assert_eq!((after, bytes), (0, 16), "two numbers, however many alerts there were");
+    assert_eq!(*listen(&other, "list").lock().unwrap(), ids(&other)[..1]);
+    assert_eq!(place.sql::<i64>("SELECT after FROM consumers WHERE name = 'list'"), 3 * 16 + 1);
 }
 
 #[derive(Clone, Debug)]

@@ -100,15 +100,17 @@ impl Alerts for Session {
             return Ok(None);
         };
         let (numbers, rest) = bytes.as_chunks::<8>();
-        if !rest.is_empty() {
+        let (pairs, odd) = numbers.as_chunks::<2>();
+        if !rest.is_empty() || !odd.is_empty() {
             return Err(Error::corrupt("what a consumer of alerts has had cannot be read"));
         }
-        let delivered = numbers.iter().map(|no| u64::from_be_bytes(*no)).collect();
+        let delivered = pairs.iter().map(|pair| pair.map(u64::from_be_bytes).into()).collect();
         Ok(Some(ConsumerRow { after, delivered }))
     }
 
     fn put_consumer(&mut self, name: &str, row: &ConsumerRow) -> Result<()> {
-        let delivered: Vec<u8> = row.delivered.iter().flat_map(|no| no.to_be_bytes()).collect();
+        let pairs = row.delivered.iter().flat_map(|(first, last)| [first, last]);
+        let delivered: Vec<u8> = pairs.flat_map(|no| no.to_be_bytes()).collect();
         let params = params![name, row.after as i64, delivered];
         self.run("INSERT OR REPLACE INTO consumers VALUES (?, ?, ?)", params).map(drop)
     }
