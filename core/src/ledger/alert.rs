@@ -68,6 +68,10 @@ pub(crate) struct PassingRow {
 }
 
 impl PassingRow {
+    pub fn due_ms(&self) -> Millis {
+        self.since_ms.saturating_add(self.mark.threshold.sustained_ms)
+    }
+
     pub fn is_same(&self, other: &Self) -> bool {
         (self.account, self.slot, self.mark) == (other.account, other.slot, other.mark)
     }
@@ -120,7 +124,7 @@ pub(crate) trait Alerts {
     /// Hands out the alerts behind a number, in order, until the visitor returns false.
     fn alerts(&mut self, after: u64, visit: &mut dyn FnMut(AlertRow) -> bool) -> Result<()>;
 
-    /// What is passing in an account, or in all, at most `most`.
+    /// What is passing in an account, or in all, at most `most`: what is due first.
     fn passing(&mut self, account: Option<u32>, most: usize) -> Result<Vec<PassingRow>>;
     fn put_passing(&mut self, row: &PassingRow) -> Result<()>;
     fn drop_passing(&mut self, row: &PassingRow) -> Result<()>;

@@ -293,8 +293,8 @@ fn delivered_is_what_a_consumer_says_it_has_had(place: &Place) {
 }
 
 /// A budget for each user, and users who pass all of its shares, which are sixteen.
-fn many_alerts(place: &Place, users: usize) {
-    let shares: Vec<String> = (1..=16).map(|part| format!("{}%", part * 5)).collect();
+fn many_alerts(place: &Place, users: usize, suffix: &str) {
+    let shares: Vec<String> = (1..=16).map(|part| format!("{}%{suffix}", part * 5)).collect();
     let sixteen = Thresholds::parse(shares.iter().map(String::as_str)).unwrap();
     let each = everything(dollars("1", "life")).per("user").alerts(sixteen);
     place.ledger.set_budget(&each).unwrap();
@@ -305,7 +305,7 @@ fn many_alerts(place: &Place, users: usize) {
 }
 
 fn a_consumer_with_many_gaps_gives_up_the_oldest(place: &Place) {
-    many_alerts(place, 33);
+    many_alerts(place, 33, "");
     let alerts = place.ledger.undelivered("watch", 1_000).unwrap();
     assert_eq!(alerts.len(), 33 * 16);
     let had = |count: usize| alerts.iter().skip(1).step_by(2).take(count);
@@ -315,6 +315,16 @@ fn a_consumer_with_many_gaps_gives_up_the_oldest(place: &Place) {
     had(257).for_each(|alert| place.ledger.delivered("watch", alert).unwrap());
     let left = place.ledger.undelivered("watch", 1_000).unwrap();
     assert_eq!((left.len(), left[0].id), (33 * 16 - 257 - 1, alerts[2].id));
+}
+
+fn of_much_that_is_passing_the_first_due_is_judged_first(place: &Place) {
+    many_alerts(place, 63, " for 20h");
+    let late = everything(dollars("1", "life")).tag("team", "late").unwrap();
+    place.ledger.set_budget(&late.alerts(thresholds(&["50% for 10m"]))).unwrap();
+    let options = TaskOptions::new("t").tag("team", "late").unwrap();
+    spend(&place.ledger.open_task(options).unwrap(), 60).unwrap();
+    place.clock.advance(10 * MINUTE);
+    assert_eq!(shares(&place.ledger), ["50% for 10m"]);
 }
 
 on_every_store! {
@@ -334,6 +344,7 @@ on_every_store! {
     each_consumer_gets_each_alert,
     delivered_is_what_a_consumer_says_it_has_had,
     a_consumer_with_many_gaps_gives_up_the_oldest,
+    of_much_that_is_passing_the_first_due_is_judged_first,
 }
 
 #[test]
@@ -382,7 +393,7 @@ fn what_a_consumer_has_had_behind_an_alert_of_another_owner_is_one_stretch() {
     spend(&free_task(&other), 60).unwrap();
     other.set_budget(&everything(dollars("100", "life"))).unwrap();
     let heard = listen(&place.ledger, "list");
-    many_alerts(&place, 3);
+    many_alerts(&place, 3, "");
     assert_eq!(heard.lock().unwrap().len(), 3 * 16);
     let (after, bytes): (i64, i64) = (
         place.sql("SELECT after FROM consumers WHERE name = 'list'"),

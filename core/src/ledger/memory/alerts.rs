@@ -53,7 +53,10 @@ impl Alerts for Memory {
 
     fn passing(&mut self, account: Option<u32>, most: usize) -> Result<Vec<PassingRow>> {
         let wanted = |row: &&PassingRow| account.is_none_or(|account| row.account == account);
-        Ok(self.alerts.passing.iter().filter(wanted).take(most).copied().collect())
+        let mut rows: Vec<_> = self.alerts.passing.iter().filter(wanted).copied().collect();
+        rows.sort_by_key(PassingRow::due_ms);
+        rows.truncate(most);
+        Ok(rows)
     }
 
     fn put_passing(&mut self, row: &PassingRow) -> Result<()> {

@@ -72,7 +72,10 @@ impl Alerts for Session {
 
     fn passing(&mut self, account: Option<u32>, most: usize) -> Result<Vec<PassingRow>> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let sql = format!("SELECT {PASSING} FROM passing WHERE ?1 IS NULL OR account = ?1 LIMIT ?2");
+        let sql = format!(
+            "SELECT {PASSING} FROM passing WHERE ?1 IS NULL OR account = ?1 \
+             ORDER BY since_ms + sustained_ms LIMIT ?2"
+        );
         self.every(&sql, params![account, most], passing_of)
     }
 
