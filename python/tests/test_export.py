@@ -109,7 +109,15 @@ def test_the_published_validator_finds_only_the_invoice(store: str, tmp_path: Pa
 
 def test_entries_are_lines_of_json(store: str, tmp_path: Path) -> None:
     path = tmp_path / "entries.jsonl"
-    told = outlay.export("jsonl", path, store=store)
+    path.write_text("what was there", encoding="utf-8")
+    path.chmod(0o644)
+    if os.name == "posix":
+        with path.open(encoding="utf-8") as before:
+            told = outlay.export("jsonl", path, store=store)
+            assert before.read() == "what was there", "it is replaced, not written over"
+    else:
+        told = outlay.export("jsonl", path, store=store)
+    assert list(tmp_path.glob("entries*")) == [path]
     entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     settled = sum(entry["usd"] for entry in entries if entry["kind"] in ("settled", "corrected"))
     assert (len(entries), settled) == (told.rows, told.settled.nanos)

@@ -29,6 +29,7 @@ use clap::{Parser as _, error::ErrorKind as Usage};
 use outlay::{Error, ErrorKind, Family, Ledger, Result, report::text::shown};
 
 use arguments::{Arguments, Command};
+pub use page::write_whole;
 pub use watch::Post;
 
 /// It did what was asked.

@@ -1,6 +1,6 @@
 //! The ledger as a file.
 
-use std::{fs, io::Write as _, path::PathBuf};
+use std::{io::Write as _, path::PathBuf};
 
 use outlay::{
     report::{self, ExportOptions, Since},
@@ -66,26 +66,14 @@ pub(crate) fn export(
         let all = ExportOptions::new(format.parse()?);
         let options = ExportOptions { since: time(since)?, until: time(until)?, account, ..all };
         let ledger = process::ledger(store)?;
-        let unusable = |error: std::io::Error| {
-            let message = format!("`{}` cannot be written: {error}", path.display());
-            outlay::Error::new(outlay::ErrorKind::InvalidInput, message)
-        };
-        let mut file = new_file(&path).map_err(unusable)?;
-        let mut failure = None;
-        let exported = ledger.export(&options, &mut |text| {
-            failure = file.write_all(text.as_bytes()).err();
-            failure.is_none()
-        })?;
-        failure.map_or(Ok(exported), |error| Err(unusable(error)))
+        outlay_cli::write_whole(&path, |file| {
+            let mut failure = None;
+            let exported = ledger.export(&options, &mut |text| {
+                failure = file.write_all(text.as_bytes()).err();
+                failure.is_none()
+            });
+            failure.map_or(Ok(exported), Err)
+        })
     };
     waiting(py, true, read).map(Exported)
-}
-
-/// For the user alone, as a ledger is.
-fn new_file(path: &PathBuf) -> std::io::Result<fs::File> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }

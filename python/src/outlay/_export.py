@@ -25,7 +25,7 @@ def export(
     Args:
         format: "focus" is CSV in the columns of FOCUS 1.2, a row for each unit that was charged;
             "csv" and "jsonl" are the entries, one a line.
-        path: the file; one that is there is replaced.
+        path: the file, for its user alone; one that is there is replaced once all is written.
         since: only what was written from then on: "7d", "24h", a date or a time.
         until: only what was written before then.
         account: for "focus", who pays, as the provider calls the account; else the ledger.
