@@ -15,6 +15,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+import { platform } from "./platform.mjs";
+
 const root = join(import.meta.dirname, "..");
 const packed = join(root, ".build/packed");
 const tarballs = readdirSync(packed).map((name) => join(packed, name));
@@ -88,6 +90,15 @@ try {
     const said = run(process.execPath, [name], { cwd: project, env });
     if (said !== text) throw new Error(`${name} printed ${said}`);
   }
+  const shipped = (name) =>
+    readdirSync(join(project, "node_modules", name))
+      .filter((file) => file.startsWith("LICENSE-"))
+      .sort();
+  const licences = [...shipped("outlay"), ...shipped(`outlay-${platform}`)]
+    .map((file) => file.slice(8))
+    .join(" ");
+  const due = "APACHE MIT APACHE MIT ctok uPlot vocabularies";
+  if (licences !== due) throw new Error(`the licences that are shipped: ${licences}`);
   const version = run("npx", ["--no-install", "outlay", "--version"], { cwd: project, env });
   if (!version.startsWith("outlay ")) throw new Error(`the command printed ${version}`);
   const command = ["--no-install", "outlay", "report", "--store", "sqlite:kept.db"];

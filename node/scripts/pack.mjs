@@ -9,7 +9,7 @@
 import { execFileSync } from "node:child_process";
 import { copyFileSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 
 import { core, platform } from "./platform.mjs";
@@ -52,13 +52,21 @@ for (const [name, file] of cores) {
   if (!fits(file, name)) throw new Error(`${file} is no core for ${name}`);
 }
 
-function stage(name, json, files) {
+const OF_THE_CORE = [
+  "core/vocab/LICENSE-ctok",
+  "core/vocab/LICENSE-vocabularies",
+  "core/charts/LICENSE-uPlot",
+];
+
+/** The licences of what is inside too: npm packs by itself only what is called LICENSE. */
+function stage(name, json, files, licences) {
   const folder = join(staged, name);
   mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, "package.json"), `${JSON.stringify(json, null, 2)}\n`);
+  const named = { ...json, files: [...json.files, "LICENSE-*"] };
+  writeFileSync(join(folder, "package.json"), `${JSON.stringify(named, null, 2)}\n`);
   for (const [file, from] of files) cpSync(from, join(folder, file), { recursive: true });
-  for (const file of ["LICENSE-APACHE", "LICENSE-MIT"]) {
-    copyFileSync(join(root, "..", file), join(folder, file));
+  for (const file of ["LICENSE-APACHE", "LICENSE-MIT", ...licences]) {
+    copyFileSync(join(root, "..", file), join(folder, basename(file)));
   }
   return folder;
 }
@@ -87,7 +95,7 @@ function stageCore([name, from]) {
     main: file,
     files: [file],
   };
-  return stage(own.name, own, [[file, from]]);
+  return stage(own.name, own, [[file, from]], OF_THE_CORE);
 }
 
 const optionalDependencies = Object.fromEntries(platforms.map((name) => [`outlay-${name}`, version]));
@@ -96,6 +104,7 @@ const folders = [
     "outlay",
     { ...manifest, optionalDependencies },
     [...manifest.files, "README.md"].map((file) => [file, join(root, file)]),
+    [],
   ),
   ...[...cores].map(stageCore),
 ];
