@@ -481,6 +481,13 @@ pub(crate) struct Report {
     pub html: Option<PathBuf>,
 }
 
+impl Report {
+    /// `--json` and `--csv`.
+    pub fn form(&self) -> (bool, bool) {
+        (self.json.json, self.csv)
+    }
+}
+
 /// For `outlay report whatif`.
 #[derive(Debug, Args)]
 pub(crate) struct Elsewhere {

@@ -16,7 +16,7 @@ use crate::{
         Arguments, Breaker, BreakerCommand, Command, Ending, Forget, Import, Json, Meter, Plan, Report,
         Resolve, Route, RouteCommand, Show, Tasks, What,
     },
-    audit, csv, elsewhere, export, forecast, json, orders, page,
+    audit, elsewhere, export, forecast, form, json, orders, page,
     place::{self, Opened},
     prices, replay, route, tables, top, waste, watch,
 };
@@ -140,44 +140,31 @@ pub(crate) fn report(ledger: &Ledger, asked: &Report) -> Result<String> {
         return page::write(ledger.report_html(&options)?, file);
     }
     let report = ledger.report(&options)?;
-    if asked.json.json {
-        return Ok(json::printed(&json::report(&report)));
-    }
-    if asked.csv {
-        let rows: Vec<_> = report.rows.iter().map(json::row).collect();
-        return Ok(csv::sheet(&rows, &json::ROW));
-    }
-    Ok(format!("{report}\n"))
+    let rows = || report.rows.iter().map(json::row).collect();
+    Ok(form::shown(asked.form(), || json::report(&report), &json::ROW, rows, || report.to_string()))
 }
 
 fn observed(ledger: &Ledger, asked: &Report) -> Result<String> {
     let report = ledger.observed(asked.since)?;
-    if asked.json.json {
-        return Ok(json::printed(&json::observed(&report)));
-    }
-    if asked.csv {
-        let rows: Vec<_> = report.rows.iter().map(json::observed_row).collect();
-        return Ok(csv::sheet(&rows, &json::OBSERVED_ROW));
-    }
-    if report.rows.is_empty() {
-        return Ok("nothing would have been refused\n".to_owned());
-    }
-    Ok(format!("{report}\n"))
+    let rows = || report.rows.iter().map(json::observed_row).collect();
+    let text = || {
+        if report.rows.is_empty() { "nothing would have been refused".to_owned() } else { report.to_string() }
+    };
+    Ok(form::shown(asked.form(), || json::observed(&report), &json::OBSERVED_ROW, rows, text))
 }
 
 fn meter(ledger: &Opened, asked: &Meter) -> Result<String> {
     let report = ledger.meter(asked.since)?;
-    if asked.json.json {
-        return Ok(json::printed(&json::meter(&report)));
-    }
-    if asked.csv {
-        let rows: Vec<_> = report.rows.iter().map(json::meter_row).collect();
-        return Ok(csv::sheet(&rows, &json::METER_ROW));
-    }
-    if report.rows.is_empty() {
-        return Ok("no call was counted here and settled\n".to_owned());
-    }
-    Ok(format!("{report}\n"))
+    let rows = || report.rows.iter().map(json::meter_row).collect();
+    let text = || {
+        if report.rows.is_empty() {
+            "no call was counted here and settled".to_owned()
+        } else {
+            report.to_string()
+        }
+    };
+    let form = (asked.json.json, asked.csv);
+    Ok(form::shown(form, || json::meter(&report), &json::METER_ROW, rows, text))
 }
 
 fn import(store: Option<&str>, asked: &Import) -> Result<String> {

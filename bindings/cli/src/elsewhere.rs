@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::{
     arguments::{Report, What},
-    csv,
-    json::{Object, object, printed, time, usd},
+    form::shown,
+    json::{Object, object, time, usd},
 };
 
 /// The columns of `outlay report whatif`.
@@ -40,14 +40,8 @@ pub(crate) fn what_if(ledger: &Ledger, asked: &Report) -> Result<String> {
         since: asked.since,
     };
     let report = ledger.what_if(&options)?;
-    if asked.json.json {
-        return Ok(printed(&whole(&report)));
-    }
-    if asked.csv {
-        let rows: Vec<Object> = report.rows.iter().map(row).collect();
-        return Ok(csv::sheet(&rows, &ROW));
-    }
-    Ok(format!("{report}\n"))
+    let rows = || report.rows.iter().map(row).collect();
+    Ok(shown(asked.form(), || whole(&report), &ROW, rows, || report.to_string()))
 }
 
 /// Refuses what would mean nothing to the report that was asked for.

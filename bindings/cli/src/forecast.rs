@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::{
     arguments::Report,
-    csv,
-    json::{Object, object, printed, time, usd},
+    form::shown,
+    json::{Object, object, time, usd},
 };
 
 /// The columns of `outlay report forecast`: the rows, the total, then the budgets.
@@ -35,16 +35,12 @@ const ROW: [&str; 16] = [
 
 pub(crate) fn forecast(ledger: &Ledger, asked: &Report) -> Result<String> {
     let forecast = ledger.forecast(asked.by.clone())?;
-    if asked.json.json {
-        return Ok(printed(&whole(&forecast)));
-    }
-    if asked.csv {
-        let mut rows: Vec<Object> = forecast.rows.iter().map(|row| scope(&forecast, "row", row)).collect();
-        rows.push(scope(&forecast, "total", &forecast.total));
-        rows.extend(forecast.budgets.iter().map(budget));
-        return Ok(csv::sheet(&rows, &ROW));
-    }
-    Ok(format!("{forecast}\n"))
+    let rows = || {
+        let scopes = forecast.rows.iter().map(|row| scope(&forecast, "row", row));
+        let scopes = scopes.chain([scope(&forecast, "total", &forecast.total)]);
+        scopes.chain(forecast.budgets.iter().map(budget)).collect()
+    };
+    Ok(shown(asked.form(), || whole(&forecast), &ROW, rows, || forecast.to_string()))
 }
 
 fn projection(guess: Option<&Projection>) -> Object {

@@ -11,6 +11,7 @@ mod csv;
 mod elsewhere;
 mod export;
 mod forecast;
+mod form;
 mod json;
 mod orders;
 mod page;

@@ -3,26 +3,20 @@
 
 use outlay::{
     Ledger, Result,
-    report::{Tax, TaxReport, TaxRow, ValueReport, Waste, WasteReport, Worth},
+    report::{Tax, TaxReport, TaxRow, ValueReport, ValueRow, Waste, WasteReport, Worth},
 };
 use serde_json::{Value, json};
 
 use crate::{
     arguments::Report,
-    csv,
-    json::{Object, id, object, printed, time, usd},
+    form::shown,
+    json::{Object, id, object, time, usd},
 };
 
 pub(crate) fn waste(ledger: &Ledger, asked: &Report) -> Result<String> {
     let report = ledger.waste(asked.since)?;
-    if asked.json.json {
-        return Ok(printed(&waste_json(&report)));
-    }
-    if asked.csv {
-        let rows: Vec<Object> = report.kinds.iter().flat_map(items).collect();
-        return Ok(csv::sheet(&rows, &ITEM));
-    }
-    Ok(format!("{report}\n"))
+    let rows = || report.kinds.iter().flat_map(items).collect();
+    Ok(shown(asked.form(), || waste_json(&report), &ITEM, rows, || report.to_string()))
 }
 
 /// The columns of `outlay report waste`: a row for each attempt or call behind a kind.
@@ -87,14 +81,8 @@ fn waste_json(report: &WasteReport) -> Value {
 
 pub(crate) fn tax(ledger: &Ledger, asked: &Report) -> Result<String> {
     let report = ledger.tax(asked.since)?;
-    if asked.json.json {
-        return Ok(printed(&tax_json(&report)));
-    }
-    if asked.csv {
-        let rows: Vec<Object> = report.rows.iter().map(tax_row).collect();
-        return Ok(csv::sheet(&rows, &TAX_ROW));
-    }
-    Ok(format!("{report}\n"))
+    let rows = || report.rows.iter().map(tax_row).collect();
+    Ok(shown(asked.form(), || tax_json(&report), &TAX_ROW, rows, || report.to_string()))
 }
 
 /// The columns of `outlay report tax`.
@@ -153,23 +141,17 @@ fn tax_json(report: &TaxReport) -> Value {
 
 pub(crate) fn value(ledger: &Ledger, asked: &Report) -> Result<String> {
     let report = ledger.value(asked.since)?;
-    let rows = report.rows.iter().map(|row| {
+    let row = |row: &ValueRow| {
         let mut object = worth(&row.worth);
         object.insert("by".to_owned(), row.by.name().into());
         object.insert("key".to_owned(), row.key.clone().into());
         object
-    });
-    let rows: Vec<Object> = rows.collect();
-    if asked.json.json {
-        return Ok(printed(&value_json(&report, rows)));
-    }
-    if asked.csv {
-        return Ok(csv::sheet(&rows, &VALUE_ROW));
-    }
-    if report.rows.is_empty() {
-        return Ok("no run said what it was worth\n".to_owned());
-    }
-    Ok(format!("{report}\n"))
+    };
+    let rows = || report.rows.iter().map(row).collect();
+    let text = || {
+        if report.rows.is_empty() { "no run said what it was worth".to_owned() } else { report.to_string() }
+    };
+    Ok(shown(asked.form(), || value_json(&report, rows()), &VALUE_ROW, rows, text))
 }
 
 /// The columns of `outlay report value`.
