@@ -1,35 +1,21 @@
 //! What was spent is exact, and what is to come is what the history says.
 
-use std::sync::Arc;
+mod fixture;
 
+use fixture::{DAY, Place};
 use outlay::{
-    Clock, Config, ErrorKind, Ledger, Limit, ManualClock, Money, Request, TaskOptions, Usage, Window,
+    ErrorKind, Ledger, Limit, Money, Request, TaskOptions, Usage, Window,
     report::{By, Forecast},
     run::BudgetOptions,
 };
 use proptest::{collection::vec, prelude::*};
-use tempfile::TempDir;
 
-const DAY: i64 = 86_400_000;
 /// 2026-09-07, a Monday.
 const MONDAY: i64 = 1_788_739_200_000;
 const NANOS: i64 = 1_000_000_000;
 
-struct Place {
-    _folder: TempDir,
-    ledger: Ledger,
-    clock: ManualClock,
-}
-
 fn places() -> [Place; 2] {
-    [true, false].map(|is_file| {
-        let folder = TempDir::new().unwrap();
-        let file = format!("sqlite:{}", folder.path().join("ledger.db").display());
-        let clock = ManualClock::at(MONDAY);
-        let (store, config) = (if is_file { &file } else { "memory:" }, Arc::new(Config::default()));
-        let ledger = Ledger::open_with_clock(store, config, Clock::Manual(clock.clone())).unwrap();
-        Place { _folder: folder, ledger, clock }
-    })
+    Place::each(MONDAY, "{}")
 }
 
 /// A call of gpt-4o, whose input is 2.50 USD per million tokens.

@@ -1,39 +1,23 @@
 //! What would have been is what the other price list says, to the nano, and nothing is lost on the way.
 
-use std::sync::Arc;
+mod fixture;
 
+use fixture::{NOON, Place};
 use outlay::{
-    Clock, Config, ErrorKind, Ledger, ManualClock, Money, Request, Task, TaskOptions, Usage,
+    ErrorKind, Ledger, Money, Request, Task, TaskOptions, Usage,
     meter::ServiceTier,
     report::{By, RatioSource, ReportOptions, Repriced, WhatIfOptions},
-    run::config::Choices,
 };
 use proptest::{collection::vec, prelude::*};
-use tempfile::TempDir;
 
-const NOON: i64 = 1_795_348_800_000;
 const MODELS: [&str; 4] = ["gpt-4o", "claude-sonnet-4-5", "gemini-2.5-flash", "local"];
 const PRICES: &str = r#"{"prices": {
     "local": {"input": "1", "output": "2"},
     "ours": {"input": "2", "cache_read": "0.5", "output": "10"}
 }}"#;
 
-struct Place {
-    _folder: TempDir,
-    ledger: Ledger,
-    clock: ManualClock,
-}
-
 fn places() -> [Place; 2] {
-    [true, false].map(|is_file| {
-        let folder = TempDir::new().unwrap();
-        let file = format!("sqlite:{}", folder.path().join("ledger.db").display());
-        let config = Arc::new(Config::default().with(&Choices::from_json(PRICES).unwrap()).unwrap());
-        let clock = ManualClock::at(NOON);
-        let store = if is_file { &file } else { "memory:" };
-        let ledger = Ledger::open_with_clock(store, config, Clock::Manual(clock.clone())).unwrap();
-        Place { _folder: folder, ledger, clock }
-    })
+    Place::each(NOON, PRICES)
 }
 
 fn task(ledger: &Ledger, name: &str) -> Task {

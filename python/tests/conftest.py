@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,22 @@ def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         name = "".join(letter if letter.isalnum() else "-" for letter in request.node.name)
         return f"memory:{name}-{id(request)}"
     return f"sqlite:{tmp_path / 'ledger.db'}"
+
+
+@pytest.fixture
+def provider() -> Iterator[Any]:
+    """A provider of this test's own, and guarded clients.
+
+    For LangChain, which keeps its connections by the address they go to, longer than an event loop
+    lasts. All others share the one of `endpoints.fresh_provider`.
+    """
+    import outlay
+    from outlay.testing import Provider
+
+    with Provider() as provider:
+        outlay.instrument()
+        yield provider
+        outlay.uninstrument()
 
 
 @pytest.fixture(autouse=True)

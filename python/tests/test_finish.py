@@ -72,14 +72,6 @@ def test_what_cannot_be_put_by(options: dict[str, Any]) -> None:
         task.reserve(**CALL, final=True)
 
 
-@pytest.fixture
-def provider() -> Any:
-    with Provider() as provider:
-        outlay.instrument()
-        yield provider
-        outlay.uninstrument()
-
-
 def test_a_guarded_client_makes_it(provider: Provider) -> None:
     client = openai.OpenAI(base_url=provider.openai_url, api_key="any", max_retries=2)
     ask: Any = client.chat.completions.create

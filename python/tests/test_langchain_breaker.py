@@ -52,14 +52,6 @@ def answers(messages: list[Any]) -> list[str]:
     return [message.text for message in messages if message.type == "tool"]
 
 
-@pytest.fixture
-def provider() -> Any:
-    with Provider() as provider:
-        outlay.instrument()
-        yield provider
-        outlay.uninstrument()
-
-
 def test_the_model_is_told_and_then_refused_the_call(provider: Provider) -> None:
     task, messages = ask(provider, [SEARCH] * 6 + [DONE], breaker=True)
     said = answers(messages)

@@ -55,14 +55,6 @@ def chat(provider: Provider) -> Any:
     return ChatOpenAI(model="gpt-4o", base_url=provider.openai_url, api_key="any", max_tokens=50)
 
 
-@pytest.fixture
-def provider() -> Any:
-    with Provider() as provider:
-        outlay.instrument()
-        yield provider
-        outlay.uninstrument()
-
-
 @pytest.mark.parametrize("hooks", [[OutlayMiddleware], [OutlayMiddleware, Again]])
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_an_agent_answers_by_its_last_call(

@@ -40,14 +40,6 @@ def look(query: str) -> str:
     return f"{query}: it rains"
 
 
-@pytest.fixture
-def provider() -> Any:
-    with Provider() as provider:
-        outlay.instrument()
-        yield provider
-        outlay.uninstrument()
-
-
 def run(provider: Provider, middleware: list[Any], calls: int, **limits: Any) -> list[list[Any]]:
     """The messages of every request of an agent that makes this many calls."""
     looks = [Reply.tool("look", {"query": str(number)}) for number in range(calls - 1)]

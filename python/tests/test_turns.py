@@ -20,14 +20,6 @@ CALL: Any = {"model": "gpt-4o", "input_tokens": 1000, "max_output_tokens": 4000}
 USED = outlay.Usage(1000, 4000)
 
 
-@pytest.fixture
-def provider() -> Any:
-    with Provider() as provider:
-        outlay.instrument()
-        yield provider
-        outlay.uninstrument()
-
-
 def test_each_turn_has_its_own_limit(store: str) -> None:
     limits: Any = {
         "usd": [outlay.Limit(1), outlay.Limit(0.05, window="turn")],
