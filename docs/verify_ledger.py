@@ -65,6 +65,7 @@ def has_signed(key: bytes, message: bytes, signature: bytes) -> bool:
     return len(signature) == 64 and s < ORDER and times(s, BASE) == add(r, times(k, a))
 
 
+OPENED, STARTED, ENDED = 1, 2, 3
 RESERVED, SETTLED, VOIDED, DOUBTED, CORRECTED, FORGOTTEN = 4, 5, 6, 7, 8, 20
 AMOUNTS = ("usd", "tokens", "llm_calls", "tool_calls")
 
@@ -79,6 +80,7 @@ class Verifier:
         self.pending: list = []  # the entries of a commit that has no link yet
         self.proofs: dict = {}
         self.forgotten: set = set()
+        self.tasks: dict = defaultdict(lambda: [None, 0, 0])  # its row's hash, attempts, outcome
         self.calls: dict = {}
         self.sums: dict = defaultdict(lambda: [0] * 12)
         self.entries = 0
@@ -114,6 +116,12 @@ class Verifier:
                 self.proofs[int.from_bytes(proofs[at : at + 4], "big")] = proofs[at + 4 : at + 36]
             if entry["kind"] == FORGOTTEN:
                 self.forgotten.add(entry["subject"])
+            if entry["kind"] == OPENED:
+                self.tasks[entry["task"]][0] = entry["request_hash"]
+            elif entry["kind"] == STARTED:
+                self.tasks[entry["task"]][1:] = [entry["attempt"], 0]
+            elif entry["kind"] == ENDED:
+                self.tasks[entry["task"]][2] = entry["note"]
             if call is not None:
                 self.fold(seq, entry, call, under)
         if self.pending:
@@ -187,11 +195,28 @@ class Verifier:
                 self.bad(2, no, "name: not the word its entry proves")
         for no in unseen:
             self.bad(2, no, "name: missing")
+        self.check_tasks()
         rows = {row[:2]: list(row[2:]) for row in self.db.execute("SELECT * FROM balances")}
         for place in sorted(rows.keys() | self.sums.keys()):
             missing = place not in rows and place in self.sums
             if missing or rows.get(place) != self.sums.get(place, [0] * 12):
-                self.bad(3, place[0], f"balance at {place[1]}: not the sum of its entries")
+                self.bad(4, place[0], f"balance at {place[1]}: not the sum of its entries")
+
+    def check_tasks(self) -> None:
+        sql = (
+            "SELECT no, attempts, outcome, id, opened_ms, tags, caller, name, parent, depth FROM tasks"
+        )
+        for no, attempts, outcome, uuid, opened_ms, tags, *numbers in self.db.execute(sql):
+            try:
+                row = uuid + b"".join(number.to_bytes(4, "big") for number in numbers)
+                row += opened_ms.to_bytes(8, "big", signed=True) + tags
+            except (AttributeError, OverflowError, TypeError):
+                row = b""
+            first = int.from_bytes(hashlib.sha256(row).digest()[:8], "big", signed=True)
+            if self.tasks.pop(no, None) != [first, attempts, outcome]:
+                self.bad(3, no, "task: not what its entries say")
+        for no in self.tasks:
+            self.bad(3, no, "task: missing")
 
 
 def opened(path: str, key: str | None, db: sqlite3.Connection) -> dict:
@@ -215,7 +240,7 @@ def main(path: str, checkpoint: str | None = None, key: str | None = None) -> in
     verifier.read(opened(checkpoint, key, verifier.db) if checkpoint else None)
     if not verifier.problems:
         verifier.check_rows()
-    where = ["entry", "owner", "name", "account"]
+    where = ["entry", "owner", "name", "task", "account"]
     for rank, number, what in sorted(verifier.problems)[:20]:
         print(f"{where[rank]} {number}: {what}")
     if not verifier.problems:

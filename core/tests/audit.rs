@@ -291,6 +291,8 @@ fn a_checkpoint_finds_what_a_forger_made_fit_again() {
     let mut gone = 0;
     let audit = sample.audit(|db| {
         gone = db.query_row(sql, [], |row| row.get(0)).unwrap();
+        let of = "UPDATE tasks SET outcome = 0 WHERE no = (SELECT task FROM entries WHERE seq = ?)";
+        db.execute(of, [gone]).unwrap();
         db.execute("DELETE FROM entries WHERE seq = ?", [gone]).unwrap();
         db.execute("UPDATE entries SET seq = -seq WHERE seq > ?", [gone]).unwrap();
         db.execute("UPDATE entries SET seq = -seq - 1 WHERE seq < 0", []).unwrap();
@@ -316,6 +318,32 @@ fn names_are_proved_or_erased() {
     assert_eq!(problem(&erase), "erased, and no entry says so");
     assert_eq!(problem(&format!("DELETE FROM names {tenant}")), "missing");
     assert_eq!(problem("INSERT INTO names (key, value) VALUES ('tenant', 'x')"), "proved by no entry");
+}
+
+#[test]
+fn a_task_is_what_its_entries_say() {
+    let (sample, _) = sample();
+    let columns = ["caller", "name", "parent", "depth", "attempts", "opened_ms", "outcome"];
+    let edits = columns.map(|column| format!("UPDATE tasks SET {column} = {column} + 1 WHERE no = 3"));
+    let tags = "(SELECT tags FROM tasks WHERE tags <> task.tags AND length(tags) > 0)";
+    let others = [
+        format!("UPDATE tasks AS task SET tags = {tags} WHERE no = 3"),
+        "UPDATE tasks SET tags = x'' WHERE no = 3".to_owned(),
+        "UPDATE tasks SET id = randomblob(16) WHERE no = 3".to_owned(),
+        "UPDATE tasks SET depth = 'deep' WHERE no = 3".to_owned(),
+        "DELETE FROM tasks WHERE no = 3".to_owned(),
+    ];
+    for edit in edits.into_iter().chain(others) {
+        let mut changed = 0;
+        let audit = sample.audit(|db| changed = db.execute(&edit, []).unwrap());
+        assert_eq!(changed, 1, "{edit}");
+        let places: Vec<Place> = audit.problems.iter().map(|problem| problem.place).collect();
+        assert_eq!(places, [Place::Task(3)], "{edit}: {audit}");
+    }
+    let copied = "INSERT INTO tasks SELECT 999, randomblob(16), 0, name, parent, depth, tags, attempts, owner, \
+        opened_ms, observes, outcome FROM tasks WHERE no = 3";
+    let audit = sample.audit(|db| db.execute_batch(copied).unwrap());
+    assert_eq!(audit.to_string(), "task 999: opened by no entry");
 }
 
 #[test]

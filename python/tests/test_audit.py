@@ -88,6 +88,7 @@ def test_an_honest_ledger_is_sound(kept: Kept) -> None:
         ("DELETE FROM entries WHERE seq > 20", "entry", 21),
         ("UPDATE owners SET links = links - 1 WHERE no = 1", "owner", 1),
         ("UPDATE names SET value = 't9' WHERE value = 't1'", "name", None),
+        ("UPDATE tasks SET tags = x'' WHERE no = 2", "task", 2),
         ("UPDATE balances SET in_doubt_usd = 5 WHERE account = 2", "balance", 2),
         ("DELETE FROM balances WHERE account = 3", "balance", 3),
     ],

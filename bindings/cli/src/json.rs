@@ -173,6 +173,7 @@ pub(crate) fn audit(audit: &Audit) -> Value {
             Place::Entries(first, last) => json!({ "entries": [first, last] }),
             Place::Owner(no) => json!({ "owner": no }),
             Place::Name(no) => json!({ "name": no }),
+            Place::Task(no) => json!({ "task": no }),
             Place::Balance(account, slot) => json!({ "account": account, "slot": slot }),
         };
         json!({ "place": place, "what": problem.what })

@@ -79,6 +79,7 @@ fn problem_of(problem: &report::Problem) -> Problem {
         Place::Entries(first, last) => ("entry", first as f64, Some(last as f64)),
         Place::Owner(no) => ("owner", no.into(), None),
         Place::Name(no) => ("name", no.into(), None),
+        Place::Task(no) => ("task", no.into(), None),
         Place::Balance(account, slot) => ("balance", account.into(), Some(slot as f64)),
     };
     let text = format!("{}: {}", problem.place, problem.what);

@@ -9,23 +9,24 @@ pub(crate) struct Problem(report::Problem);
 
 #[pymethods]
 impl Problem {
-    /// "entry", "owner", "name" or "balance".
+    /// "entry", "owner", "name", "task" or "balance".
     #[getter]
     fn place(&self) -> &'static str {
         match self.0.place {
             Place::Entries(..) => "entry",
             Place::Owner(_) => "owner",
             Place::Name(_) => "name",
+            Place::Task(_) => "task",
             Place::Balance(..) => "balance",
         }
     }
 
-    /// The number of the entry, owner or name, or of the balance's account.
+    /// The number of the entry, owner, name or task, or of the balance's account.
     #[getter]
     fn number(&self) -> u64 {
         match self.0.place {
             Place::Entries(no, _) => no,
-            Place::Owner(no) | Place::Name(no) | Place::Balance(no, _) => no.into(),
+            Place::Owner(no) | Place::Name(no) | Place::Task(no) | Place::Balance(no, _) => no.into(),
         }
     }
 
@@ -35,7 +36,7 @@ impl Problem {
         match self.0.place {
             Place::Entries(_, last) => i64::try_from(last).ok(),
             Place::Balance(_, slot) => Some(slot),
-            Place::Owner(_) | Place::Name(_) => None,
+            Place::Owner(_) | Place::Name(_) | Place::Task(_) => None,
         }
     }
 

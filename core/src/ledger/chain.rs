@@ -8,7 +8,7 @@
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
-use super::entry::Entry;
+use super::{entry::Entry, store::TaskRow};
 use crate::{
     error::{Error, Result},
     value::Id,
@@ -40,6 +40,21 @@ pub fn proof(salt: &Salt, key: &str, value: &str) -> Proof {
     keyed(salt, &[key.as_bytes(), &[0], value.as_bytes()])
 }
 
+/// What the entry that opens a task says of its row: the first eight bytes of SHA-256 over what never
+/// changes in it, as big-endian numbers of the width they have there, the tags last.
+pub(crate) fn task_hash(row: &TaskRow) -> i64 {
+    let mut hash = Sha256::new();
+    hash.update(row.id.map_or([0; 16], |id| *id.bytes()));
+    for no in [row.caller, row.name, row.parent, row.depth] {
+        hash.update(no.to_be_bytes());
+    }
+    hash.update(row.opened_ms.to_be_bytes());
+    for tag in &row.tags {
+        hash.update(tag.to_be_bytes());
+    }
+    first_eight(&hash.finalize())
+}
+
 /// A fresh salt.
 pub fn salt() -> Result<Salt> {
     let mut salt = [0; 16];
@@ -62,7 +77,10 @@ pub(crate) fn named_call(key: &[u8; 32], task: u32, attempt: u32, name: &str) ->
 /// A keyed hash of texts in 64 bits: equal for equal texts within one ledger, and says nothing
 /// outside it.
 pub(crate) fn keyed_hash(key: &[u8; 32], parts: &[&[u8]]) -> i64 {
-    let digest = keyed(key, parts);
+    first_eight(&keyed(key, parts))
+}
+
+fn first_eight(digest: &[u8]) -> i64 {
     digest[..8].iter().fold(0, |value, byte| value << 8 | u64::from(*byte)) as i64
 }
 

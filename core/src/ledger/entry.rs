@@ -349,7 +349,7 @@ entry! {
         runtime_ms: u64,
     }
     {
-        /// Keyed hash of the request.
+        /// Keyed hash of the request; of a task that was opened, what [`chain::task_hash`] says of its row.
         request_hash: i64,
         /// Messages in the request.
         message_count: u32,

@@ -6,6 +6,7 @@
 use super::{
     alert::set_thresholds,
     approval::granted,
+    chain::task_hash,
     commit::{Ending, end, intern},
     deadline::{self, Until},
     entry::{Entry, Kind, flag},
@@ -148,6 +149,7 @@ fn new_task(tx: &mut dyn Tx, want: &OpenTask, ceilings: &[(Window, Ceiling)]) ->
     row.no = tx.put_task(&row)?;
     entry.task = row.no;
     entry.note = row.name;
+    entry.request_hash = task_hash(&row);
     // The life of the task is always kept, limited or not: it is what the task has spent.
     let life = (Window::Life, Ceiling::default());
     let unlimited = ceilings.iter().all(|(window, _)| *window != Window::Life);

@@ -288,6 +288,10 @@ pub(crate) trait Tx: Orders + Alerts {
     fn words(&mut self, _visit: &mut dyn FnMut(Word)) -> Result<()> {
         Err(unchained())
     }
+    /// Hands out every task, in order; one that cannot be read has no id.
+    fn every_task(&mut self, _visit: &mut dyn FnMut(TaskRow)) -> Result<()> {
+        Err(unchained())
+    }
     /// Is every entry and every slot still kept?
     fn is_whole(&self) -> bool {
         true

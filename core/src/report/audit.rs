@@ -1,11 +1,11 @@
 //! Is the ledger what was written?
 //!
 //! Every link is computed again from the entries, every balance is added up again, every word of
-//! the dictionary is held against its proof. That finds whatever does not fit together. Somebody
+//! the dictionary and every task is held against its entry. That finds whatever does not fit together. Somebody
 //! who can write the file can make it fit together again; against that stands a
 //! [`Checkpoint`] kept elsewhere, with which nothing from before it can be changed unseen.
 //!
-//! What is not covered: which tags a task has, limits, and what a caller asked to keep.
+//! What is not covered: limits, and what a caller asked to keep.
 //!
 //! ```no_run
 //! # use outlay::{Config, Ledger};
@@ -21,7 +21,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     checkpoint::{Body, Checkpoint, Mark, Marks},
-    lines::Lines,
+    lines::{Lines, Said},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -45,6 +45,9 @@ pub enum Place {
     Owner(u32),
     /// A word of the dictionary.
     Name(u32),
+    /// The row of a task: its id, name and tags, what it is part of, how often it was tried and how
+    /// that ended.
+    Task(u32),
     /// The balance of an account in a slot of its window.
     Balance(u32, Millis),
 }
@@ -56,6 +59,7 @@ impl fmt::Display for Place {
             Self::Entries(first, last) => write!(f, "entries {first} to {last}"),
             Self::Owner(no) => write!(f, "owner {no}"),
             Self::Name(no) => write!(f, "name {no}"),
+            Self::Task(no) => write!(f, "task {no}"),
             Self::Balance(account, slot) => write!(f, "balance of account {account} at {slot}"),
         }
     }
@@ -178,8 +182,9 @@ fn read(tx: &mut dyn Tx, per_mark: u64, body: Option<&Body>) -> Result<(Audit, (
         }
     }
     let erased = words(tx, &read.proofs, &read.forgotten, &mut found)?;
-    // Where entries are bad their sums say nothing about the rows.
+    // Where entries are bad, what they say and sum up to says nothing about the rows.
     if !entries_are_bad {
+        tasks(tx, read.tasks, &mut found)?;
         for row in read.sums.differing(tx)? {
             let sum = [row.sum.settled, row.sum.pending, row.sum.in_doubt];
             let [settled, pending, in_doubt] = sum.map(|amounts| amounts.usd().decimal());
@@ -204,6 +209,21 @@ fn read(tx: &mut dyn Tx, per_mark: u64, body: Option<&Body>) -> Result<(Audit, (
 
 fn problem(place: Place, what: impl Into<String>) -> Problem {
     Problem { place, what: what.into() }
+}
+
+/// Holds every task against what entries say of it.
+fn tasks(tx: &mut dyn Tx, mut said: FxHashMap<u32, Said>, found: &mut Vec<Problem>) -> Result<()> {
+    tx.every_task(&mut |row| {
+        let is = Said { hash: chain::task_hash(&row), attempts: row.attempts, outcome: row.outcome };
+        let what = match said.remove(&row.no) {
+            None => "opened by no entry",
+            Some(said) if said != is => "not what its entries say",
+            Some(_) => return,
+        };
+        found.push(problem(Place::Task(row.no), what));
+    })?;
+    found.extend(said.into_keys().map(|no| problem(Place::Task(no), "missing")));
+    Ok(())
 }
 
 /// Holds the dictionary against the proofs that entries carry; returns how many words are erased.

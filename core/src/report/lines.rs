@@ -40,6 +40,15 @@ struct Commit {
     bytes: Vec<u8>,
 }
 
+/// What entries say of a task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Said {
+    /// Of what never changes, as [`task_hash`](crate::ledger::chain::task_hash) has it.
+    pub hash: i64,
+    pub attempts: u32,
+    pub outcome: u32,
+}
+
 /// What was read, if nothing is wrong.
 #[derive(Debug, Default)]
 pub(super) struct Read {
@@ -49,6 +58,7 @@ pub(super) struct Read {
     pub sums: Sums,
     pub proofs: FxHashMap<u32, Proof>,
     pub forgotten: FxHashSet<u32>,
+    pub tasks: FxHashMap<u32, Said>,
 }
 
 pub(super) struct Lines<'a> {
@@ -98,8 +108,20 @@ impl<'a> Lines<'a> {
             self.bad((line.seq, line.seq), &error.to_string());
         }
         self.read.proofs.extend(entry.proofs.iter().copied());
-        if entry.kind == Kind::Forgotten {
-            self.read.forgotten.insert(entry.subject);
+        self.keep(&entry);
+    }
+
+    fn keep(&mut self, entry: &Entry) {
+        let Read { tasks, forgotten, .. } = &mut self.read;
+        match entry.kind {
+            Kind::TaskOpened => tasks.entry(entry.task).or_default().hash = entry.request_hash,
+            Kind::AttemptStarted => {
+                let said = tasks.entry(entry.task).or_default();
+                (said.attempts, said.outcome) = (entry.attempt, 0);
+            }
+            Kind::AttemptEnded => tasks.entry(entry.task).or_default().outcome = entry.note,
+            Kind::Forgotten => _ = forgotten.insert(entry.subject),
+            _ => {}
         }
     }
 

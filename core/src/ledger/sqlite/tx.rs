@@ -160,6 +160,10 @@ impl Tx for Session {
         self.scan_words(visit)
     }
 
+    fn every_task(&mut self, visit: &mut dyn FnMut(TaskRow)) -> Result<()> {
+        self.scan_task_lines(visit)
+    }
+
     fn intern(&mut self, key: &str, value: &str) -> Result<(u32, Option<Proof>)> {
         if let Some(no) = self.find_name(key, value)? {
             return Ok((no, None));

@@ -5,9 +5,9 @@ use rusqlite::{Row, types::ValueRef};
 use super::{
     super::{
         Session,
-        rows::{entry_of, failed},
+        rows::{TASK, entry_of, failed, task_of},
     },
-    Entry, Head, Line, Link, Result, Word,
+    Entry, Head, Line, Link, Result, TaskRow, Word,
 };
 
 impl Session {
@@ -35,6 +35,17 @@ impl Session {
         let mut rows = statement.query([]).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
             visit(word_of(row).map_err(failed)?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn scan_task_lines(&self, visit: &mut dyn FnMut(TaskRow)) -> Result<()> {
+        let sql = format!("SELECT {TASK} FROM tasks ORDER BY no");
+        let mut statement = self.db()?.prepare_cached(&sql).map_err(failed)?;
+        let mut rows = statement.query([]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            let unreadable = || Ok(TaskRow { no: row.get(0)?, ..TaskRow::default() });
+            visit(task_of(row).or_else(|_: rusqlite::Error| unreadable()).map_err(failed)?);
         }
         Ok(())
     }
