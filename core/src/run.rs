@@ -7,6 +7,7 @@ pub mod call;
 pub mod config;
 pub mod exchange;
 mod halt;
+pub mod kinds;
 mod last;
 pub mod ledger;
 mod memo;

@@ -130,14 +130,9 @@ export class Breaker {
   }
 
   #read(config: BreakerConfig): string {
-    if (typeof config !== "object" || config === null) throw new InvalidInput("`config` is not an object");
-    const { tools, ...rest } = config;
-    const rules = Object.entries(tools ?? {}).map(([name, rule]) => {
-      this.#hooks.set(name, rule);
-      const plain = Object.entries(rule).filter(([, value]) => typeof value !== "function");
-      return [name, snakeAll(Object.fromEntries(plain), true)];
-    });
-    return json({ ...snakeAll(rest, false), ...(tools && { tools: Object.fromEntries(rules) }) });
+    const plain = plainConfig(config);
+    for (const [name, rule] of Object.entries(config.tools ?? {})) this.#hooks.set(name, rule);
+    return json(plain);
   }
 
   #told(step: Step): string {
@@ -151,6 +146,17 @@ export class Breaker {
     }
     return json(told);
   }
+}
+
+/** A configuration as the core names it, without functions. */
+export function plainConfig(config: BreakerConfig): object {
+  if (typeof config !== "object" || config === null) throw new InvalidInput("`config` is not an object");
+  const { tools, ...rest } = config;
+  const rules = Object.entries(tools ?? {}).map(([name, rule]) => {
+    const plain = Object.entries(rule).filter(([, value]) => typeof value !== "function");
+    return [name, snakeAll(Object.fromEntries(plain), true)];
+  });
+  return { ...snakeAll(rest, false), ...(tools && { tools: Object.fromEntries(rules) }) };
 }
 
 function verdict(told: { level: string; detector?: string; evidence?: string; message: string }): Verdict {

@@ -577,6 +577,8 @@ export interface TaskFacts {
   blocking: boolean;
   /** How long it waits for money other calls hold, in milliseconds. */
   waitMs: number;
+  /** What a hard limit does to a call: `raise`, `ask` or `finish`. */
+  onLimit: string;
 }
 
 /** How a task is opened. */
@@ -784,6 +786,9 @@ export function internModel(model: string): number;
 
 /** Was it approved? 1 or 0. */
 export function isApproved(ledger: number, id: string): Promise<number | Failure>;
+
+/** What the breaker of tasks of a kind goes by in a ledger, as JSON; nothing where none is configured. */
+export function kindBreaker(ledger: number, kind: string): Tagged<string | null>;
 
 /** How far bounds of input were from the truth. */
 export function meterReport(ledger: number, since?: string | undefined | null): Promise<MeterReport | Failure>;

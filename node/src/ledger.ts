@@ -5,6 +5,7 @@ import { isMainThread } from "node:worker_threads";
 import { Audit } from "./audit.js";
 import { current } from "./context.js";
 import { InvalidInput } from "./errors.js";
+import { type KindOptions, plainKinds } from "./kinds.js";
 import { known, limitSpecs, Money, maybeText, tagTexts, text, thresholds, type UnitLimits } from "./money.js";
 import { native, unwrap, unwrapped, whole } from "./native.js";
 import { MeterReport, Report } from "./report.js";
@@ -52,6 +53,11 @@ export interface Options {
   minOutputTokens?: number;
   /** At which shares of their limits budgets tell that name none themselves; see `onAlert`. */
   alerts?: readonly (number | string)[];
+  /**
+   * What tasks of a kind take that their callers give nothing of, in place of all kinds there were:
+   * `{ refund: { usd: 0.5, llmCalls: 30, deadline: 600 } }`.
+   */
+  kinds?: Record<string, KindOptions>;
 }
 
 const OPTIONS = {
@@ -68,6 +74,7 @@ const OPTIONS = {
   defaultMaxOutputTokens: "default_max_output_tokens",
   minOutputTokens: "min_output_tokens",
   alerts: "alerts",
+  kinds: "kinds",
 } as const satisfies Record<keyof Options, string>;
 
 /**
@@ -81,7 +88,7 @@ export function configure(options: Options): void {
   known(options, Object.keys(OPTIONS), "configure");
   const chosen = Object.entries(options)
     .filter(([, value]) => value !== undefined)
-    .map(([name, value]) => [OPTIONS[name as keyof Options], value]);
+    .map(([name, value]) => [OPTIONS[name as keyof Options], name === "kinds" ? plainKinds(value) : value]);
   let json: string;
   try {
     json = JSON.stringify(Object.fromEntries(chosen), plain);
@@ -92,7 +99,8 @@ export function configure(options: Options): void {
 }
 
 function plain(_name: string, value: unknown): unknown {
-  if (typeof value === "number" && !Number.isFinite(value)) throw new Error(`\`${value}\``);
+  const isLost = typeof value === "function" || (typeof value === "number" && !Number.isFinite(value));
+  if (isLost) throw new Error(`\`${String(value).slice(0, 40)}\``);
   return value;
 }
 

@@ -33,7 +33,10 @@ import { Watch } from "./watch.js";
 
 /** How a task is opened. */
 export interface TaskOptions extends UnitLimits {
-  /** The class of the task, for comparing like with like. */
+  /**
+   * The class of the task, for comparing like with like. What is configured for it (`configure({ kinds })`,
+   * `[kinds.NAME]` in outlay.toml) holds where the option is not given here.
+   */
   kind?: string;
   /** Inherited by tasks inside; shared budgets go by them. */
   tags?: Record<string, string>;
@@ -54,7 +57,7 @@ export interface TaskOptions extends UnitLimits {
   by?: string;
   /**
    * Watches the steps an integration sees for loops: true for the default thresholds, or a configuration.
-   * Tasks inside are watched with it.
+   * Tasks inside are watched with it. False: by none of its own, whatever is configured for its kind.
    */
   breaker?: BreakerConfig | boolean;
   /**
@@ -172,7 +175,7 @@ export class Task {
     this.blocking = facts.blocking;
     this.#waitMs = facts.waitMs;
     this.watch = watch;
-    this.#inherited = inherited;
+    this.#inherited = { ...inherited, onLimit: facts.onLimit };
     unreachable.register(this, handle);
   }
 
@@ -493,7 +496,7 @@ export async function openTask(name: string, options: TaskOptions = {}): Promise
     ...(wrapUpUsd != null && { wrapUpUsd: decimal(wrapUpUsd, "wrapUpUsd") }),
     ...(above?.store === held.store && { under: above.handle }),
   };
-  const { breaker } = options;
+  const breaker = options.breaker ?? kindBreaker(held, tags.kind);
   // Before the task opens: a configuration without meaning must not leave an attempt behind.
   const watch = breaker ? new Watch(breaker, options.enforce !== false) : above?.watch;
   return new Task(await unwrapped(native.openTask(held.handle, spec)), watch, inherited);
@@ -522,6 +525,12 @@ export async function currentOrDefault(): Promise<Task> {
     );
   }
   return new Task(await unwrapped(native.defaultTask((await ledger()).handle)));
+}
+
+/** The breaker that is configured for tasks of a kind. */
+function kindBreaker(held: Ledger, kind: string | undefined): BreakerConfig | undefined {
+  const config = kind === undefined ? undefined : unwrap(native.kindBreaker(held.handle, kind));
+  return config == null ? undefined : (JSON.parse(config) as BreakerConfig);
 }
 
 /** When the last call may start, as the core takes it. */

@@ -208,6 +208,15 @@ pub fn configure(json: String) -> f64 {
     })
 }
 
+/// What the breaker of tasks of a kind goes by in a ledger, as JSON; nothing where none is configured.
+#[napi]
+pub fn kind_breaker(ledger: u32, kind: String) -> Tagged<Option<String>> {
+    now(|| {
+        let config = LEDGERS.get(ledger)?.config();
+        Ok(config.kinds.get(&kind).and_then(|kind| kind.breaker()).map(ToString::to_string))
+    })
+}
+
 /// Gives every option of the process its default again.
 #[napi]
 pub fn reset_options() {

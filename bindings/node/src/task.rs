@@ -84,6 +84,8 @@ pub struct TaskFacts {
     pub blocking: bool,
     /// How long it waits for money other calls hold, in milliseconds.
     pub wait_ms: i64,
+    /// What a hard limit does to a call: `raise`, `ask` or `finish`.
+    pub on_limit: String,
 }
 
 /// What is known of a request before it is made.
@@ -134,7 +136,8 @@ pub fn open_task(env: &Env, ledger: u32, spec: TaskSpec) -> napi::Result<Object<
     let parent = spec.under.map(|parent| TASKS.get(parent));
     let ledger = LEDGERS.get(ledger);
     later(env, move || {
-        let mut options = TaskOptions::new(&spec.name);
+        // TypeScript watches itself, also before a call of a tool is made.
+        let mut options = TaskOptions::new(&spec.name).unwatched();
         for limit in limits(spec.limits)? {
             options = options.limit(limit);
         }
@@ -203,6 +206,7 @@ pub fn task_facts(task: u32) -> Tagged<TaskFacts> {
             store: task.ledger().name().to_owned(),
             blocking: task.ledger().is_blocking(),
             wait_ms: task.wait_ms().unwrap_or(0) as i64,
+            on_limit: task.on_limit().name().to_owned(),
         })
     })
 }

@@ -111,6 +111,30 @@ impl Limit {
         Ok(Self { amount, soft, window })
     }
 
+    /// How much, as a decimal number.
+    #[getter]
+    fn amount(&self) -> &str {
+        &self.amount
+    }
+
+    /// Is it told, not enforced?
+    #[getter]
+    fn soft(&self) -> bool {
+        self.soft
+    }
+
+    /// Over what.
+    #[getter]
+    fn window(&self) -> String {
+        self.window.to_string()
+    }
+
+    /// The time zone of a calendar window.
+    #[getter]
+    fn tz(&self) -> Option<&str> {
+        self.window.zone()
+    }
+
     fn __repr__(&self) -> String {
         let soft = if self.soft { ", soft=True" } else { "" };
         format!("Limit({}{soft}, window='{}')", self.amount, self.window)

@@ -48,7 +48,7 @@ impl Ledger {
     /// Opens a task.
     #[pyo3(signature = (
         name, *, id=None, usd=None, tokens=None, llm_calls=None, tool_calls=None, tags=None,
-        enforce=true, clamp=false, wait_ms=None, on_limit="raise", under=None, by=None, fallback=None,
+        enforce=true, clamp=false, wait_ms=None, on_limit=None, under=None, by=None, fallback=None,
         deadline_ms=None, deadline_at_ms=None, wrap_up_usd=None, alerts=None, retry_usd=None
     ))]
     #[allow(clippy::too_many_arguments)]
@@ -65,7 +65,7 @@ impl Ledger {
         enforce: bool,
         clamp: bool,
         wait_ms: Option<&Bound<'_, PyAny>>,
-        on_limit: &str,
+        on_limit: Option<&str>,
         under: Option<&Task>,
         by: Option<&str>,
         fallback: Option<Vec<String>>,
@@ -75,7 +75,8 @@ impl Ledger {
         alerts: Option<Vec<Bound<'_, PyAny>>>,
         retry_usd: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Task> {
-        let mut options = TaskOptions::new(name);
+        // Python watches itself, also before a call of a tool is made.
+        let mut options = TaskOptions::new(name).unwatched();
         for limit in all_limits([usd, tokens, llm_calls, tool_calls])? {
             options = options.limit(limit);
         }
@@ -94,7 +95,9 @@ impl Ledger {
         if let Some(wait) = wait_ms {
             options = options.wait_ms(count(wait, "wait_ms")?);
         }
-        options = options.on_limit(guard(py, || OnLimit::parse(on_limit))?);
+        if let Some(word) = on_limit {
+            options = options.on_limit(guard(py, || OnLimit::parse(word))?);
+        }
         if let Some(parent) = under {
             options = options.under(&parent.task);
         }
@@ -122,6 +125,11 @@ impl Ledger {
         let blocking = self.0.is_blocking();
         let task = waiting(py, blocking, || self.0.open_task(options))?;
         Ok(Task { task, blocking })
+    }
+
+    /// What the breaker of tasks of a kind goes by, as JSON; None where none is configured.
+    fn kind_breaker(&self, kind: &str) -> Option<String> {
+        self.0.config().kinds.get(kind)?.breaker().map(ToString::to_string)
     }
 
     /// The task of calls under no other.

@@ -52,6 +52,12 @@ impl Task {
         self.task.on_limit() == outlay::run::OnLimit::Finish
     }
 
+    /// What a hard limit does to a call: "raise", "ask" or "finish".
+    #[getter]
+    fn on_limit(&self) -> &'static str {
+        self.task.on_limit().name()
+    }
+
     /// Does a call of it wait for a file?
     #[getter]
     fn blocking(&self) -> bool {

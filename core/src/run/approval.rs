@@ -45,6 +45,15 @@ impl OnLimit {
             _ => Err(Error::invalid(format!("on_limit `{text}` is not `raise`, `ask` or `finish`"))),
         }
     }
+
+    /// The word that [`parse`](Self::parse) reads.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Raise => "raise",
+            Self::Ask => "ask",
+            Self::Finish => "finish",
+        }
+    }
 }
 
 /// Those whose approval counts, by name, each with the key it is signed with. With none, whoever

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::{
     approval::Approvers,
+    kinds::{self, KindChoice, Kinds},
     prices,
     route::{Route, RouteChoice},
 };
@@ -105,6 +106,8 @@ pub struct Config {
     pub routes: Arc<[Route]>,
     /// At which parts of their limits new budgets that say nothing of it record alerts.
     pub alerts: Thresholds,
+    /// What tasks of a kind take that their callers give nothing of.
+    pub kinds: Arc<Kinds>,
 }
 
 impl Default for Config {
@@ -123,6 +126,7 @@ impl Default for Config {
             alerts: Thresholds::usual(),
             min_output_tokens: 256,
             routes: Arc::new([]),
+            kinds: Arc::default(),
         }
     }
 }
@@ -157,6 +161,8 @@ pub struct Choices {
     pub routes: Option<Vec<RouteChoice>>,
     /// See [`Config::alerts`]; shares as numbers or as [`Threshold`](crate::policy::Threshold) reads them.
     pub alerts: Option<Vec<serde_json::Value>>,
+    /// See [`Config::kinds`]; all of them, in place of those there were.
+    pub kinds: Option<BTreeMap<String, KindChoice>>,
 }
 
 impl Config {
@@ -228,10 +234,10 @@ impl Config {
             self.routes = routes.iter().map(Route::read).collect::<Result<_>>()?;
         }
         if let Some(alerts) = &choices.alerts {
-            let text =
-                |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let texts: Vec<String> = alerts.iter().map(text).collect();
-            self.alerts = Thresholds::parse(texts.iter().map(String::as_str))?;
+            self.alerts = kinds::thresholds(alerts)?;
+        }
+        if let Some(choices) = &choices.kinds {
+            self.kinds = Arc::new(kinds::read(choices)?);
         }
         Ok(self)
     }
@@ -244,7 +250,11 @@ impl Choices {
     ///
     /// `InvalidInput`: no TOML, or an unknown option.
     pub fn from_toml(text: &str) -> Result<Self> {
-        toml::from_str(text).map_err(|error| Error::invalid(error.message().to_owned()))
+        toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start));
+            let place = before.map(|before| format!("line {}: ", before.matches('\n').count() + 1));
+            Error::invalid(format!("{}{}", place.unwrap_or_default(), error.message()))
+        })
     }
 
     /// Reads JSON.

@@ -36,7 +36,7 @@ impl Last {
             Some(usd) if usd <= Money::ZERO => {
                 Err(Error::invalid(format!("`{usd}` cannot be put by for a last call")))
             }
-            None if options.on_limit == OnLimit::Finish && above.is_none() => {
+            None if options.on_limit == Some(OnLimit::Finish) && above.is_none() => {
                 Err(Error::invalid("on_limit `finish` needs `wrap_up_usd`, which pays for the last call"))
             }
             _ => Ok(above),

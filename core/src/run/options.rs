@@ -32,11 +32,12 @@ pub struct TaskOptions {
     pub(super) observes: bool,
     pub(super) clamps: bool,
     pub(super) wait_ms: Option<u64>,
-    pub(super) on_limit: OnLimit,
+    pub(super) on_limit: Option<OnLimit>,
     pub(super) parent: Option<Task>,
     pub(super) by: Option<String>,
     pub(super) fallback: Option<route::Models>,
     pub(super) wrap_up: Option<Money>,
+    pub(super) is_unwatched: bool,
 }
 
 impl TaskOptions {
@@ -129,7 +130,7 @@ impl TaskOptions {
     /// What happens to a call that a hard limit refuses.
     #[must_use]
     pub fn on_limit(mut self, on_limit: OnLimit) -> Self {
-        self.on_limit = on_limit;
+        self.on_limit = Some(on_limit);
         self
     }
 
@@ -162,6 +163,14 @@ impl TaskOptions {
     #[must_use]
     pub fn under(mut self, parent: &Task) -> Self {
         self.parent = Some(parent.clone());
+        self
+    }
+
+    /// Nobody watches it but who is named by [`Task::watch_by`], whatever the configuration says of its
+    /// kind.
+    #[must_use]
+    pub fn unwatched(mut self) -> Self {
+        self.is_unwatched = true;
         self
     }
 

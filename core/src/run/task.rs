@@ -10,6 +10,7 @@ use super::{
     approval::OnLimit,
     call::Call,
     config::{OnUnavailable, Unmetered},
+    kinds,
     last::Last,
     ledger::Ledger,
     options::TaskOptions,
@@ -86,8 +87,10 @@ const WAIT_MAX: Duration = Duration::from_millis(50);
 
 impl Task {
     /// Tells no handler of alerts of it: that is for the caller to do, without its locks.
-    pub(super) fn open(ledger: Ledger, options: TaskOptions) -> Result<Self> {
+    pub(super) fn open(ledger: Ledger, mut options: TaskOptions) -> Result<Self> {
         options.check()?;
+        let config = ledger.config();
+        let watch = kinds::complete(&mut options, &config.kinds)?;
         let above_last = Last::inherited(&options)?;
         let above =
             options.parent.as_ref().map_or_else(|| Ok(Tags::new()), |parent| parent.above(&ledger))?;
@@ -95,8 +98,7 @@ impl Task {
         for (key, value) in own.iter() {
             tags.set(key, value)?;
         }
-        let fallback =
-            Fallback::inherited(options.fallback, options.parent.as_ref(), &ledger.config().routes);
+        let fallback = Fallback::inherited(options.fallback, options.parent.as_ref(), &config.routes);
         let mut want = OpenTask {
             id: None,
             caller: options.id,
@@ -130,7 +132,7 @@ impl Task {
                         observes,
                         clamps,
                         wait_ms,
-                        on_limit,
+                        on_limit: on_limit.unwrap_or_default(),
                         state: Mutex::default(),
                         latest: Latest::default(),
                         fallback,
@@ -138,7 +140,9 @@ impl Task {
                         watch: OnceLock::new(),
                         last: above_last,
                     };
-                    return Self::putting_by(inner, wrap_up.filter(|_| !observes));
+                    let task = Self::putting_by(inner, wrap_up.filter(|_| !observes))?;
+                    watch.iter().for_each(|watch| task.watch_by(watch));
+                    return Ok(task);
                 }
                 Opened::Held { owner } if ledger.is_alive(owner)? => {
                     return Err(running(&want.caller.unwrap_or_default()));

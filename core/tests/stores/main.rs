@@ -19,6 +19,7 @@ mod deadlines;
 mod ends;
 mod halts;
 mod handlers;
+mod kinds;
 mod last;
 mod observed;
 mod owners;

@@ -1068,6 +1068,11 @@ class Ledger:
         Was it approved? Raises Halted if the task that asks was halted.
         """
 
+    def kind_breaker(self, /, kind: str) -> str | None:
+        """
+        What the breaker of tasks of a kind goes by, as JSON; None where none is configured.
+        """
+
     def meter_report(self, /, *, since: str | None = None) -> MeterReport:
         """
         How far bounds of input were from the truth.
@@ -1118,7 +1123,7 @@ class Ledger:
         enforce: bool = True,
         clamp: bool = False,
         wait_ms: int | None = None,
-        on_limit: str = "raise",
+        on_limit: str | None = None,
         under: Task | None = None,
         by: str | None = None,
         fallback: SupportsGetItem[int, str] | None = None,
@@ -1178,6 +1183,29 @@ class Limit:
         cls, /, amount: _Number, *, soft: bool = False, window: str = "life", tz: str | None = None
     ) -> Limit: ...
     def __repr__(self, /) -> str: ...
+    @property
+    def amount(self, /) -> str:
+        """
+        How much, as a decimal number.
+        """
+
+    @property
+    def soft(self, /) -> bool:
+        """
+        Is it told, not enforced?
+        """
+
+    @property
+    def tz(self, /) -> str | None:
+        """
+        The time zone of a calendar window.
+        """
+
+    @property
+    def window(self, /) -> str:
+        """
+        Over what.
+        """
 
 @final
 class Loss:
@@ -1757,6 +1785,12 @@ class Task:
     def name(self, /) -> str:
         """
         Its name.
+        """
+
+    @property
+    def on_limit(self, /) -> str:
+        """
+        What a hard limit does to a call: "raise", "ask" or "finish".
         """
 
     def outgoing(

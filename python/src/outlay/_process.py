@@ -43,6 +43,7 @@ def configure(
     min_output_tokens: int | None = None,
     routes: Sequence[Mapping[str, Any]] | None = None,
     alerts: Sequence[float | str | Decimal] | None = None,
+    kinds: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Changes options of the process; what is not given stays as it was.
 
@@ -69,6 +70,11 @@ def configure(
             "when": "always"}]``; without ``when`` once money gets short, without ``kind`` for all.
         alerts: at which shares of their limits budgets tell that name none themselves; see
             ``on_alert``.
+        kinds: what tasks of a kind take that their callers give nothing of, in place of all kinds
+            there were: ``{"refund": {"usd": 0.50, "llm_calls": 30, "deadline": 600}}``. Options are
+            those of ``task`` of these names: ``usd``, ``tokens``, ``llm_calls``, ``tool_calls``,
+            ``retry_usd``, ``wrap_up_usd``, ``deadline`` (in seconds), ``on_limit``, ``fallback``,
+            ``alerts`` and ``breaker``.
 
     Raises:
         InvalidInput: an option that cannot be; nothing is changed.
@@ -94,6 +100,7 @@ def configure(
         "min_output_tokens": min_output_tokens,
         "routes": routes,
         "alerts": read_alerts(alerts),
+        "kinds": kinds,
     }
     chosen = {name: value for name, value in given.items() if value is not None}
     try:
@@ -108,6 +115,10 @@ def _plain(value: Any) -> Any:
         return dict(cast("Mapping[str, Any]", value))
     if isinstance(value, Decimal):
         return str(value)
+    if isinstance(value, _native.Money):
+        return str(value.usd)
+    if isinstance(value, _native.Limit):
+        return {name: getattr(value, name) for name in ("amount", "soft", "window", "tz")}
     raise TypeError(f"`{type(value).__name__}` is not a number, text or mapping")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
 import sys
 import threading
 import warnings
@@ -31,7 +32,7 @@ Limits = Amount | list[_native.Limit]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _AGENTS_MAX = 100
-_INHERITED = ("enforce", "clamp", "wait_ms", "on_limit")
+_INHERITED = ("enforce", "clamp", "wait_ms")
 _agents_lock = threading.Lock()
 _warned = False
 # Packages a call of a client passes through on its way here.
@@ -242,7 +243,7 @@ class TaskBlock:
         name: str,
         store: str | None,
         options: dict[str, Any],
-        breaker: Mapping[str, Any] | bool = False,
+        breaker: Mapping[str, Any] | bool | None = None,
     ) -> None:
         self._name = name
         self._store = store
@@ -267,15 +268,24 @@ class TaskBlock:
             ledger = _native.ledger(self._store)
             same = parent is not None and parent._native.ledger().store == ledger.store
             under = parent._native if parent is not None and same else None
-        inherited = {name: self._options[name] for name in _INHERITED}
         # Before the task opens: a configuration without meaning must not leave an attempt behind.
         watch = parent._watch if parent is not None else None
-        if self._breaker not in (False, None):
-            watch = Watch(self._breaker, self._options["enforce"])
+        if (config := self._breaker_in(ledger)) is not False:
+            watch = Watch(config, self._options["enforce"])
         native = ledger.task(self._name, under=under, **self._options)
+        inherited = {name: self._options[name] for name in _INHERITED}
+        inherited["on_limit"] = native.on_limit
         task = Task(native, inherited, watch, above=parent if under is not None else None)
         self._entered.append((task, _current_task.set(task)))
         return task
+
+    def _breaker_in(self, ledger: _native.Ledger) -> Mapping[str, Any] | bool:
+        """What its breaker goes by: as its caller says, else as is configured for its kind."""
+        kind = self._options["tags"].get("kind")
+        if self._breaker is not None or kind is None:
+            return False if self._breaker is None else self._breaker
+        configured = ledger.kind_breaker(kind)
+        return False if configured is None else json.loads(configured)
 
     def __exit__(
         self,
@@ -344,9 +354,9 @@ def task(
     enforce: bool = True,
     clamp: bool = False,
     wait_ms: int | None = None,
-    on_limit: str = "raise",
+    on_limit: str | None = None,
     by: str | None = None,
-    breaker: Mapping[str, Any] | bool = False,
+    breaker: Mapping[str, Any] | bool | None = None,
     fallback: Sequence[str] | None = None,
     deadline: float | datetime | None = None,
     wrap_up_usd: int | float | str | Decimal | _native.Money | None = None,
@@ -361,7 +371,9 @@ def task(
         tokens: the most tokens, input and output together.
         llm_calls: the most calls of a model.
         tool_calls: the most calls of a tool.
-        kind: the class of the task, for comparing like with like.
+        kind: the class of the task, for comparing like with like. What is configured for it
+            (``configure(kinds=...)``, ``[kinds.NAME]`` in outlay.toml) holds where the option is
+            not given here.
         tags: key=value, inherited by tasks inside; shared budgets go by them.
         id: entering a task of the same id again is its next attempt.
         store: ``memory:``, ``memory:NAME`` or ``sqlite:PATH``; default: the task above's, the
@@ -369,14 +381,15 @@ def task(
         enforce: False denies nothing and records what would have been denied.
         clamp: lower a request's own maximum of output tokens where only that makes it fit.
         wait_ms: wait so long for money that other calls hold, before denying.
-        on_limit: what a call raises that a hard limit refuses: ``raise`` ``BudgetExceeded``, or
-            ``ask`` ``ApprovalRequired``; a person can then raise the limit by ``outlay approve``.
-            Under ``finish``, which needs ``wrap_up_usd``, an integration raises nothing and lets
-            the agent answer by one last call, without tools; elsewhere it is as ``raise``.
+        on_limit: what a call raises that a hard limit refuses: ``raise`` ``BudgetExceeded`` (the
+            default), or ``ask`` ``ApprovalRequired``; a person can then raise the limit by
+            ``outlay approve``. Under ``finish``, which needs ``wrap_up_usd``, an integration raises
+            nothing and lets the agent answer by one last call, without tools; elsewhere it is as
+            ``raise``.
         by: who opens it, for the ledger entry when a limit is raised.
         breaker: watch the steps that a hook or a guarded client sees for loops: True for the
             default thresholds, or a configuration as for ``Breaker``. Tasks inside are watched
-            with it.
+            with it. False: by none of its own, whatever is configured for its kind.
         fallback: cheaper models of the same provider, the first to be tried at the front. Once a
             call would pass a soft limit, or not fit under a hard one, the first that can take it
             does, and the attempt stays with it. Tasks inside use them too; an empty list switches
