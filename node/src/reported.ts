@@ -3,15 +3,15 @@
 import { ledger } from "./ledger.js";
 import { native, unwrapped } from "./native.js";
 
-/** The report `outlay report WHAT --json` with these options, of a ledger. */
+/** The report `outlay report WHAT --json` with these options, of a ledger; or `outlay limits suggest --json`. */
 export async function reported<T>(
-  what: string,
+  what: string | readonly string[],
   options: Record<string, string | undefined>,
   store?: string,
 ): Promise<T> {
   const { handle } = await ledger(store);
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  const words = [what, ...given.map(([name, value]) => `--${name}=${value}`)];
+  const words = [...[what].flat(), ...given.map(([name, value]) => `--${name}=${value}`)];
   return JSON.parse(await unwrapped(native.reportJson(handle, words)), camel) as T;
 }
 

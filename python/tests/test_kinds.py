@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import subprocess
+import sys
 import time
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import outlay
@@ -127,3 +131,26 @@ def test_what_cannot_be_changes_nothing(kinds: Any, said: str) -> None:
         outlay.configure(kinds=kinds)
     with outlay.task("refund", kind="refund", store="memory:") as task:
         assert str(task.available) == "0.25 USD"
+
+
+def test_the_file_is_read_and_shown(tmp_path: Path, store: str) -> None:
+    config = tmp_path / "outlay.toml"
+    environment = os.environ | {"OUTLAY_CONFIG": str(config), "OUTLAY_STORE": store}
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, *words]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    config.write_text("[kinds.refund]\nusd = 0.50\ntool_calls = { amount = 8, window = 'turn' }\n")
+    script = "import outlay\nwith outlay.task('t', kind='refund') as t: print(t.available)"
+    assert run("-c", script).stdout == "0.50 USD\n"
+    shown = run("-m", "outlay", "limits").stdout.splitlines()
+    assert [line.split()[:3] for line in shown[-2:]] == [
+        ["refund", "usd", "0.5"],
+        ["refund", "tool_calls", '{"amount":8,"window":"turn"}'],
+    ]
+    config.write_text("[kinds.refund]\nusd = 0.50\nusdd = 1\n")
+    wrong = run("-m", "outlay", "limits")
+    assert wrong.returncode == 2
+    assert f"configuration `{config}`: line 3: unknown field `usdd`" in wrong.stderr
+    assert "(invalid_input)" in wrong.stderr

@@ -98,6 +98,12 @@ Examples:
     /// List shared budgets with what is left of them
     #[command(after_help = "Examples:\n  outlay budgets\n  outlay budgets --json")]
     Budgets(Json),
+    /// List the limits and other options that the configuration gives to tasks of each kind
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples:\n  outlay limits\n  outlay limits suggest --kind refund --since 30d"
+    )]
+    Limits(Limits),
     /// Erase the value of a tag for ever; the amounts stay
     #[command(after_help = "\
 Entries keep the number of the value; reports say `erased`. It cannot be undone.
@@ -194,6 +200,42 @@ Examples:
     Breaker(Breaker),
     /// Ask which cheaper model would take a call
     Route(Route),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Limits {
+    #[command(subcommand)]
+    pub asked: Option<LimitsCommand>,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LimitsCommand {
+    /// Print limits for each kind, from what runs that succeeded have used, as TOML for outlay.toml
+    #[command(after_help = "\
+A run is a task in no other, with all its attempts. Runs without a kind are not in it. How many runs a
+limit rests on, and how many of them used more, stands beside it.
+
+Examples:
+  outlay limits suggest
+  outlay limits suggest --kind refund --since 30d --share 99")]
+    Suggest(Suggest),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Suggest {
+    /// Only tasks of this kind
+    #[arg(long)]
+    pub kind: Option<String>,
+    /// Only tasks opened from then on: 7d, 24h, 30m, a date or a time
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Since>,
+    /// How many of the runs that succeeded a limit is to cover
+    #[arg(long, value_name = "PER CENT", default_value_t = 95)]
+    pub share: u8,
+    #[command(flatten)]
+    pub json: Json,
 }
 
 #[derive(Debug, Args)]

@@ -13,10 +13,10 @@ use serde_json::{Map, Value, json};
 use crate::{
     OK,
     arguments::{
-        Arguments, Breaker, BreakerCommand, Command, Ending, Forget, Import, Json, Meter, Plan, Report,
-        Resolve, Route, RouteCommand, Show, Tasks, What,
+        Arguments, Breaker, BreakerCommand, Command, Ending, Forget, Import, Json, Limits, LimitsCommand,
+        Meter, Plan, Report, Resolve, Route, RouteCommand, Show, Tasks, What,
     },
-    audit, elsewhere, export, forecast, form, json, orders, page,
+    audit, elsewhere, export, forecast, form, json, limits, orders, page,
     place::{self, Opened},
     prices, replay, route, tables, top, waste, watch,
 };
@@ -46,6 +46,10 @@ pub(crate) fn run(
             }
         },
         Command::Budgets(asked) => budgets(&open()?, asked),
+        Command::Limits(Limits { asked: None, json }) => limits::configured(json),
+        Command::Limits(Limits { asked: Some(LimitsCommand::Suggest(asked)), .. }) => {
+            limits::suggest(&*open()?, asked)
+        }
         Command::Forget(asked) => {
             let (key, value) = tag_of(asked)?;
             open()?.forget(key, value)?;

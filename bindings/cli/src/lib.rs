@@ -13,6 +13,7 @@ mod export;
 mod forecast;
 mod form;
 mod json;
+mod limits;
 mod orders;
 mod page;
 mod place;
@@ -29,7 +30,7 @@ use std::io::{ErrorKind as Fault, Write};
 use clap::{Parser as _, error::ErrorKind as Usage};
 use outlay::{Error, ErrorKind, Family, Ledger, Result, report::text::shown};
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, Limits, LimitsCommand};
 pub use page::write_whole;
 pub use watch::Post;
 
@@ -112,7 +113,8 @@ pub fn run_with(
     }
 }
 
-/// What `outlay report`, these words after it and `--json` print of a ledger that is open already.
+/// What `outlay report`, or `outlay limits suggest` if that is asked for, these words after it and `--json`
+/// print of a ledger that is open already.
 ///
 /// For languages that have the report as a function: they read its JSON.
 ///
@@ -128,9 +130,13 @@ pub fn run_with(
 /// ```
 pub fn report_json(ledger: &Ledger, words: &[String]) -> Result<String> {
     let after = words.iter().map(String::as_str).chain(["--json"]);
-    let words = ["outlay", "report"].into_iter().chain(after);
-    match Arguments::try_parse_from(words).map(|arguments| arguments.command) {
+    let before: &[&str] =
+        if words.first().is_some_and(|word| word == "limits") { &["outlay"] } else { &["outlay", "report"] };
+    match Arguments::try_parse_from(before.iter().copied().chain(after)).map(|arguments| arguments.command) {
         Ok(Command::Report(asked)) => commands::report(ledger, &asked),
+        Ok(Command::Limits(Limits { asked: Some(LimitsCommand::Suggest(asked)), .. })) => {
+            limits::suggest(ledger, &asked)
+        }
         Ok(_) => Err(Error::new(ErrorKind::InvalidInput, "that is no report")),
         Err(error) => Err(misuse(&error)),
     }

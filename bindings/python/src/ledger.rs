@@ -3,7 +3,7 @@
 use outlay::{
     BudgetOptions, TaskOptions, Unit, Window,
     policy::{Deadline, Scope},
-    report::Checkpoint,
+    report::{Checkpoint, Share},
     run::{OnLimit, process},
 };
 use pyo3::{prelude::*, types::PyDict};
@@ -17,6 +17,7 @@ use crate::{
     forecast::Forecast,
     price::tier,
     report::{MeterReport, ObservedRow, Report},
+    suggest::Suggestions,
     task::Task,
     usage::Usage,
     value::ValueReport,
@@ -281,6 +282,22 @@ impl Ledger {
     #[pyo3(signature = (*, since=None))]
     fn waste(&self, py: Python<'_>, since: Option<&str>) -> PyResult<WasteReport> {
         waiting(py, true, || self.0.waste(since.map(str::parse).transpose()?)).map(WasteReport)
+    }
+
+    /// Limits that so many per cent of the runs that succeeded would have kept within.
+    #[pyo3(signature = (*, kind=None, since=None, share=95))]
+    fn suggest_limits(
+        &self,
+        py: Python<'_>,
+        kind: Option<&str>,
+        since: Option<&str>,
+        share: u8,
+    ) -> PyResult<Suggestions> {
+        let read = || {
+            let share = Share::per_cent(share)?;
+            self.0.suggest_limits(kind, since.map(str::parse).transpose()?, share)
+        };
+        waiting(py, true, read).map(Suggestions)
     }
 
     /// How often runs fail, and what that cost.

@@ -24,6 +24,7 @@ mod ledger;
 mod plan;
 mod price;
 mod report;
+mod suggest;
 mod task;
 mod usage;
 mod value;
@@ -69,6 +70,8 @@ mod _native {
     use super::report::{
         AttemptLine, Figures, Loss, MeterReport, MeterRow, ObservedRow, Report, ReportRow, Summary,
     };
+    #[pymodule_export]
+    use super::suggest::{SuggestedLimits, Suggestions};
     #[pymodule_export]
     use super::task::Task;
     #[pymodule_export]

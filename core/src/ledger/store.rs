@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    policy::{Amounts, Balance, Ceiling, Thresholds, View, Window},
+    policy::{Amounts, Balance, Ceiling, Thresholds, Unit, View, Window},
     sync::Arc,
     value::{Id, Millis, Tags},
 };
@@ -39,6 +39,18 @@ pub(crate) struct TaskRow {
     pub outcome: u32,
     pub opened_ms: Millis,
     pub observes: bool,
+}
+
+/// A task in no other that has ended, with all its attempts and everything inside it.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    /// Dictionary ids of its tags.
+    pub tags: Vec<u32>,
+    pub attempts: u32,
+    /// Dictionary id of how the latest attempt ended.
+    pub outcome: u32,
+    /// What was settled, and what is in doubt.
+    pub used: Amounts,
 }
 
 /// Balances under one window, with the limits on them.
@@ -323,6 +335,22 @@ pub(crate) trait Tx: Orders + Alerts {
     fn put_task(&mut self, row: &TaskRow) -> Result<u32>;
     /// The newest tasks first, at most `most`.
     fn tasks(&mut self, which: Which, most: usize) -> Result<Vec<TaskRow>>;
+    /// Hands out the newest runs that were opened from then on, at most `most`.
+    fn runs(&mut self, since: Option<Millis>, most: usize, visit: &mut dyn FnMut(Run)) -> Result<()> {
+        let is_run = |row: &TaskRow| {
+            let is_in = since.is_none_or(|since| row.opened_ms >= since);
+            row.parent == 0 && row.owner == 0 && is_in
+        };
+        let rows = self.tasks(Which::All, usize::MAX)?;
+        for row in rows.into_iter().filter(is_run).take(most) {
+            let accounts = self.accounts_of_task(row.no)?;
+            let life = accounts.iter().find(|account| account.window == Window::Life);
+            let balance = life.map_or(Ok(Balance::default()), |life| self.slot(life.no, 0))?;
+            let used = Amounts(Unit::ALL.map(|unit| balance.spent(unit)));
+            visit(Run { tags: row.tags, attempts: row.attempts, outcome: row.outcome, used });
+        }
+        Ok(())
+    }
     /// Tasks whose open attempt belongs to `owner`.
     fn tasks_of(&mut self, owner: u32) -> Result<Vec<TaskRow>>;
 

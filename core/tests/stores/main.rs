@@ -23,6 +23,7 @@ mod kinds;
 mod last;
 mod observed;
 mod owners;
+mod suggest;
 mod tasks;
 mod turns;
 mod upkeep;

@@ -50,7 +50,7 @@ from ._process import (
     unhalt,
     uninstrument,
 )
-from ._reports import forecast, tax, value, waste, what_if
+from ._reports import forecast, suggest_limits, tax, value, waste, what_if
 from ._usage import extract_usage
 from .errors import (
     ApprovalRequired,
@@ -132,6 +132,7 @@ __all__ = [
     "report",
     "report_html",
     "resolve",
+    "suggest_limits",
     "task",
     "tax",
     "unhalt",

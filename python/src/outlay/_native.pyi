@@ -61,6 +61,8 @@ __all__ = [
     "Report",
     "ReportRow",
     "Settled",
+    "SuggestedLimits",
+    "Suggestions",
     "Summary",
     "Task",
     "TaxReport",
@@ -1104,6 +1106,13 @@ class Ledger:
         The store it was opened at.
         """
 
+    def suggest_limits(
+        self, /, *, kind: str | None = None, since: str | None = None, share: SupportsIndex = 95
+    ) -> Suggestions:
+        """
+        Limits that so many per cent of the runs that succeeded would have kept within.
+        """
+
     def sweep(self, /) -> int:
         """
         Ends owners that died; returns how many of their calls are in doubt now.
@@ -1634,6 +1643,99 @@ class Settled:
     def overrun(self, /) -> Money:
         """
         What the charge was above the reservation.
+        """
+
+@final
+class SuggestedLimits:
+    """
+    What is suggested for tasks of one kind.
+    """
+
+    def __repr__(self, /) -> str: ...
+    @property
+    def attempts(self, /) -> int:
+        """
+        Attempts at them.
+        """
+
+    @property
+    def kind(self, /) -> str:
+        """
+        The kind.
+        """
+
+    @property
+    def llm_calls(self, /) -> int | None:
+        """
+        The most calls of a model.
+        """
+
+    @property
+    def refused(self, /) -> int:
+        """
+        How many of the runs that succeeded used more of some unit.
+        """
+
+    @property
+    def runs(self, /) -> int:
+        """
+        Runs that have ended: tasks in no other.
+        """
+
+    @property
+    def succeeded(self, /) -> int:
+        """
+        Of the runs those that succeeded, by which the limits go.
+        """
+
+    @property
+    def tokens(self, /) -> int | None:
+        """
+        The most tokens; None where no run used any, as of the units below.
+        """
+
+    @property
+    def tool_calls(self, /) -> int | None:
+        """
+        The most calls of a tool.
+        """
+
+    @property
+    def usd(self, /) -> Money | None:
+        """
+        The most it may cost; None where no run cost anything.
+        """
+
+    @property
+    def warning(self, /) -> str | None:
+        """
+        Why not to rely on it: too few runs. None where there are enough.
+        """
+
+@final
+class Suggestions:
+    """
+    Limits from what runs have used. `str()` is the part of `outlay.toml` that sets them.
+    """
+
+    def __repr__(self, /) -> str: ...
+    def __str__(self, /) -> str: ...
+    @property
+    def is_cut(self, /) -> bool:
+        """
+        Were there more runs than are read? Then the newest are in it.
+        """
+
+    @property
+    def kinds(self, /) -> list[SuggestedLimits]:
+        """
+        By kind, in the order of their names.
+        """
+
+    @property
+    def without_kind(self, /) -> int:
+        """
+        Runs that have ended and have no kind.
         """
 
 @final

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import _native
 from ._process import ledger
+from .errors import InvalidInput
 
 
 def waste(*, since: str | None = None, store: str | None = None) -> _native.WasteReport:
@@ -27,6 +28,41 @@ def waste(*, since: str | None = None, store: str | None = None) -> _native.Wast
         [<Waste failed attempts: 0.0075 USD, 1 calls>]
     """
     return ledger(store).waste(since=since)
+
+
+def suggest_limits(
+    *,
+    kind: str | None = None,
+    since: str | None = None,
+    share: int = 95,
+    store: str | None = None,
+) -> _native.Suggestions:
+    """Limits for tasks of each kind, from what runs that succeeded have used.
+
+    A run is a task in no other, with all its attempts; a limit is what `share` per cent of them
+    used at most, in each unit by itself. ``str()`` is TOML for ``outlay.toml``.
+
+    Args:
+        kind: only tasks of this kind; runs without a kind are in no answer.
+        since: only tasks opened from then on: ``7d``, ``24h`` or a date; None means all.
+        share: of how many runs that succeeded, in per cent, a limit is to be kept.
+
+    Raises:
+        InvalidInput: a time or a share that cannot be, or no task of this kind has ended.
+
+    Example:
+        >>> import outlay
+        >>> for calls in (3, 1, 2, 9):
+        ...     with outlay.task("r", kind="refund", store="memory:suggest") as t:
+        ...         for _ in range(calls):
+        ...             t.tool_call("web")
+        >>> refund = outlay.suggest_limits(share=75, store="memory:suggest").kinds[0]
+        >>> refund.tool_calls, refund.succeeded, refund.refused, refund.warning
+        (3, 4, 1, '4 runs that succeeded are too few to rely on')
+    """
+    if not isinstance(share, int) or not 1 <= share <= 100:
+        raise InvalidInput(f"share `{share!r}` is not from 1 to 100 per cent")
+    return ledger(store).suggest_limits(kind=kind, since=since, share=share)
 
 
 def tax(*, since: str | None = None, store: str | None = None) -> _native.TaxReport:

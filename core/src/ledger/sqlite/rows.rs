@@ -10,7 +10,7 @@ use crate::{
     ledger::{
         deadline::Until,
         entry::{Cell as _, Entry, Kind, read_proofs, read_under},
-        store::{Account, CallRow, State, TaskRow},
+        store::{Account, CallRow, Run, State, TaskRow},
     },
     policy::{Amounts, Balance, Ceiling, Thresholds, Window},
     value::{Id, Tags, Usage},
@@ -63,7 +63,6 @@ pub(super) const TASK: &str =
     "no, id, caller, name, parent, depth, tags, attempts, owner, opened_ms, observes, outcome";
 
 pub(super) fn task_of(row: &Row<'_>) -> rusqlite::Result<TaskRow> {
-    let tags: Vec<u8> = row.get(6)?;
     Ok(TaskRow {
         no: row.get(0)?,
         id: Some(id_of(row, 1)?),
@@ -71,13 +70,24 @@ pub(super) fn task_of(row: &Row<'_>) -> rusqlite::Result<TaskRow> {
         name: row.get(3)?,
         parent: row.get(4)?,
         depth: row.get(5)?,
-        tags: tags.as_chunks::<4>().0.iter().map(|no| u32::from_be_bytes(*no)).collect(),
+        tags: tags_of(row, 6)?,
         attempts: row.get(7)?,
         owner: row.get(8)?,
         opened_ms: row.get(9)?,
         observes: row.get(10)?,
         outcome: row.get(11)?,
     })
+}
+
+fn tags_of(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<u32>> {
+    let tags: Vec<u8> = row.get(column)?;
+    Ok(tags.as_chunks::<4>().0.iter().map(|no| u32::from_be_bytes(*no)).collect())
+}
+
+/// A run, behind what it used.
+pub(super) fn run_of(row: &Row<'_>) -> rusqlite::Result<Run> {
+    let (used, tags) = (amounts_of(row, 0)?, tags_of(row, 4)?);
+    Ok(Run { tags, attempts: row.get(5)?, outcome: row.get(6)?, used })
 }
 
 pub(super) const ACCOUNT: &str = "no, task, budget, value, window, zone, hard_usd, hard_tokens, \

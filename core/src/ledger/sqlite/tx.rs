@@ -22,7 +22,8 @@ use crate::{
         chain::{self, Link, Proof},
         entry::{Entry, under_bytes},
         store::{
-            Account, Budget, Cache, CallRow, Filter, Head, Line, OwnerRow, State, TaskRow, Tx, Which, Word,
+            Account, Budget, Cache, CallRow, Filter, Head, Line, OwnerRow, Run, State, TaskRow, Tx, Which,
+            Word,
         },
     },
     policy::{Amounts, Balance},
@@ -248,6 +249,10 @@ impl Tx for Session {
 
     fn tasks(&mut self, which: Which, most: usize) -> Result<Vec<TaskRow>> {
         self.scan_tasks(which, most)
+    }
+
+    fn runs(&mut self, since: Option<Millis>, most: usize, visit: &mut dyn FnMut(Run)) -> Result<()> {
+        self.scan_runs(since, most, visit)
     }
 
     fn tasks_of(&mut self, owner: u32) -> Result<Vec<TaskRow>> {

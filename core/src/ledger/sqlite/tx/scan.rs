@@ -7,7 +7,7 @@ use super::{
         Session,
         rows::{
             ATTEMPT, BILL, COUNT, MOVEMENT, REQUEST, TASK, attempt_of, bill_of, count_of, entry_of, failed,
-            movement_of, request_of, task_of,
+            movement_of, request_of, run_of, task_of,
         },
     },
     Entry, Error, Filter, Millis, Result,
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     ledger::{
         Kind,
-        store::{TaskRow, Which},
+        store::{Run, TaskRow, Which},
     },
     value::Id,
 };
@@ -72,6 +72,31 @@ impl Session {
         let sql = format!("SELECT {TASK} FROM tasks WHERE {wanted} ORDER BY no DESC LIMIT {most}");
         let params = rusqlite::params_from_iter(params);
         self.every(&sql, params, task_of)
+    }
+
+    /// In one statement: of a task, its account over its life, and what stands there.
+    pub(super) fn scan_runs(
+        &self,
+        since: Option<Millis>,
+        most: usize,
+        visit: &mut dyn FnMut(Run),
+    ) -> Result<()> {
+        let spent = ["usd", "tokens", "llm_calls", "tool_calls"]
+            .map(|unit| format!("coalesce(settled_{unit} + in_doubt_{unit}, 0)"))
+            .join(", ");
+        let sql = format!(
+            "SELECT {spent}, tags, attempts, outcome FROM tasks
+             LEFT JOIN accounts ON task = tasks.no AND task <> 0 AND window = 'life'
+             LEFT JOIN balances ON account = accounts.no AND slot = 0
+             WHERE parent = 0 AND owner = 0 AND opened_ms >= ? ORDER BY tasks.no DESC LIMIT ?"
+        );
+        let mut statement = self.db()?.prepare_cached(&sql).map_err(failed)?;
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let mut rows = statement.query(params![since.unwrap_or(Millis::MIN), most]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            visit(run_of(row).map_err(failed)?);
+        }
+        Ok(())
     }
 
     pub(super) fn scan_names(&self, key: &str, visit: &mut dyn FnMut(u32, &str)) -> Result<()> {
