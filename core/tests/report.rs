@@ -135,6 +135,7 @@ impl Program {
         match *step {
             Step::Reserve { model, output, named } => {
                 let mut request = Request::model(MODELS[model]).input_tokens(2_000).max_output_tokens(output);
+                request = request.turn(&format!("turn-{}", output % 3));
                 if named {
                     request = request.id(&format!("call-{output}-{model}"));
                 }
@@ -222,7 +223,9 @@ fn check(ledger: &Ledger) {
     let tasks = ledger.tasks(1_000).unwrap();
     let roots = tasks.iter().filter(|task| task.parent.is_none());
     let kept = roots.fold(Balance::default(), |sum, task| sum.checked_add(&task.balance).unwrap());
-    for by in [By::Task, By::Attempt, By::Agent, By::Model, By::Tag("tenant".into()), By::Tag("x".into())] {
+    let tags = ["tenant", "x"].map(|key| By::Tag(key.into()));
+    let own = [By::Task, By::Attempt, By::Kind, By::Agent, By::Step, By::Turn, By::Model, By::Provider];
+    for by in own.into_iter().chain(tags) {
         let report = report(ledger, by);
         assert_eq!(report.totals.balance, kept, "{}", report.by);
         assert_eq!(sum(report.rows.iter().map(|row| &row.figures)), kept, "{}", report.by);
@@ -434,6 +437,40 @@ fn an_unknown_price_is_told_and_is_not_zero_among_the_priced() {
     assert_eq!((report.totals.tokens.input, report.totals.tokens.output), (10, 10));
     assert!(report.to_string().ends_with("1 call has no known price: its cost is in no sum"));
     assert!(task.summary().unwrap().to_string().contains("no known price"));
+}
+
+#[test]
+fn a_call_is_told_by_its_turn_its_provider_and_the_kind_of_its_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = format!("sqlite:{}", folder.path().join("ledger.db").display());
+    for store in ["memory:", &file] {
+        let ledger = Ledger::open(store, Arc::new(Config::default())).unwrap();
+        let run = ledger.open_task(TaskOptions::new("refund").tag("kind", "extractive").unwrap()).unwrap();
+        let inner = ledger.open_task(TaskOptions::new("lookup").under(&run)).unwrap();
+        // Named as others are by their tag: the same kind.
+        let plain = ledger.open_task(TaskOptions::new("extractive")).unwrap();
+        let claude = Request::model("claude-sonnet-4-5").input_tokens(1_000).max_output_tokens(500);
+        let calls = [
+            (&run, gpt(500).turn("first"), 500),  // 0.0075 USD
+            (&inner, claude.turn("first"), 0),    // 0.003 USD
+            (&plain, gpt(500).turn("second"), 0), // 0.0025 USD
+        ];
+        for (task, request, output) in calls {
+            task.reserve(&request).unwrap().settle(&Usage::tokens(1_000, output)).unwrap();
+        }
+        plain.tool_call("search").unwrap();
+        let told = |by: By| {
+            let rows = report(&ledger, by).rows.into_iter();
+            let cells = rows.map(|row| (row.key, row.figures.spent().decimal(), row.figures.tool_calls()));
+            cells.collect::<Vec<_>>()
+        };
+        let row = |key: &str, usd: &str, tools| (Some(key.to_owned()), usd.to_owned(), tools);
+        assert_eq!(told(By::Kind), [row("extractive", "0.013", 1)]);
+        let none = (None, "0.00".to_owned(), 1);
+        assert_eq!(told(By::Turn), [row("first", "0.0105", 0), row("second", "0.0025", 0), none.clone()]);
+        assert_eq!(told(By::Provider), [row("openai", "0.01", 0), row("anthropic", "0.003", 0), none]);
+        assert_eq!(told(By::Step), [(None, "0.013".to_owned(), 1)]); // nothing ran in a step
+    }
 }
 
 #[test]

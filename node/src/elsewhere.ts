@@ -183,7 +183,7 @@ export async function whatIf(model?: string | null, options: WhatIfOptions = {})
  * It is made of the days of the last eight weeks, in UTC, and says how far such guesses were off on this
  * history.
  *
- * @param by `task` (by their names), `agent`, `model` or `tag:NAME`; absent is all in one.
+ * @param by `task` (by their names), `kind`, `agent`, `model` or `tag:NAME`; absent is all in one.
  * @throws {InvalidInput} a word that is not known.
  * @example
  * await task("refund", { store: "memory:forecast" }, async (t) => {

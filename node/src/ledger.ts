@@ -289,7 +289,7 @@ export async function resolve(
 /**
  * Where the money went.
  *
- * @param by `task`, `attempt`, `agent`, `model` or `tag:NAME`.
+ * @param by `task`, `attempt`, `kind`, `agent`, `step`, `turn`, `model`, `provider` or `tag:NAME`.
  * @param options `since`: `7d`, `24h` or a date; absent means all.
  * @throws {InvalidInput} a word that is not known.
  */
@@ -303,7 +303,7 @@ export async function report(by = "task", options: { since?: string; store?: str
 /**
  * The same as a page of HTML with charts, in one file that loads nothing from elsewhere.
  *
- * @param by `task`, `attempt`, `agent`, `model` or `tag:NAME`.
+ * @param by `task`, `attempt`, `kind`, `agent`, `step`, `turn`, `model`, `provider` or `tag:NAME`.
  * @param options `since`: `7d`, `24h` or a date; absent means all.
  * @throws {InvalidInput} a word that is not known.
  * @example

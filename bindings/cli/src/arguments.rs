@@ -499,7 +499,8 @@ pub(crate) struct Report {
     /// Instead of where the money went
     #[arg(value_enum)]
     pub what: Option<What>,
-    /// What the rows are: task, attempt, agent, model or tag:NAME [default: task; of a forecast none]
+    /// What the rows are: task, attempt, kind, agent, step, turn, model, provider or tag:NAME [default:
+    /// task; of a forecast none]
     #[arg(long)]
     pub by: Option<By>,
     /// Only calls from then on: 7d, 24h, 30m, a date or a time

@@ -186,11 +186,11 @@ fn bounds_are_compared_with_what_providers_counted() {
 fn a_report_adds_up_by_tag_and_time() {
     let sample = sample();
     let expected = [
-        "model calls tool calls input cached output reasoning spent in doubt pending share",
-        "gpt-4o 2 0 2,000 0 500 0 0.01 0.00 0.00 93.0 %",
-        "gpt-4o-mini 1 0 0 0 0 0 0.00075 0.00075 0.00 7.0 %",
-        "(none) 0 1 0 0 0 0 0.00 0.00 0.00 0.0 %",
-        "total 3 1 2,000 0 500 0 0.01075 0.00075 0.00 100.0 %",
+        "model calls tool calls input cached written output reasoning spent in doubt pending share",
+        "gpt-4o 2 0 2,000 0 0 500 0 0.01 0.00 0.00 93.0 %",
+        "gpt-4o-mini 1 0 0 0 0 0 0 0.00075 0.00075 0.00 7.0 %",
+        "(none) 0 1 0 0 0 0 0 0.00 0.00 0.00 0.0 %",
+        "total 3 1 2,000 0 0 500 0 0.01075 0.00075 0.00 100.0 %",
     ];
     assert_eq!(cells(&sample.printed(&["report", "--by", "model"])), expected);
     let report = sample.json(&["report", "--by", "tag:tenant"]);

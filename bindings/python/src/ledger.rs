@@ -251,7 +251,8 @@ impl Ledger {
         waiting(py, true, || self.0.meter(since.map(str::parse).transpose()?)).map(MeterReport)
     }
 
-    /// Where the money went: by "task", "attempt", "agent", "model" or "tag:NAME".
+    /// Where the money went: by "task", "attempt", "kind", "agent", "step", "turn", "model",
+    /// "provider" or "tag:NAME".
     #[pyo3(signature = (by="task", *, since=None))]
     fn report(&self, py: Python<'_>, by: &str, since: Option<&str>) -> PyResult<Report> {
         let read = || {

@@ -198,6 +198,43 @@ pub(crate) struct Filter {
     pub newest: Option<u64>,
     /// Only from this number on; the first entry of a ledger has 1.
     pub from: Option<u64>,
+    /// Of movements, what is told of reservations beside all else.
+    pub part: Option<Part>,
+}
+
+/// What a call was part of, beside its attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Step,
+    Turn,
+    Provider,
+}
+
+impl Part {
+    pub const fn column(self) -> &'static str {
+        match self {
+            Self::Step => "step",
+            Self::Turn => "turn",
+            Self::Provider => "provider",
+        }
+    }
+
+    /// Its dictionary id in an entry.
+    pub const fn of(self, entry: &Entry) -> u32 {
+        match self {
+            Self::Step => entry.step,
+            Self::Turn => entry.turn,
+            Self::Provider => entry.provider,
+        }
+    }
+
+    pub const fn put(self, entry: &mut Entry, no: u32) {
+        match self {
+            Self::Step => entry.step = no,
+            Self::Turn => entry.turn = no,
+            Self::Provider => entry.provider = no,
+        }
+    }
 }
 
 /// Which tasks a reader wants.
@@ -252,7 +289,8 @@ pub(crate) trait Tx: Orders + Alerts {
     /// Hands out entries in order until the visitor returns false.
     fn entries(&mut self, filter: Filter, visit: &mut dyn FnMut(Entry) -> bool) -> Result<()>;
     /// The same, entries about calls only, and of them what a report adds up: where and when a call was
-    /// reserved and for what model, amounts, tokens and flags. All else may be zero.
+    /// reserved and for what model, the part that is asked for, amounts, tokens and flags. All else may be
+    /// zero.
     fn movements(&mut self, filter: Filter, visit: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
         self.entries(filter, &mut |entry| visit(&entry))
     }

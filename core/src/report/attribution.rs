@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Result},
     ledger::{
         Entry, Kind, flag,
-        store::{Filter, State, Tx},
+        store::{Filter, Part, State, Tx},
     },
     policy::{Amounts, Balance},
     value::{Id, Millis, Money},
@@ -154,6 +154,8 @@ pub(super) struct Place {
     pub task: u32,
     pub attempt: u32,
     pub model: u32,
+    /// What it was part of, if the fold tells places apart by that.
+    pub part: u32,
     /// When it was reserved, in slots of the fold since 1970; 0 in a fold without any.
     pub slot: i64,
 }
@@ -186,6 +188,7 @@ pub(super) struct Attribution {
     pub places: Vec<(Place, Figures)>,
     /// How long a slot is; 0 where places are not told apart by time.
     slot_ms: Millis,
+    part: Option<Part>,
     index: FxHashMap<Place, u32>,
     living: FxHashMap<Id, Living>,
     /// What is put by for last calls: no calls, and in no place.
@@ -252,7 +255,8 @@ impl Attribution {
     fn reserve(&mut self, id: Id, entry: &Entry) -> Result<()> {
         let Entry { task, attempt, model_asked: model, .. } = *entry;
         let slot = entry.at_ms.checked_div_euclid(self.slot_ms).unwrap_or(0);
-        let place = Place { task, attempt, model, slot };
+        let part = self.part.map_or(0, |part| part.of(entry));
+        let place = Place { task, attempt, model, part, slot };
         let places = &mut self.places;
         let at = *self.index.entry(place).or_insert_with(|| {
             places.push((place, Figures::default()));
@@ -269,8 +273,9 @@ impl Attribution {
         Ok(())
     }
 
-    /// Folds the entries that `filter` lets through.
+    /// Folds the entries that `filter` lets through, with the part it asks for.
     pub fn read(&mut self, tx: &mut dyn Tx, filter: Filter) -> Result<()> {
+        self.part = filter.part;
         let mut failure = None;
         tx.movements(filter, &mut |entry| match self.add(entry) {
             Ok(()) => true,
@@ -343,5 +348,25 @@ impl Figures {
             ));
         }
         notes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_belongs_to_the_part_it_was_reserved_in() {
+        let mut fold = Attribution { part: Some(Part::Step), ..Attribution::default() };
+        for (step, call) in [(7, 1), (8, 2), (7, 3)] {
+            let call = Some(Id::from_bytes([call; 16]));
+            let reserved =
+                Entry { kind: Kind::Reserved, step, call, usd: 9, llm_calls: 1, ..Entry::default() };
+            let settled = Entry { kind: Kind::Settled, call, usd: 5, llm_calls: 1, ..Entry::default() };
+            fold.add(&reserved).unwrap();
+            fold.add(&settled).unwrap();
+        }
+        let parts: Vec<_> = fold.places.iter().map(|(at, sum)| (at.part, sum.spent().nanos())).collect();
+        assert_eq!(parts, [(7, 10), (8, 5)]);
     }
 }

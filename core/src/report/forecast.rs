@@ -113,15 +113,15 @@ pub struct Forecast {
 impl Ledger {
     /// Tells what the month will cost, and when budgets will be used up.
     ///
-    /// `by` makes a row of each model, agent, value of a tag or name of tasks.
+    /// `by` makes a row of each kind, model, agent, value of a tag or name of tasks.
     ///
     /// # Errors
     ///
-    /// * `InvalidInput`: rows of attempts, which have no month.
+    /// * `InvalidInput`: rows of attempts, steps, turns or providers.
     /// * `StoreUnavailable`, `Corrupt`: the ledger could not answer.
     pub fn forecast(&self, by: Option<By>) -> Result<Forecast> {
-        if by == Some(By::Attempt) {
-            return Err(Error::invalid("an attempt is over before there is anything to forecast"));
+        if let Some(by @ (By::Attempt | By::Step | By::Turn | By::Provider)) = &by {
+            return Err(Error::invalid(format!("there is no forecast by {by}")));
         }
         self.read(|tx| {
             let calendar = Calendar::at(tx.now()?);

@@ -20,13 +20,14 @@ type KeyAndValue = Option<(String, Option<String>)>;
 
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    names: FxHashMap<u32, KeyAndValue>,
+    words: FxHashMap<u32, KeyAndValue>,
     tasks: FxHashMap<u32, Option<TaskRow>>,
+    kinds: FxHashMap<u32, u32>,
 }
 
 impl Names {
     fn name(&mut self, tx: &mut dyn Tx, no: u32) -> Result<&KeyAndValue> {
-        match self.names.entry(no) {
+        match self.words.entry(no) {
             Entry::Occupied(known) => Ok(known.into_mut()),
             Entry::Vacant(place) => Ok(place.insert(tx.name(no)?)),
         }
@@ -41,7 +42,7 @@ impl Names {
 
     /// Forgets all it knows, once that is much.
     pub fn forget_many(&mut self) {
-        if self.names.len() + self.tasks.len() > KEPT_MAX {
+        if self.words.len() + self.tasks.len() + self.kinds.len() > KEPT_MAX {
             *self = Self::default();
         }
     }
@@ -86,6 +87,30 @@ impl Names {
     /// The task that one lies in; 0 for none.
     pub fn parent(&mut self, tx: &mut dyn Tx, task: u32) -> Result<u32> {
         Ok(self.row(tx, task)?.map_or(0, |row| row.parent))
+    }
+
+    /// The dictionary id of the kind of a task: the tag `kind` of the outermost task it lies in, else that
+    /// one's name. A name that is the kind of other tasks has the id it has there.
+    pub fn kind(&mut self, tx: &mut dyn Tx, task: u32) -> Result<u32> {
+        let mut outermost = task;
+        loop {
+            match self.parent(tx, outermost)? {
+                0 => break,
+                above => outermost = above,
+            }
+        }
+        if let Some(known) = self.kinds.get(&outermost) {
+            return Ok(*known);
+        }
+        let mut kind = self.tag(tx, outermost, "kind")?;
+        if kind == 0 {
+            kind = self.name_of_task(tx, outermost)?;
+            if let Some((_, Some(name))) = self.pair(tx, kind)? {
+                kind = tx.find_name("kind", &name)?.unwrap_or(kind);
+            }
+        }
+        self.kinds.insert(outermost, kind);
+        Ok(kind)
     }
 
     /// The dictionary id of a task's value of this tag; 0 where it has none.

@@ -117,7 +117,7 @@ impl Page {
     fn read(tx: &mut dyn Tx, options: &ReportOptions) -> Result<Self> {
         let made_at = tx.now()?;
         let since = options.since.map(|since| since.at(made_at));
-        let filter = Filter { since, ..Filter::default() };
+        let filter = Filter { since, part: options.by.part(), ..Filter::default() };
         let slot_ms = slot_of(tx, filter)?;
         let mut fold = Attribution::in_slots(slot_ms);
         fold.read(tx, filter)?;

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    ledger::store::{Filter, Tx},
+    ledger::store::{Filter, Part, Tx},
     run::Ledger,
     value::{Id, Millis, Money, Tags},
 };
@@ -36,13 +36,31 @@ pub enum By {
     Attempt,
     /// Each value of the tag `agent`.
     Agent,
+    /// Each kind: the tag `kind` of the outermost task a call lies in, else that task's name.
+    Kind,
+    /// Each durable step, by its name.
+    Step,
+    /// Each turn, by its name.
+    Turn,
     /// Each model that was asked for.
     Model,
+    /// Each provider that was asked.
+    Provider,
     /// Each value of this tag.
     Tag(String),
 }
 
 impl By {
+    /// What a fold has to tell apart beside tasks and models.
+    pub(super) const fn part(&self) -> Option<Part> {
+        match self {
+            Self::Step => Some(Part::Step),
+            Self::Turn => Some(Part::Turn),
+            Self::Provider => Some(Part::Provider),
+            _ => None,
+        }
+    }
+
     fn tag(&self) -> Option<&str> {
         match self {
             Self::Agent => Some("agent"),
@@ -60,12 +78,19 @@ impl FromStr for By {
             "task" => Ok(Self::Task),
             "attempt" => Ok(Self::Attempt),
             "agent" => Ok(Self::Agent),
+            "kind" => Ok(Self::Kind),
+            "step" => Ok(Self::Step),
+            "turn" => Ok(Self::Turn),
             "model" => Ok(Self::Model),
+            "provider" => Ok(Self::Provider),
             _ => match text.strip_prefix("tag:") {
                 Some(key) => Tags::new().set(key, "x").map(|()| Self::Tag(key.to_owned())),
                 None => Err(Error::new(
                     ErrorKind::InvalidInput,
-                    format!("`{text}` is none of `task`, `attempt`, `agent`, `model` or `tag:NAME`"),
+                    format!(
+                        "`{text}` is none of `task`, `attempt`, `kind`, `agent`, `step`, `turn`, `model`, \
+                         `provider` or `tag:NAME`"
+                    ),
                 )),
             },
         }
@@ -78,7 +103,11 @@ impl fmt::Display for By {
             Self::Task => f.write_str("task"),
             Self::Attempt => f.write_str("attempt"),
             Self::Agent => f.write_str("agent"),
+            Self::Kind => f.write_str("kind"),
+            Self::Step => f.write_str("step"),
+            Self::Turn => f.write_str("turn"),
             Self::Model => f.write_str("model"),
+            Self::Provider => f.write_str("provider"),
             Self::Tag(key) => write!(f, "tag:{key}"),
         }
     }
@@ -110,8 +139,8 @@ impl ReportOptions {
 /// One line of a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// The task's own id or name, the model or the value of the tag; `erased` where it was
-    /// forgotten, nothing where there is none.
+    /// The task's own id or name, or which kind, step, turn, model, provider or value of the tag it is;
+    /// `erased` where it was forgotten, nothing where there is none.
     pub key: Option<String>,
     /// The task, in a report by task or attempt.
     pub task: Option<Id>,
@@ -169,7 +198,7 @@ impl Ledger {
             let now = tx.now()?;
             let since = since.map(|since| since.at(now));
             let mut fold = Attribution::default();
-            fold.read(tx, Filter { since, ..Filter::default() })?;
+            fold.read(tx, Filter { since, part: by.part(), ..Filter::default() })?;
             let (rows, totals) = grouped(tx, &fold.places, &by)?;
             Ok(Report { by, since, rows, totals, dropped_entries: tx.dropped() })
         })
@@ -188,6 +217,8 @@ pub(super) fn grouped(tx: &mut dyn Tx, places: &[(Place, Figures)], by: &By) -> 
         let group = match by {
             By::Task => (place.task, 0),
             By::Attempt => (place.task, place.attempt),
+            By::Kind => (names.kind(tx, place.task)?, 0),
+            By::Step | By::Turn | By::Provider => (place.part, 0),
             By::Model => (place.model, 0),
             By::Agent | By::Tag(_) => (names.tag(tx, place.task, by.tag().unwrap_or_default())?, 0),
         };
@@ -218,11 +249,12 @@ impl Row {
 }
 
 impl fmt::Display for Report {
-    /// A table of plain text, amounts in USD.
+    /// A table of plain text, amounts in USD. Of the input `cached` was read from a cache and `written` to
+    /// one, of the output `reasoning` is hidden.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let by = self.by.to_string();
-        let headings = ["calls", "tool calls", "input", "cached", "output", "reasoning", "spent", "in doubt"];
-        let last = ["pending", "share"];
+        let headings = ["calls", "tool calls", "input", "cached", "written", "output", "reasoning"];
+        let last = ["spent", "in doubt", "pending", "share"];
         let mut table = Table::new([by.as_str()].into_iter().chain(headings).chain(last)).left(1);
         let total = Row {
             key: Some("total".to_owned()),
@@ -232,8 +264,8 @@ impl fmt::Display for Report {
             share_per_mille: self.totals.share_per_mille(&self.totals),
         };
         for row in self.rows.iter().chain([&total]) {
-            let Tokens { input, cache_read, output, reasoning, .. } = row.figures.tokens;
-            let tokens = [input, cache_read, output, reasoning];
+            let Tokens { input, cache_read, cache_write, output, reasoning } = row.figures.tokens;
+            let tokens = [input, cache_read, cache_write, output, reasoning];
             let counts = [row.figures.calls(), row.figures.tool_calls()].into_iter().chain(tokens).map(count);
             let money = [row.figures.spent(), row.figures.in_doubt(), row.figures.pending()];
             let share = format!("{}.{} %", row.share_per_mille / 10, row.share_per_mille % 10);

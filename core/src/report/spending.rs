@@ -119,7 +119,8 @@ pub(super) fn by_key(
             By::Model => *model,
             By::Agent => names.tag(tx, *task, "agent")?,
             By::Tag(key) => names.tag(tx, *task, key)?,
-            By::Task | By::Attempt => names.name_of_task(tx, *task)?,
+            By::Kind => names.kind(tx, *task)?,
+            By::Task | By::Attempt | By::Step | By::Turn | By::Provider => names.name_of_task(tx, *task)?,
         };
         let group = groups.entry(key).or_insert([0; DAYS + 1]);
         for (day, nanos) in daily {

@@ -85,7 +85,7 @@ impl Worth {
 /// What the rows of one group are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueBy {
-    /// The names of the tasks that lie in no other.
+    /// The kinds of the tasks that lie in no other; see [`By::Kind`](super::By::Kind).
     Kind,
     /// The values of the tag `agent`.
     Agent,
@@ -201,7 +201,7 @@ impl Runs {
         }
         let mut valued = FxHashSet::default();
         for (key, run) in &mut runs {
-            run.kind = names.name_of_task(tx, key.0)?;
+            run.kind = names.kind(tx, key.0)?;
             if run.worth.value_nanos != 0 {
                 valued.insert(run.kind);
             }

@@ -1087,7 +1087,8 @@ class Ledger:
 
     def report(self, /, by: str = "task", *, since: str | None = None) -> Report:
         """
-        Where the money went: by "task", "attempt", "agent", "model" or "tag:NAME".
+        Where the money went: by "task", "attempt", "kind", "agent", "step", "turn", "model",
+        "provider" or "tag:NAME".
         """
 
     def report_html(self, /, by: str = "task", *, since: str | None = None) -> str:

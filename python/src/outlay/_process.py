@@ -268,7 +268,8 @@ def report(
     """Where the money went.
 
     Args:
-        by: ``task``, ``attempt``, ``agent``, ``model`` or ``tag:NAME``.
+        by: ``task``, ``attempt``, ``kind`` (the tag, else the name of the outermost task), ``agent``,
+            ``step``, ``turn``, ``model``, ``provider`` or ``tag:NAME``.
         since: ``7d``, ``24h`` or a date; None means all.
 
     Raises:
@@ -284,7 +285,8 @@ def report_html(by: str = "task", *, since: str | None = None, store: str | None
     of tasks are in it; give the file the rights of the ledger, as ``outlay report --html`` does.
 
     Args:
-        by: ``task``, ``attempt``, ``agent``, ``model`` or ``tag:NAME``.
+        by: ``task``, ``attempt``, ``kind`` (the tag, else the name of the outermost task), ``agent``,
+            ``step``, ``turn``, ``model``, ``provider`` or ``tag:NAME``.
         since: ``7d``, ``24h`` or a date; None means all.
 
     Raises:

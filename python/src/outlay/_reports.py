@@ -152,7 +152,8 @@ def forecast(by: str | None = None, *, store: str | None = None) -> _native.Fore
     on this history. What was spent is exact, what is expected is a ``float`` of USD.
 
     Args:
-        by: ``task`` (by their names), ``agent``, ``model`` or ``tag:NAME``; None is all in one.
+        by: ``task`` (by their names), ``kind``, ``agent``, ``model`` or ``tag:NAME``; None is all in
+            one.
 
     Raises:
         InvalidInput: a word that is not known.

@@ -189,6 +189,8 @@ pub(super) fn entry_of(row: &Row<'_>) -> rusqlite::Result<Option<Entry>> {
 pub(super) const MOVEMENT: &str = "kind, flags, call, usd, tokens, llm_calls, tool_calls, \
     task, attempt, model_asked, input_tokens, cache_read_tokens, cache_write_tokens, \
     cache_write_1h_tokens, output_tokens, reasoning_tokens, at_ms";
+/// How many they are.
+pub(super) const MOVEMENT_COLUMNS: usize = 17;
 
 /// Reads the columns of [`MOVEMENT`]. Reading costs more than finding: of each kind of entry only
 /// what it alone says is read.

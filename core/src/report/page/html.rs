@@ -229,7 +229,7 @@ fn kinds(page: &Page) -> String {
     let headings = ["kind", "runs", "spent", "median", "p95", "p99", "most"];
     let table = Table { caption: "Cost of a run, USD", headings: &headings, texts: 1 };
     let said = "How many runs cost how much. A run is an attempt at an outermost task, with all inside it; \
-        its kind is the task's name.";
+        its kind is its tag `kind`, else the task's name.";
     section("kinds", "What a run costs", said, &table.written(rows))
 }
 

@@ -1,7 +1,7 @@
 //! What does a run of each kind cost, and how far do runs differ?
 //!
-//! A run is an attempt at a task in no other, with everything inside it; its kind is the name of the
-//! task. Quantiles are costs of runs, by nearest rank: no figure that no run had.
+//! A run is an attempt at a task in no other, with everything inside it; its kind is that of
+//! [`By::Kind`](super::super::By). Quantiles are costs of runs, by nearest rank: no figure that no run had.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
@@ -64,7 +64,7 @@ impl Kinds {
         }
         let mut named: BTreeMap<u32, Vec<Money>> = BTreeMap::new();
         for ((task, _), usd) in runs {
-            named.entry(names.name_of_task(tx, task)?).or_default().push(usd);
+            named.entry(names.kind(tx, task)?).or_default().push(usd);
         }
         let mut kinds = Vec::with_capacity(named.len());
         for (name, runs) in named {

@@ -6,8 +6,7 @@ use super::{
     super::{
         Session,
         rows::{
-            ATTEMPT, BILL, COUNT, MOVEMENT, REQUEST, TASK, attempt_of, bill_of, count_of, entry_of, failed,
-            movement_of, request_of, run_of, task_of,
+            ATTEMPT, BILL, COUNT, MOVEMENT, MOVEMENT_COLUMNS, REQUEST, TASK, attempt_of, bill_of, count_of, entry_of, failed, movement_of, request_of, run_of, task_of,
         },
     },
     Entry, Error, Filter, Millis, Result,
@@ -36,7 +35,16 @@ impl Session {
     }
 
     pub(super) fn scan_movements(&self, filter: Filter, visit: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
-        self.scan(MOVEMENT, CALLS, filter, |row| movement_of(row).map(|entry| visit(&entry)))
+        let Some(part) = filter.part else {
+            return self.scan(MOVEMENT, CALLS, filter, |row| movement_of(row).map(|entry| visit(&entry)));
+        };
+        self.scan(&format!("{MOVEMENT}, {}", part.column()), CALLS, filter, |row| {
+            let mut entry = movement_of(row)?;
+            if entry.kind == Kind::Reserved {
+                part.put(&mut entry, row.get(MOVEMENT_COLUMNS)?);
+            }
+            Ok(visit(&entry))
+        })
     }
 
     pub(super) fn scan_counts(&self, filter: Filter, visit: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
