@@ -6,7 +6,7 @@ use outlay::{
     Attempt, Balance, Call, Clock, Config, ErrorKind, Id, Ledger, Limit, ManualClock, Money, Outcome,
     Request, Task, TaskOptions, Unit, Usage, Window,
     meter::Api,
-    report::{By, Figures, Report, ReportOptions, Since, Standing, Summary},
+    report::{By, Figures, KindsReport, Report, ReportOptions, Since, Standing, Summary},
     run::{BudgetOptions, Exchange, Terms},
 };
 use proptest::{collection::vec, prelude::*};
@@ -240,6 +240,15 @@ fn check(ledger: &Ledger) {
                 .iter()
                 .fold(Money::ZERO, |sum, row| { sum.checked_add(row.figures.in_doubt()).unwrap() })
         );
+    }
+    let KindsReport { rows, models, totals, .. } = ledger.kinds(None).unwrap();
+    for rows in [&rows, &models] {
+        let (mut spent, mut runs) = (0, 0);
+        for row in rows {
+            spent += row.figures.spent.nanos();
+            runs += row.figures.runs;
+        }
+        assert_eq!((spent, runs), (kept.spent(Unit::Usd), totals.runs));
     }
     let agents = report(ledger, By::Agent);
     for budget in ledger.budgets().unwrap().iter().filter(|budget| budget.value.is_some()) {

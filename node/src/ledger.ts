@@ -5,7 +5,7 @@ import { isMainThread } from "node:worker_threads";
 import { Audit } from "./audit.js";
 import { current } from "./context.js";
 import { InvalidInput } from "./errors.js";
-import { type KindOptions, plainKinds } from "./kinds.js";
+import { type KindOptions, plainKinds } from "./kind_options.js";
 import { known, limitSpecs, Money, maybeText, tagTexts, text, thresholds, type UnitLimits } from "./money.js";
 import { native, unwrap, unwrapped, whole } from "./native.js";
 import { MeterReport, Report } from "./report.js";

@@ -113,6 +113,28 @@ def test_what_bought_nothing_what_failure_cost_and_what_was_worth_it(store: str)
     assert not outlay.value(since=later, store=store).rows
 
 
+def test_what_runs_of_a_kind_cost(store: str) -> None:
+    for name, fails in (("refund", False), ("refund", True), ("payout", False)):
+        with outlay.task(name, store=store) as task:
+            spend(task, 500)
+            if fails:
+                task.fail()
+    report = outlay.kinds(store=store)
+    once = outlay.Money("0.007")  # 600 new and 400 cached tokens, 500 of output
+    assert [(row.kind, row.model, row.runs, row.succeeded, row.lost) for row in report.rows] == [
+        ("refund", None, 2, 1, 1),
+        ("payout", None, 1, 1, 0),
+    ]
+    refund, payout = report.models
+    assert (refund.model, refund.usd_per_success, refund.spent) == ("gpt-4o", once + once, once + once)
+    assert refund.p50 == refund.p95 == refund.p99 == refund.max == once
+    assert (refund.success_per_mille, refund.mixed, refund.is_few) == (500, 0, True)
+    assert payout.success_interval and payout.success_interval[0] < 0.3
+    assert (report.totals.runs, report.dropped_entries) == (3, 0)
+    assert "too few" in report.notes[0] and report.notes[0] in str(report)
+    assert not outlay.kinds(since="2999-01-01", store=store).rows
+
+
 def test_what_if_it_had_been_another_model(store: str) -> None:
     with outlay.task("refund", store=store) as task:
         spend(task, 500)

@@ -59,6 +59,7 @@ Examples:
   outlay report --by model --since 24h
   outlay report observed --since 7d
   outlay report waste --since 30d
+  outlay report kinds --since 30d
   outlay report whatif --model claude-haiku-4-5 --since 30d
   outlay report forecast --by tag:tenant
   outlay report --by tag:tenant --since 2026-11-01 --csv > november.csv
@@ -570,6 +571,8 @@ pub(crate) enum What {
     Tax,
     /// What the money bought, for runs that said what they were worth
     Value,
+    /// What a run of each kind costs, how often it succeeds, and with which model
+    Kinds,
     /// What the calls would have cost with another --model, --provider or --tier
     Whatif,
     /// What the month will cost by its end, and when budgets will be used up

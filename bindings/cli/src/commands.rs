@@ -16,7 +16,7 @@ use crate::{
         Arguments, Breaker, BreakerCommand, Command, Ending, Forget, Import, Json, Limits, LimitsCommand,
         Meter, Plan, Report, Resolve, Route, RouteCommand, Show, Tasks, What,
     },
-    audit, elsewhere, export, forecast, form, json, limits, orders, page,
+    audit, elsewhere, export, forecast, form, json, kinds, limits, orders, page,
     place::{self, Opened},
     prices, replay, route, tables, top, waste, watch,
 };
@@ -135,6 +135,7 @@ pub(crate) fn report(ledger: &Ledger, asked: &Report) -> Result<String> {
         Some(What::Waste) => return waste::waste(ledger, asked),
         Some(What::Tax) => return waste::tax(ledger, asked),
         Some(What::Value) => return waste::value(ledger, asked),
+        Some(What::Kinds) => return kinds::kinds(ledger, asked),
         Some(What::Whatif) => return elsewhere::what_if(ledger, asked),
         Some(What::Forecast) => return forecast::forecast(ledger, asked),
         None => {}

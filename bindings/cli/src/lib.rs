@@ -13,6 +13,7 @@ mod export;
 mod forecast;
 mod form;
 mod json;
+mod kinds;
 mod limits;
 mod orders;
 mod page;

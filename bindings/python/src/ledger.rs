@@ -15,6 +15,7 @@ use crate::{
     elsewhere::WhatIfReport,
     error::{guard, invalid, waiting},
     forecast::Forecast,
+    kinds::KindsReport,
     price::tier,
     report::{MeterReport, ObservedRow, Report},
     suggest::Suggestions,
@@ -311,6 +312,12 @@ impl Ledger {
     #[pyo3(signature = (*, since=None))]
     fn value(&self, py: Python<'_>, since: Option<&str>) -> PyResult<ValueReport> {
         waiting(py, true, || self.0.value(since.map(str::parse).transpose()?)).map(ValueReport)
+    }
+
+    /// What a run of each kind costs, how often it succeeds, and with which model.
+    #[pyo3(signature = (*, since=None))]
+    fn kinds(&self, py: Python<'_>, since: Option<&str>) -> PyResult<KindsReport> {
+        waiting(py, true, || self.0.kinds(since.map(str::parse).transpose()?)).map(KindsReport)
     }
 
     /// What was recorded, priced as if it had gone to another model, provider or service tier.

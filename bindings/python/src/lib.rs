@@ -20,6 +20,7 @@ mod exchange;
 mod export;
 mod forecast;
 mod import;
+mod kinds;
 mod ledger;
 mod plan;
 mod price;
@@ -57,6 +58,8 @@ mod _native {
     use super::forecast::{BudgetForecast, Forecast, ForecastRow};
     #[pymodule_export]
     use super::import::{Imported, import_logs};
+    #[pymodule_export]
+    use super::kinds::{KindRow, KindsReport};
     #[pymodule_export]
     use super::ledger::{
         Ledger, after_fork_in_child, after_fork_in_parent, before_fork, close_all, configure, error_codes,

@@ -31,6 +31,7 @@ mod simulated;
 use std::fmt;
 
 pub use flow::{FailedRunCost, Flow, Retries, Step};
+pub(super) use simulated::wilson;
 
 use super::text::Table;
 use crate::{error::Result, meter::PriceBook, value::Millis};

@@ -50,7 +50,7 @@ from ._process import (
     unhalt,
     uninstrument,
 )
-from ._reports import forecast, suggest_limits, tax, value, waste, what_if
+from ._reports import forecast, kinds, suggest_limits, tax, value, waste, what_if
 from ._usage import extract_usage
 from .errors import (
     ApprovalRequired,
@@ -123,6 +123,7 @@ __all__ = [
     "halt",
     "import_logs",
     "instrument",
+    "kinds",
     "ledger",
     "meter_report",
     "observed",

@@ -110,6 +110,32 @@ def value(*, since: str | None = None, store: str | None = None) -> _native.Valu
     return ledger(store).value(since=since)
 
 
+def kinds(*, since: str | None = None, store: str | None = None) -> _native.KindsReport:
+    """What a run of each kind costs, how often it succeeds, and with which model.
+
+    A run is an attempt at a task that lies in no other, with all inside it; its kind is the tag
+    ``kind``, else the task's name. A run of several models stands under the one it spent most on.
+
+    Args:
+        since: ``7d``, ``24h`` or a date; None means all.
+
+    Raises:
+        InvalidInput: a time that cannot be.
+
+    Example:
+        >>> import outlay
+        >>> for model in ("gpt-4o", "gpt-4o-mini"):
+        ...     with outlay.task("refund", kind="extractive", store="memory:kinds") as t:
+        ...         call = t.reserve(model=model, input_tokens=1000, max_output_tokens=500)
+        ...         _ = call.settle(outlay.Usage(1000, 500))
+        >>> for row in outlay.kinds(store="memory:kinds").models:
+        ...     print(row.kind, row.model, row.usd_per_success)
+        extractive gpt-4o-mini 0.00045 USD
+        extractive gpt-4o 0.0075 USD
+    """
+    return ledger(store).kinds(since=since)
+
+
 def what_if(
     model: str | None = None,
     *,

@@ -7,9 +7,10 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::{
     super::{
-        attempts::{Attempts, Key},
+        attempts::Attempts,
         attribution::Attribution,
         names::Names,
+        runs::{quantile, runs},
     },
     added,
 };
@@ -41,8 +42,7 @@ impl Kind {
 
     /// What so many runs of a thousand cost at the most.
     pub fn quantile(&self, per_mille: usize) -> Money {
-        let rank = (self.runs.len() * per_mille).div_ceil(1_000).max(1);
-        self.runs.get(rank - 1).copied().unwrap_or_default()
+        quantile(&self.runs, per_mille)
     }
 }
 
@@ -57,14 +57,9 @@ pub(super) struct Kinds {
 
 impl Kinds {
     pub fn read(tx: &mut dyn Tx, names: &mut Names, attempts: &Attempts, fold: &Attribution) -> Result<Self> {
-        let mut runs: BTreeMap<Key, Money> = BTreeMap::new();
-        for (place, figures) in &fold.places {
-            let sum = runs.entry(attempts.root((place.task, place.attempt))).or_default();
-            *sum = added(*sum, figures.spent());
-        }
         let mut named: BTreeMap<u32, Vec<Money>> = BTreeMap::new();
-        for ((task, _), usd) in runs {
-            named.entry(names.kind(tx, task)?).or_default().push(usd);
+        for run in runs(tx, names, attempts, fold)? {
+            named.entry(run.kind).or_default().push(run.spent);
         }
         let mut kinds = Vec::with_capacity(named.len());
         for (name, runs) in named {
@@ -133,12 +128,5 @@ mod tests {
     fn what_costs_nothing_has_no_bins() {
         assert!(Kinds::binned(vec![Kind::new("k".to_owned(), vec![Money::ZERO])]).edges.is_empty());
         assert_eq!(edges(Money::from_nanos(i64::MAX), Money::from_nanos(i64::MAX)), []);
-    }
-
-    #[test]
-    fn a_quantile_is_the_cost_of_a_run() {
-        let runs = (1..=10).map(usd).collect();
-        let kind = Kind::new("k".to_owned(), runs);
-        assert_eq!([500, 950, 990, 1_000].map(|at| kind.quantile(at)), [5, 10, 10, 10].map(usd));
     }
 }

@@ -45,10 +45,15 @@ fn around(value: f64, error: f64) -> Estimate {
 
 /// With Wilson's interval: that none of 4,000 failed does not say that none will.
 fn share(succeeded: f64, n: f64) -> Estimate {
+    Estimate { value: succeeded / n, interval: Some(wilson(succeeded, n)) }
+}
+
+/// Where a rate lies, 19 times of 20, of which so many of `n` were seen.
+pub(in crate::report) fn wilson(succeeded: f64, n: f64) -> (f64, f64) {
     let (value, z2) = (succeeded / n, Z975 * Z975);
     let middle = (succeeded + z2 / 2.0) / (n + z2);
     let half = Z975 * (n * value * (1.0 - value) + z2 / 4.0).sqrt() / (n + z2);
-    Estimate { value, interval: Some(((middle - half).max(0.0), (middle + half).min(1.0))) }
+    ((middle - half).max(0.0), (middle + half).min(1.0))
 }
 
 /// The interval is that of the ranks, whatever the distribution.
