@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use outlay::{
-    Attempt, Config, Ledger, Money, Request, TaskOptions, Usage,
-    report::{KindRow, KindsReport},
+    Attempt, Clock, Config, ErrorKind, Ledger, ManualClock, Money, Request, TaskOptions, Usage,
+    report::{KindRow, KindsReport, SloRow},
+    run::{Rates, config::Choices},
 };
 use tempfile::TempDir;
 
@@ -97,4 +98,104 @@ fn a_rate_says_how_sure_it_is_and_when_it_is_made_of_too_little() {
     run(&ledger, TaskOptions::new("payout"), &["gpt-4o"], Some(Attempt::Succeeded));
     let notes = ledger.kinds(None).unwrap().notes();
     assert_eq!(notes, ["in 1 of 2 rows by model fewer than 20 runs have ended: too few to choose by"]);
+}
+
+#[test]
+fn what_runs_may_cost_is_held_against_what_they_do() {
+    let (_folder, ledgers) = stores();
+    for ledger in ledgers {
+        assert!(ledger.slo(None).unwrap().rows.is_empty());
+        let text = "[slo.extractive]\ntarget = 0.003\np95 = '0.005'\ncap = '0.0049'\nmonth = '0.01'\n\
+                    [slo.unheard]\ntarget = 1\nmonth = 1";
+        let config = Config::default().with(&Choices::from_toml(text).unwrap()).unwrap();
+        ledger.set_config(Arc::new(config));
+        run(&ledger, refund(), &["gpt-4o"], Some(Attempt::Succeeded));
+        run(&ledger, refund(), &["gpt-4o", "gpt-4o"], Some(Attempt::Failed));
+        run(&ledger, TaskOptions::new("payout"), &["gpt-4o"], Some(Attempt::Succeeded));
+        let report = ledger.slo(None).unwrap();
+        let told = |row: &SloRow| {
+            let over = row.over().map(Money::decimal);
+            (row.kind.clone(), row.what.name(), row.allowed.decimal(), row.runs, over, row.is_met())
+        };
+        let row = |kind: &str, what, allowed: &str, runs, over: Option<&str>, met| {
+            (kind.to_owned(), what, allowed.to_owned(), runs, over.map(str::to_owned), met)
+        };
+        let expected = [
+            row("extractive", "target", "0.003", Some(2), Some("0.0045"), Some(false)),
+            row("extractive", "p95", "0.005", Some(2), Some("0.00"), Some(true)),
+            row("extractive", "cap", "0.0049", Some(2), Some("0.0001"), Some(false)),
+            row("extractive", "month", "0.01", None, Some("-0.0025"), Some(true)),
+            row("unheard", "target", "1.00", Some(0), None, None),
+            row("unheard", "month", "1.00", None, Some("-1.00"), Some(true)),
+        ];
+        assert_eq!(report.rows.iter().map(told).collect::<Vec<_>>(), expected);
+        assert!(report.rows.iter().all(|row| row.month_end.is_none()), "there is no week of days");
+    }
+}
+
+#[test]
+fn a_month_that_goes_on_like_this_is_told_before_it_is_over() {
+    let clock = ManualClock::at(1_793_491_200_000); // 2026-11-01
+    let choices = Choices::from_toml("slo.refund.month = 0.05").unwrap();
+    let config = Config::default().with(&choices).unwrap();
+    let ledger = Ledger::open_with_clock("memory:", Arc::new(config), Clock::Manual(clock.clone())).unwrap();
+    for _ in 0..15 {
+        run(&ledger, TaskOptions::new("refund"), &["gpt-4o"], Some(Attempt::Succeeded));
+        clock.advance(24 * 3_600_000);
+    }
+    let report = ledger.slo(None).unwrap();
+    let month = &report.rows[0];
+    assert_eq!((month.actual, month.is_met(), month.will_be_over()), (Some(usd("0.0375")), Some(true), true));
+    assert!((month.month_end.unwrap().expected - 0.075).abs() < 1e-6);
+    assert!(report.to_string().contains("not for long"), "{report}");
+}
+
+#[test]
+fn what_may_not_be_configured_says_where() {
+    for (text, said) in [
+        ("[slo.refund]", "`slo.refund` has none of"),
+        ("slo.refund.target = 'cheap'", "`slo.refund.target`: amount `cheap` is not a decimal number"),
+        ("slo.refund.cap = -1", "`slo.refund.cap` is negative"),
+        ("slo.refund.p99 = 1", "unknown field `p99`"),
+        ("compute_usd_per_hour = -0.1", "`compute_usd_per_hour` is negative"),
+        ("orchestration_usd_per_entry = 'x'", "`orchestration_usd_per_entry`: amount `x`"),
+    ] {
+        let error =
+            Choices::from_toml(text).and_then(|choices| Config::default().with(&choices)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains(said), "{error}");
+    }
+}
+
+#[test]
+fn a_run_costs_time_and_entries_beside_its_models() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = format!("sqlite:{}", folder.path().join("ledger.db").display());
+    for store in ["memory:", &file] {
+        let clock = ManualClock::at(1_793_491_200_000);
+        let text = "compute_usd_per_hour = '0.36'\norchestration_usd_per_entry = 0.000025";
+        let config = Config::default().with(&Choices::from_toml(text).unwrap()).unwrap();
+        let ledger = Ledger::open_with_clock(store, Arc::new(config), Clock::Manual(clock.clone())).unwrap();
+        let outer = ledger.open_task(refund()).unwrap();
+        clock.advance(60_000);
+        let inner = ledger.open_task(TaskOptions::new("lookup").under(&outer)).unwrap();
+        let request = Request::model("gpt-4o").input_tokens(1_000).max_output_tokens(500);
+        inner.reserve(&request).unwrap().settle(&Usage::tokens(1_000, 0)).unwrap(); // 2 entries
+        inner.reserve(&request).unwrap().void().unwrap(); // 2 entries
+        clock.advance(30_000);
+        inner.end(Attempt::Succeeded, None).unwrap();
+        outer.end(Attempt::Succeeded, None).unwrap();
+        run(&ledger, refund(), &["gpt-4o"], None); // 2 entries, and never over
+        clock.advance(3_600_000);
+        let report = ledger.kinds(None).unwrap();
+        let figures = &report.rows[0].figures;
+        // What runs inside a run takes no time of its own.
+        assert_eq!((figures.runs, figures.runtime_ms, figures.entries), (2, 90_000, 6));
+        let beside = figures.beside_models(&report.rates).unwrap();
+        assert_eq!(beside, [Some(usd("0.009")), Some(usd("0.00015"))]);
+        assert_eq!(report.totals.beside_models(&Rates::default()).unwrap(), [None, None]);
+        let cells: Vec<&str> = "extractive 0.005 0.03 0.009 6 0.00015 0.01415".split(' ').collect();
+        let table = report.to_string();
+        assert!(table.lines().any(|line| line.split_whitespace().collect::<Vec<_>>() == cells), "{table}");
+    }
 }

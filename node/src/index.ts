@@ -97,7 +97,15 @@ export type {
 export { type SuggestedLimits, type Suggestions, suggestLimits } from "./suggest.js";
 export { openTask, type Request, type Task, type TaskOptions, task, type Used } from "./task.js";
 export { type ExtractedUsage, extractUsage, type Usage } from "./usage.js";
-export { type KindRow, type KindsReport, kinds, type RunFigures } from "./kinds.js";
+export {
+  type KindRow,
+  type KindsReport,
+  kinds,
+  type RunFigures,
+  type SloReport,
+  type SloRow,
+  slo,
+} from "./kinds.js";
 export {
   type Span,
   type TaxFigures,

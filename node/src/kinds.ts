@@ -1,7 +1,7 @@
 /**
- * What does a run of each kind cost, and with which model?
+ * What does a run of each kind cost, with which model, and is it what it may cost?
  *
- * The report of `outlay report kinds`, its keys in camel case. Amounts in USD are exact decimals as texts, as in
+ * The reports of `outlay report kinds` and `slo`, their keys in camel case. Amounts in USD are exact decimals as texts, as in
  * the JSON of the command line.
  */
 
@@ -41,6 +41,14 @@ export interface RunFigures {
   readonly usdP99: string;
   /** The dearest. */
   readonly usdMax: string;
+  /** How long those took that have ended, each from its beginning to its end. */
+  readonly runtimeMs: number;
+  /** How many entries the ledger has about their calls. */
+  readonly entries: number;
+  /** What the time costs; null without `computeUsdPerHour`. */
+  readonly computeUsd: string | null;
+  /** What the entries cost; null without `orchestrationUsdPerEntry`. */
+  readonly orchestrationUsd: string | null;
 }
 
 /** The runs of one kind, or those of them that spent the most on one model. */
@@ -84,4 +92,62 @@ export interface KindsReport {
 export async function kinds(options: Span = {}): Promise<KindsReport> {
   known(options, ["since", "store"], "kinds");
   return reported("kinds", { since: maybeText(options.since, "since") }, options.store);
+}
+
+/** One amount that runs of a kind may cost, and what became of it. */
+export interface SloRow {
+  /** The kind of run. */
+  readonly kind: string;
+  /**
+   * `target`: what all runs spent for each that succeeded; `p95`: what 95 of 100 do not pass; `cap`: the
+   * dearest; `month`: what was settled in this month, in UTC.
+   */
+  readonly what: "target" | "p95" | "cap" | "month";
+  /** How many runs it is made of; null for a month. */
+  readonly runs: number | null;
+  /** How much it may be. */
+  readonly allowedUsd: string;
+  /** How much it is; null where that is not known. */
+  readonly actualUsd: string | null;
+  /** How much more it is than it may be, negative where it is less. */
+  readonly overUsd: string | null;
+  /** Is it as it may be? Null where that is not known. */
+  readonly isMet: boolean | null;
+  /** Will the month be too dear by its end, if it goes on as expected? */
+  readonly willBeOver: boolean;
+  /** What the month will have cost in USD by its end; null for the others, and of less than a week. */
+  readonly expectedUsd: number | null;
+  /** One time of twenty it is less. */
+  readonly lowUsd: number | null;
+  /** One time of twenty it is more. */
+  readonly highUsd: number | null;
+}
+
+/** Whether runs cost what they may. */
+export interface SloReport {
+  /** From when on; null for all. */
+  readonly since: string | null;
+  /** By kind: target, p95, cap, month, of those that are configured. */
+  readonly rows: readonly SloRow[];
+  /** Entries a ledger in memory keeps no longer. */
+  readonly droppedEntries: number;
+}
+
+/**
+ * Whether runs of each kind cost what `slo` of the configuration says they may.
+ *
+ * @throws {InvalidInput} a time that cannot be.
+ * @example
+ * configure({ slo: { refund: { target: "0.005", cap: "0.01" } } });
+ * await task("refund", { store: "memory:slo" }, async (t) => {
+ *   const call = await t.reserve({ model: "gpt-4o", inputTokens: 1000, maxOutputTokens: 500 });
+ *   await call.settle({ inputTokens: 1000, outputTokens: 500 });
+ * });
+ * const { rows } = await slo({ store: "memory:slo" });
+ * configure({ slo: {} });
+ * rows.map((row) => [row.what, row.overUsd, row.isMet].join(" ")); // ["target 0.0025 false", "cap -0.0025 true"]
+ */
+export async function slo(options: Span = {}): Promise<SloReport> {
+  known(options, ["since", "store"], "slo");
+  return reported("slo", { since: maybeText(options.since, "since") }, options.store);
 }

@@ -58,6 +58,15 @@ export interface Options {
    * `{ refund: { usd: 0.5, llmCalls: 30, deadline: 600 } }`.
    */
   kinds?: Record<string, KindOptions>;
+  /** What runs may cost in USD, by their kind; for `slo()`, nothing is refused by it. */
+  slo?: Record<
+    string,
+    { target?: number | string; p95?: number | string; cap?: number | string; month?: number | string }
+  >;
+  /** What an hour of a run costs beside its models, for `kinds()`. */
+  computeUsdPerHour?: number | string;
+  /** What an entry about its calls costs, likewise. */
+  orchestrationUsdPerEntry?: number | string;
 }
 
 const OPTIONS = {
@@ -75,6 +84,9 @@ const OPTIONS = {
   minOutputTokens: "min_output_tokens",
   alerts: "alerts",
   kinds: "kinds",
+  slo: "slo",
+  computeUsdPerHour: "compute_usd_per_hour",
+  orchestrationUsdPerEntry: "orchestration_usd_per_entry",
 } as const satisfies Record<keyof Options, string>;
 
 /**

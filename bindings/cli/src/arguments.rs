@@ -573,6 +573,8 @@ pub(crate) enum What {
     Value,
     /// What a run of each kind costs, how often it succeeds, and with which model
     Kinds,
+    /// Whether runs cost what the configuration says they may
+    Slo,
     /// What the calls would have cost with another --model, --provider or --tier
     Whatif,
     /// What the month will cost by its end, and when budgets will be used up

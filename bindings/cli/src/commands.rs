@@ -136,6 +136,7 @@ pub(crate) fn report(ledger: &Ledger, asked: &Report) -> Result<String> {
         Some(What::Tax) => return waste::tax(ledger, asked),
         Some(What::Value) => return waste::value(ledger, asked),
         Some(What::Kinds) => return kinds::kinds(ledger, asked),
+        Some(What::Slo) => return kinds::slo(ledger, asked),
         Some(What::Whatif) => return elsewhere::what_if(ledger, asked),
         Some(What::Forecast) => return forecast::forecast(ledger, asked),
         None => {}

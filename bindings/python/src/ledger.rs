@@ -15,7 +15,7 @@ use crate::{
     elsewhere::WhatIfReport,
     error::{guard, invalid, waiting},
     forecast::Forecast,
-    kinds::KindsReport,
+    kinds::{KindsReport, SloReport},
     price::tier,
     report::{MeterReport, ObservedRow, Report},
     suggest::Suggestions,
@@ -318,6 +318,12 @@ impl Ledger {
     #[pyo3(signature = (*, since=None))]
     fn kinds(&self, py: Python<'_>, since: Option<&str>) -> PyResult<KindsReport> {
         waiting(py, true, || self.0.kinds(since.map(str::parse).transpose()?)).map(KindsReport)
+    }
+
+    /// Whether runs of each kind cost what the configuration says they may.
+    #[pyo3(signature = (*, since=None))]
+    fn slo(&self, py: Python<'_>, since: Option<&str>) -> PyResult<SloReport> {
+        waiting(py, true, || self.0.slo(since.map(str::parse).transpose()?)).map(SloReport)
     }
 
     /// What was recorded, priced as if it had gone to another model, provider or service tier.

@@ -59,7 +59,7 @@ mod _native {
     #[pymodule_export]
     use super::import::{Imported, import_logs};
     #[pymodule_export]
-    use super::kinds::{KindRow, KindsReport};
+    use super::kinds::{KindRow, KindsReport, SloReport, SloRow};
     #[pymodule_export]
     use super::ledger::{
         Ledger, after_fork_in_child, after_fork_in_parent, before_fork, close_all, configure, error_codes,

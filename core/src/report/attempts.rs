@@ -6,6 +6,7 @@ use super::{names::Names, standing::Standing};
 use crate::{
     error::{Error, Result},
     ledger::{Kind, open, store::Tx},
+    value::Millis,
 };
 
 /// A task, and the number of the attempt at it.
@@ -22,6 +23,10 @@ pub(super) struct Told {
     pub standing: Standing,
     /// What it was worth, in billionths of the caller's unit.
     pub value: i64,
+    /// When it began; nothing where that is kept no longer.
+    began: Option<Millis>,
+    /// How long it took; nothing where it is open.
+    runtime_ms: Option<Millis>,
 }
 
 /// Every attempt of a ledger.
@@ -38,20 +43,24 @@ impl Attempts {
         tx.attempts(&mut |entry| {
             let key = (entry.task, entry.attempt);
             if entry.kind == Kind::AttemptStarted {
-                told.insert(key, Told { above: (0, entry.subject), standing: Standing::Running, value: 0 });
+                let (above, standing) = ((0, entry.subject), Standing::Running);
+                let began = Some(entry.at_ms);
+                told.insert(key, Told { above, standing, value: 0, began, runtime_ms: None });
             } else {
-                ends.push((key, entry.note, entry.tools_used));
+                ends.push((key, entry.note, entry.tools_used, entry.at_ms));
             }
         })?;
         for ((task, _), told) in told.iter_mut().filter(|(_, told)| told.above.1 != 0) {
             told.above.0 = names.parent(tx, *task)?;
         }
         let mut succeeded: FxHashMap<u32, u32> = FxHashMap::default();
-        for (key, outcome, value) in ends {
+        for (key, outcome, value, at) in ends {
             let word = names.text(tx, outcome)?;
             let standing = Standing::of(Some(word.as_deref().unwrap_or_default()));
-            let told = told.entry(key).or_insert(Told { above: (0, 0), standing, value });
+            let unknown = Told { above: (0, 0), standing, value, began: None, runtime_ms: None };
+            let told = told.entry(key).or_insert(unknown);
             (told.standing, told.value) = (standing, value);
+            told.runtime_ms = told.began.map(|began| at.saturating_sub(began));
             if standing == Standing::Succeeded {
                 let last = succeeded.entry(key.0).or_default();
                 *last = key.1.max(*last);
@@ -79,6 +88,11 @@ impl Attempts {
     /// How it ended; unknown where its entries are kept no longer.
     pub fn standing(&self, key: Key) -> Standing {
         self.told.get(&key).map_or(Standing::Unknown, |told| told.standing)
+    }
+
+    /// How long it took from its beginning to its end; nothing where one of them is not known.
+    pub fn runtime_ms(&self, key: Key) -> Option<Millis> {
+        self.told.get(&key)?.runtime_ms
     }
 
     /// The innermost attempt that bought nothing, from this one up, and how it ended.

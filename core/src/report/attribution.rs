@@ -38,6 +38,8 @@ pub struct Figures {
     /// Of the estimated: streams that ended before the provider said what they used.
     pub(super) broken: Money,
     pub(super) broken_calls: u64,
+    /// What the ledger has about them, from the reservation on.
+    pub(super) entries: u64,
 }
 
 impl Figures {
@@ -92,6 +94,7 @@ impl Figures {
         self.unpriced_calls += other.unpriced_calls;
         self.voided_calls += other.voided_calls;
         self.broken_calls += other.broken_calls;
+        self.entries += other.entries;
         Ok(())
     }
 
@@ -218,6 +221,7 @@ impl Attribution {
         };
         let freed = call.state.freed(&call.held);
         let Some((_, figures)) = self.places.get_mut(call.at as usize) else { return Ok(()) };
+        figures.entries += 1;
         let mut next = call;
         match entry.kind {
             Kind::Settled | Kind::Corrected => {
@@ -268,6 +272,7 @@ impl Attribution {
         if let Some((_, figures)) = places.get_mut(at as usize) {
             figures.move_by(&Balance { pending: held, ..Balance::default() })?;
             figures.unpriced_calls += u64::from(said.unpriced);
+            figures.entries += 1;
         }
         self.living.insert(id, call);
         Ok(())

@@ -35,7 +35,7 @@ use super::{
 use crate::{
     error::Result,
     ledger::store::{Filter, Tx},
-    run::Ledger,
+    run::{Ledger, Rates},
     value::{Millis, Money},
 };
 
@@ -61,6 +61,10 @@ pub struct RunFigures {
     pub p99: Money,
     /// The dearest.
     pub max: Money,
+    /// How long those took that have ended, each from its beginning to its end, with all that it waited for.
+    pub runtime_ms: Millis,
+    /// How many entries the ledger has about their calls.
+    pub entries: u64,
 }
 
 impl RunFigures {
@@ -82,6 +86,8 @@ impl RunFigures {
             p95: quantile(&costs, 950),
             p99: quantile(&costs, 990),
             max: quantile(&costs, 1_000),
+            runtime_ms: runs.iter().filter_map(|run| run.runtime_ms).sum(),
+            entries: runs.iter().map(|run| run.entries).sum(),
         })
     }
 
@@ -98,6 +104,16 @@ impl RunFigures {
     /// How many of those that ended succeeded, per mille; nothing where none has ended.
     pub fn success_per_mille(&self) -> Option<u64> {
         (self.succeeded * 1_000).checked_div(self.ended())
+    }
+
+    /// What they cost at these rates beside their models: compute and orchestration, each nothing without
+    /// a rate.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt`: more than 64 bits of nano-USD.
+    pub fn beside_models(&self, rates: &Rates) -> Result<[Option<Money>; 2]> {
+        Ok([rates.compute(self.runtime_ms)?, rates.orchestration(self.entries)?])
     }
 
     /// Where the rate of success lies, 19 times of 20 (Wilson's interval): shares from 0 to 1.
@@ -136,6 +152,8 @@ pub struct KindsReport {
     pub models: Vec<KindRow>,
     /// All runs together.
     pub totals: RunFigures,
+    /// What the configuration says they cost beside models.
+    pub rates: Rates,
     /// Entries a ledger in memory keeps no longer: calls reserved by them are not in the report.
     pub dropped_entries: u64,
 }
@@ -147,6 +165,7 @@ impl Ledger {
     ///
     /// `StoreUnavailable`, `Corrupt`: the ledger could not answer.
     pub fn kinds(&self, since: Option<Since>) -> Result<KindsReport> {
+        let rates = self.config().rates;
         self.read(|tx| {
             let now = tx.now()?;
             let since = since.map(|since| since.at(now));
@@ -157,7 +176,8 @@ impl Ledger {
             let runs = runs(tx, &mut names, &attempts, &fold)?;
             let (rows, models) = grouped(tx, &mut names, &runs)?;
             let totals = RunFigures::of(&runs.iter().collect::<Vec<_>>())?;
-            Ok(KindsReport { since, rows, models, totals, dropped_entries: tx.dropped() })
+            totals.beside_models(&rates)?;
+            Ok(KindsReport { since, rows, models, totals, rates, dropped_entries: tx.dropped() })
         })
     }
 }
@@ -226,6 +246,9 @@ impl fmt::Display for KindsReport {
             models.row([name(&row.kind), name(&row.model)].into_iter().chain(cells(&row.figures)));
         }
         write!(f, "{table}\n\n{models}")?;
+        if !self.rates.is_empty() {
+            write!(f, "\n\n{}", self.beside_models())?;
+        }
         for note in self.notes() {
             write!(f, "\n{note}")?;
         }
@@ -234,6 +257,31 @@ impl fmt::Display for KindsReport {
 }
 
 impl KindsReport {
+    /// What runs cost beside their models, as a table.
+    fn beside_models(&self) -> Table {
+        let headings = ["kind", "models", "hours", "compute", "entries", "orchestration", "together"];
+        let mut table = Table::new(headings).left(1);
+        let rows = self.rows.iter().map(|row| (row.kind.as_deref().unwrap_or("(none)"), &row.figures));
+        for (kind, figures) in rows.chain([("total", &self.totals)]) {
+            // That it does not overflow was seen when the report was made.
+            let costs = figures.beside_models(&self.rates).unwrap_or_default();
+            let known = costs.iter().flatten().map(|usd| usd.nanos());
+            let together = known.fold(figures.spent.nanos(), i64::saturating_add);
+            let [compute, orchestration] =
+                costs.map(|usd| usd.map_or_else(|| "-".to_owned(), Money::decimal));
+            table.row([
+                kind.to_owned(),
+                figures.spent.decimal(),
+                format!("{:.2}", figures.runtime_ms as f64 / 3_600_000.0),
+                compute,
+                count(figures.entries),
+                orchestration,
+                Money::from_nanos(together).decimal(),
+            ]);
+        }
+        table
+    }
+
     /// What the figures do not say.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
@@ -252,9 +300,7 @@ impl KindsReport {
         }
         let open = self.totals.runs - self.totals.ended();
         if open > 0 {
-            notes.push(format!(
-                "{open} runs are open or ended nobody knows how: in every figure but the rate"
-            ));
+            notes.push(format!("{open} runs are open or ended nobody knows how: in no rate and no runtime"));
         }
         if self.dropped_entries > 0 {
             let dropped = self.dropped_entries;

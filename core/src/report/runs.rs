@@ -13,7 +13,11 @@ use super::{
     names::Names,
     standing::Standing,
 };
-use crate::{error::Result, ledger::store::Tx, value::Money};
+use crate::{
+    error::Result,
+    ledger::store::Tx,
+    value::{Millis, Money},
+};
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Run {
@@ -25,6 +29,10 @@ pub(super) struct Run {
     pub model: u32,
     /// It spent on other models too.
     pub is_mixed: bool,
+    /// From its beginning to its end; nothing where one of them is not known.
+    pub runtime_ms: Option<Millis>,
+    /// What the ledger has about its calls.
+    pub entries: u64,
 }
 
 /// What was spent on each model, in the order they were met.
@@ -37,18 +45,19 @@ pub(super) fn runs(
     attempts: &Attempts,
     fold: &Attribution,
 ) -> Result<Vec<Run>> {
-    let mut parts: FxHashMap<Key, Models> = FxHashMap::default();
+    let mut parts: FxHashMap<Key, (Models, u64)> = FxHashMap::default();
     for (place, figures) in &fold.places {
-        let models = parts.entry(attempts.root((place.task, place.attempt))).or_default();
+        let (models, entries) = parts.entry(attempts.root((place.task, place.attempt))).or_default();
+        *entries += figures.entries;
         let nanos = figures.spent().nanos();
         match models.iter_mut().find(|(model, _)| *model == place.model) {
             Some((_, usd)) => *usd = sum(*usd, nanos)?,
             None => models.push((place.model, nanos)),
         }
     }
-    let parts: BTreeMap<Key, Models> = parts.into_iter().collect();
+    let parts: BTreeMap<Key, _> = parts.into_iter().collect();
     let mut runs = Vec::with_capacity(parts.len());
-    for (key, models) in parts {
+    for (key, (models, entries)) in parts {
         let spent = models.iter().try_fold(0, |total, (_, usd)| sum(total, *usd))?;
         let asked = || models.iter().filter(|(model, _)| *model != 0);
         // Of several that cost the same, the one that was met first.
@@ -59,6 +68,8 @@ pub(super) fn runs(
             spent: Money::from_nanos(spent),
             model,
             is_mixed: asked().filter(|(_, usd)| *usd > 0).count() > 1,
+            runtime_ms: attempts.runtime_ms(key),
+            entries,
         });
         names.forget_many();
     }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::{
     approval::Approvers,
     kinds::{self, KindChoice, Kinds},
+    cost::{Rates, Slo, SloChoice, slos},
     prices,
     route::{Route, RouteChoice},
 };
@@ -108,6 +109,10 @@ pub struct Config {
     pub alerts: Thresholds,
     /// What tasks of a kind take that their callers give nothing of.
     pub kinds: Arc<Kinds>,
+    /// What runs may cost, by their kind; for reports alone.
+    pub slos: BTreeMap<String, Slo>,
+    /// What runs cost beside models; for reports alone.
+    pub rates: Rates,
 }
 
 impl Default for Config {
@@ -127,6 +132,8 @@ impl Default for Config {
             min_output_tokens: 256,
             routes: Arc::new([]),
             kinds: Arc::default(),
+            slos: BTreeMap::new(),
+            rates: Rates::default(),
         }
     }
 }
@@ -163,6 +170,12 @@ pub struct Choices {
     pub alerts: Option<Vec<serde_json::Value>>,
     /// See [`Config::kinds`]; all of them, in place of those there were.
     pub kinds: Option<BTreeMap<String, KindChoice>>,
+    /// See [`Config::slos`]: by kind.
+    pub slo: Option<BTreeMap<String, SloChoice>>,
+    /// See [`Rates::compute_usd_per_hour`].
+    pub compute_usd_per_hour: Option<serde_json::Value>,
+    /// See [`Rates::orchestration_usd_per_entry`].
+    pub orchestration_usd_per_entry: Option<serde_json::Value>,
 }
 
 impl Config {
@@ -239,6 +252,11 @@ impl Config {
         if let Some(choices) = &choices.kinds {
             self.kinds = Arc::new(kinds::read(choices)?);
         }
+        if let Some(choices) = &choices.slo {
+            self.slos = slos(choices)?;
+        }
+        let (hour, entry) = (&choices.compute_usd_per_hour, &choices.orchestration_usd_per_entry);
+        self.rates = self.rates.with(hour.as_ref(), entry.as_ref())?;
         Ok(self)
     }
 }

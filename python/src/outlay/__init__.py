@@ -50,7 +50,7 @@ from ._process import (
     unhalt,
     uninstrument,
 )
-from ._reports import forecast, kinds, suggest_limits, tax, value, waste, what_if
+from ._reports import forecast, kinds, slo, suggest_limits, tax, value, waste, what_if
 from ._usage import extract_usage
 from .errors import (
     ApprovalRequired,
@@ -134,6 +134,7 @@ __all__ = [
     "report_html",
     "resolve",
     "suggest_limits",
+    "slo",
     "task",
     "tax",
     "unhalt",

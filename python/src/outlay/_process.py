@@ -44,6 +44,9 @@ def configure(
     routes: Sequence[Mapping[str, Any]] | None = None,
     alerts: Sequence[float | str | Decimal] | None = None,
     kinds: Mapping[str, Mapping[str, Any]] | None = None,
+    slo: Mapping[str, Mapping[str, Any]] | None = None,
+    compute_usd_per_hour: float | str | Decimal | None = None,
+    orchestration_usd_per_entry: float | str | Decimal | None = None,
 ) -> None:
     """Changes options of the process; what is not given stays as it was.
 
@@ -75,6 +78,10 @@ def configure(
             those of ``task`` of these names: ``usd``, ``tokens``, ``llm_calls``, ``tool_calls``,
             ``retry_usd``, ``wrap_up_usd``, ``deadline`` (in seconds), ``on_limit``, ``fallback``,
             ``alerts`` and ``breaker``.
+        slo: what runs may cost in USD, by their kind: ``{"refund": {"target": "0.05",
+            "p95": "0.10", "cap": 1, "month": 500}}``; for ``slo()``, nothing is refused by it.
+        compute_usd_per_hour: what an hour of a run costs beside its models, for ``kinds()``.
+        orchestration_usd_per_entry: what an entry about its calls costs, likewise.
 
     Raises:
         InvalidInput: an option that cannot be; nothing is changed.
@@ -101,6 +108,9 @@ def configure(
         "routes": routes,
         "alerts": read_alerts(alerts),
         "kinds": kinds,
+        "slo": slo,
+        "compute_usd_per_hour": compute_usd_per_hour,
+        "orchestration_usd_per_entry": orchestration_usd_per_entry,
     }
     chosen = {name: value for name, value in given.items() if value is not None}
     try:
@@ -268,8 +278,8 @@ def report(
     """Where the money went.
 
     Args:
-        by: ``task``, ``attempt``, ``kind`` (the tag, else the name of the outermost task), ``agent``,
-            ``step``, ``turn``, ``model``, ``provider`` or ``tag:NAME``.
+        by: ``task``, ``attempt``, ``kind`` (the tag, else the name of the outermost task),
+            ``agent``, ``step``, ``turn``, ``model``, ``provider`` or ``tag:NAME``.
         since: ``7d``, ``24h`` or a date; None means all.
 
     Raises:
@@ -285,8 +295,8 @@ def report_html(by: str = "task", *, since: str | None = None, store: str | None
     of tasks are in it; give the file the rights of the ledger, as ``outlay report --html`` does.
 
     Args:
-        by: ``task``, ``attempt``, ``kind`` (the tag, else the name of the outermost task), ``agent``,
-            ``step``, ``turn``, ``model``, ``provider`` or ``tag:NAME``.
+        by: ``task``, ``attempt``, ``kind`` (the tag, else the name of the outermost task),
+            ``agent``, ``step``, ``turn``, ``model``, ``provider`` or ``tag:NAME``.
         since: ``7d``, ``24h`` or a date; None means all.
 
     Raises:

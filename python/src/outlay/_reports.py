@@ -136,6 +136,30 @@ def kinds(*, since: str | None = None, store: str | None = None) -> _native.Kind
     return ledger(store).kinds(since=since)
 
 
+def slo(*, since: str | None = None, store: str | None = None) -> _native.SloReport:
+    """Whether runs of each kind cost what ``slo`` of the configuration says they may.
+
+    Args:
+        since: ``7d``, ``24h`` or a date; None means all. Months begin at their own beginning.
+
+    Raises:
+        InvalidInput: a time that cannot be.
+
+    Example:
+        >>> import outlay
+        >>> outlay.configure(slo={"refund": {"target": "0.005", "cap": "0.01"}})
+        >>> with outlay.task("refund", store="memory:slo") as t:
+        ...     call = t.reserve(model="gpt-4o", input_tokens=1000, max_output_tokens=500)
+        ...     _ = call.settle(outlay.Usage(1000, 500))
+        >>> for row in outlay.slo(store="memory:slo").rows:
+        ...     print(row.what, row.actual, row.is_met)
+        target 0.0075 USD False
+        cap 0.0075 USD True
+        >>> outlay.configure(slo={})
+    """
+    return ledger(store).slo(since=since)
+
+
 def what_if(
     model: str | None = None,
     *,

@@ -306,15 +306,15 @@ pub(super) fn bill_of(row: &Row<'_>) -> rusqlite::Result<Entry> {
 }
 
 /// What tells how an attempt went.
-pub(super) const ATTEMPT: &str = "kind, task, attempt, subject, note, tools_used";
+pub(super) const ATTEMPT: &str = "kind, task, attempt, subject, note, tools_used, at_ms";
 
 /// Reads the columns of [`ATTEMPT`].
 pub(super) fn attempt_of(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let kind: i64 = row.get(0)?;
     let kind = Kind::of(kind).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, kind))?;
     let (task, attempt, subject, note) = (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
-    let tools_used = row.get(5)?;
-    Ok(Entry { kind, task, attempt, tools_used, subject, note, ..Entry::default() })
+    let (tools_used, at_ms) = (row.get(5)?, row.get(6)?);
+    Ok(Entry { kind, at_ms, task, attempt, tools_used, subject, note, ..Entry::default() })
 }
 
 fn tokens_of(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
