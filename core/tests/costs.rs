@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use outlay::{
     Attempt, Clock, Config, ErrorKind, Ledger, ManualClock, Money, Request, TaskOptions, Usage,
-    report::{KindRow, KindsReport, SloRow},
+    report::{By, KindRow, KindsReport, MarginOptions, MarginRow, SloRow},
     run::{Rates, config::Choices},
 };
 use tempfile::TempDir;
@@ -197,5 +197,53 @@ fn a_run_costs_time_and_entries_beside_its_models() {
         let cells: Vec<&str> = "extractive 0.005 0.03 0.009 6 0.00015 0.01415".split(' ').collect();
         let table = report.to_string();
         assert!(table.lines().any(|line| line.split_whitespace().collect::<Vec<_>>() == cells), "{table}");
+    }
+}
+
+#[test]
+fn the_largest_loss_comes_first_and_unknown_revenue_is_not_zero() {
+    let (_folder, ledgers) = stores();
+    for ledger in ledgers {
+        for (tenant, calls) in [("acme", 1), ("umbrella", 2), ("globex", 1), ("initech", 3)] {
+            let task = TaskOptions::new("refund").tag("tenant", tenant).unwrap();
+            run(&ledger, task, &vec!["gpt-4o"; calls], Some(Attempt::Succeeded));
+        }
+        run(&ledger, TaskOptions::new("refund"), &["gpt-4o"], Some(Attempt::Succeeded));
+        let earned = "key,revenue_usd\nacme,0.01\numbrella,0.002\numbrella,0.001\nglobex,0\nhooli,5";
+        let options = MarginOptions::by(By::Tag("tenant".to_owned())).revenue(earned).unwrap();
+        let report = ledger.margin(&options).unwrap();
+        let told = |row: &MarginRow| {
+            let key = row.key.clone().unwrap_or_default();
+            (key, row.spent.decimal(), row.margin().map(Money::decimal), row.margin_per_mille())
+        };
+        let row = |key: &str, spent: &str, margin: Option<&str>, share| {
+            (key.to_owned(), spent.to_owned(), margin.map(str::to_owned), share)
+        };
+        let expected = [
+            row("globex", "0.0025", Some("-0.0025"), None),
+            row("umbrella", "0.005", Some("-0.002"), Some(-667)),
+            row("acme", "0.0025", Some("0.0075"), Some(750)),
+            row("hooli", "0.00", Some("5.00"), Some(1_000)),
+            row("initech", "0.0075", None, None),
+            row("", "0.0025", None, None),
+        ];
+        assert_eq!(report.rows.iter().map(told).collect::<Vec<_>>(), expected);
+        assert_eq!(told(&report.totals), row("", "0.01", Some("5.003"), Some(998)));
+        assert_eq!(report.unearned, usd("0.01"));
+        let said = [
+            "2 cost more than was earned",
+            "2 without revenue spent 0.01 USD: in no margin and no total",
+            "1 with revenue spent nothing: are they called that in the ledger?",
+        ];
+        assert_eq!(report.notes(), said);
+    }
+    for (text, said) in [
+        ("[1]", "no column `key`"),
+        ("{1}", "no JSON object"),
+        (r#"{"acme": "much"}"#, "the revenue of `acme`: amount `much`"),
+        ("key,revenue_usd\nacme", "no CSV"),
+    ] {
+        let error = MarginOptions::default().revenue(text).unwrap_err();
+        assert!(error.kind() == ErrorKind::InvalidInput && error.to_string().contains(said), "{error}");
     }
 }

@@ -65,6 +65,15 @@ export { type Exported, type ExportOptions, exportLedger } from "./exports.js";
 export { instrument, uninstrument } from "./instrument.js";
 export type { KindOptions } from "./kinds.js";
 export {
+  type KindRow,
+  type KindsReport,
+  kinds,
+  type RunFigures,
+  type SloReport,
+  type SloRow,
+  slo,
+} from "./kinds.js";
+export {
   type Budget,
   budget,
   configure,
@@ -79,6 +88,7 @@ export {
   version,
 } from "./ledger.js";
 export { type Imported, importLogs } from "./logs.js";
+export { type MarginFigures, type MarginReport, type MarginRow, margin } from "./margin.js";
 export { type Charge, type Count, type Countable, count, type PriceOptions, price } from "./meter.js";
 export { type Amount, Limit, type LimitOptions, type Limits, Money, type UnitLimits } from "./money.js";
 export { approve, halt, type ObservedRow, observed, unhalt, waitApproval } from "./orders.js";
@@ -97,15 +107,6 @@ export type {
 export { type SuggestedLimits, type Suggestions, suggestLimits } from "./suggest.js";
 export { openTask, type Request, type Task, type TaskOptions, task, type Used } from "./task.js";
 export { type ExtractedUsage, extractUsage, type Usage } from "./usage.js";
-export {
-  type KindRow,
-  type KindsReport,
-  kinds,
-  type RunFigures,
-  type SloReport,
-  type SloRow,
-  slo,
-} from "./kinds.js";
 export {
   type Span,
   type TaxFigures,

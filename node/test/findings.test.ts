@@ -10,7 +10,20 @@ import { after, test } from "node:test";
 
 import OpenAI from "openai";
 import * as outlay from "outlay";
-import { importLogs, ledger, meterReport, openTask, plan, task, tax, waste } from "outlay";
+import {
+  configure,
+  importLogs,
+  kinds,
+  ledger,
+  margin,
+  meterReport,
+  openTask,
+  plan,
+  slo,
+  task,
+  tax,
+  waste,
+} from "outlay";
 
 import { Provider, PYTHON } from "./provider.js";
 import { sqlite } from "./stores.js";
@@ -193,4 +206,46 @@ test("waste and tax say what failed attempts cost", async () => {
   );
   await assert.rejects(waste({ since: "--by", store }), outlay.InvalidInput);
   await assert.rejects(tax({ span: "7d" } as object), outlay.InvalidInput);
+});
+
+test("what runs cost is held against what they may, and against what was earned", async () => {
+  const store = sqlite();
+  for (const tenant of ["acme", "umbrella"]) {
+    await task("refund", { kind: "extractive", tags: { tenant }, store }, async (t) => {
+      await (await t.reserve(CALL)).settle({ inputTokens: 1000, outputTokens: 500 }); // 0.0075 USD
+    });
+  }
+  const { rows, models, totals, notes } = await kinds({ store });
+  assert.deepEqual(
+    [...rows, ...models].map((row) => [row.kind, row.model, row.runs, row.usdPerSuccess, row.usdP95]),
+    [
+      ["extractive", null, 2, "0.0075", "0.0075"],
+      ["extractive", "gpt-4o", 2, "0.0075", "0.0075"],
+    ],
+  );
+  assert.deepEqual(
+    [totals.spentUsd, totals.isFew, totals.computeUsd, notes.length],
+    ["0.015", true, null, 1],
+  );
+  const slos = { extractive: { target: 0.005, month: "0.02" } };
+  configure({ slo: slos, orchestrationUsdPerEntry: "0.000025" });
+  assert.deepEqual(
+    (await slo({ store })).rows.map((row) => [row.what, row.overUsd, row.isMet]),
+    [
+      ["target", "0.0025", false],
+      ["month", "-0.005", true],
+    ],
+  );
+  assert.equal((await kinds({ store })).totals.orchestrationUsd, "0.0001");
+  configure({ slo: {} });
+  const left = await margin("tag:tenant", { acme: "0.01" }, { store });
+  assert.deepEqual(
+    left.rows.map((row) => [row.key, row.marginUsd, row.marginPerMille]),
+    [
+      ["acme", "0.0025", 250],
+      ["umbrella", null, null],
+    ],
+  );
+  assert.equal(left.unearnedUsd, "0.0075");
+  await assert.rejects(margin("tag:tenant", { acme: "much" }, { store }), outlay.InvalidInput);
 });

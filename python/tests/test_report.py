@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import outlay
@@ -126,13 +127,62 @@ def test_what_runs_of_a_kind_cost(store: str) -> None:
         ("payout", None, 1, 1, 0),
     ]
     refund, payout = report.models
-    assert (refund.model, refund.usd_per_success, refund.spent) == ("gpt-4o", once + once, once + once)
+    assert (refund.model, refund.usd_per_success) == ("gpt-4o", once + once)
+    assert refund.spent == once + once
     assert refund.p50 == refund.p95 == refund.p99 == refund.max == once
     assert (refund.success_per_mille, refund.mixed, refund.is_few) == (500, 0, True)
     assert payout.success_interval and payout.success_interval[0] < 0.3
     assert (report.totals.runs, report.dropped_entries) == (3, 0)
     assert "too few" in report.notes[0] and report.notes[0] in str(report)
     assert not outlay.kinds(since="2999-01-01", store=store).rows
+
+
+def test_what_runs_may_cost_and_what_they_cost_beside_models(store: str) -> None:
+    with outlay.task("refund", store=store) as task:
+        spend(task, 500)
+    assert outlay.slo(store=store).rows == []
+    outlay.configure(
+        slo={"refund": {"target": 0.005, "month": "0.01"}},
+        compute_usd_per_hour=0,
+        orchestration_usd_per_entry="0.000025",
+    )
+    target, month = outlay.slo(store=store).rows
+    (row,) = outlay.kinds(store=store).rows
+    with pytest.raises(outlay.InvalidInput, match=r"slo\.refund\.cap"):
+        outlay.configure(slo={"refund": {"cap": "cheap"}})
+    assert (target.kind, target.what, target.runs) == ("refund", "target", 1)
+    assert (target.allowed, target.actual) == (outlay.Money("0.005"), outlay.Money("0.007"))
+    assert (target.over, target.is_met) == (outlay.Money("0.002"), False)
+    assert (month.what, month.runs, month.over) == ("month", None, outlay.Money("-0.003"))
+    assert (month.is_met, month.will_be_over, month.month_end) == (True, False, None)
+    assert (row.entries, row.compute, row.orchestration) == (
+        2,
+        outlay.Money(0),
+        outlay.Money("0.00005"),
+    )
+
+
+def test_what_is_left_of_what_was_earned(store: str) -> None:
+    for tenant in ("acme", "umbrella", "globex"):
+        with outlay.task("refund", tags={"tenant": tenant}, store=store) as task:
+            spend(task, 500)
+    earned = {"acme": Decimal("0.01"), "umbrella": "0.005"}
+    report = outlay.margin("tag:tenant", earned, store=store)
+    assert [(row.key, row.margin_per_mille) for row in report.rows] == [
+        ("umbrella", -400),
+        ("acme", 300),
+        ("globex", None),
+    ]
+    assert report.rows[0].margin == outlay.Money("-0.002") and report.rows[2].margin is None
+    assert (report.totals.revenue, report.totals.spent) == (
+        outlay.Money("0.015"),
+        outlay.Money("0.014"),
+    )
+    assert (report.by, report.unearned) == ("tag:tenant", outlay.Money("0.007"))
+    assert len(report.notes) == 2 and report.notes[0] in str(report)
+    for wrong in ({"acme": "much"}, ["acme"], {"acme": None}):
+        with pytest.raises(outlay.InvalidInput):
+            outlay.margin("tag:tenant", wrong, store=store)  # type: ignore[arg-type]
 
 
 def test_what_if_it_had_been_another_model(store: str) -> None:

@@ -60,6 +60,7 @@ Examples:
   outlay report observed --since 7d
   outlay report waste --since 30d
   outlay report kinds --since 30d
+  outlay report margin --by tag:tenant --since 2026-11-01 --revenue invoices.csv
   outlay report whatif --model claude-haiku-4-5 --since 30d
   outlay report forecast --by tag:tenant
   outlay report --by tag:tenant --since 2026-11-01 --csv > november.csv
@@ -501,7 +502,7 @@ pub(crate) struct Report {
     #[arg(value_enum)]
     pub what: Option<What>,
     /// What the rows are: task, attempt, kind, agent, step, turn, model, provider or tag:NAME [default:
-    /// task; of a forecast none]
+    /// task; of a forecast none, of margins tag:tenant]
     #[arg(long)]
     pub by: Option<By>,
     /// Only calls from then on: 7d, 24h, 30m, a date or a time
@@ -509,6 +510,10 @@ pub(crate) struct Report {
     pub since: Option<Since>,
     #[command(flatten)]
     pub elsewhere: Elsewhere,
+    /// Margin: what was earned, as CSV with the columns key and revenue_usd or a JSON object of USD by key:
+    /// a file, or the object itself
+    #[arg(long, value_name = "FILE")]
+    pub revenue: Option<String>,
     #[command(flatten)]
     pub json: Json,
     /// Print CSV, without the totals
@@ -575,6 +580,8 @@ pub(crate) enum What {
     Kinds,
     /// Whether runs cost what the configuration says they may
     Slo,
+    /// What is left of the --revenue of each tenant, or whatever --by says; the largest loss first
+    Margin,
     /// What the calls would have cost with another --model, --provider or --tier
     Whatif,
     /// What the month will cost by its end, and when budgets will be used up

@@ -16,7 +16,7 @@ use crate::{
         Arguments, Breaker, BreakerCommand, Command, Ending, Forget, Import, Json, Limits, LimitsCommand,
         Meter, Plan, Report, Resolve, Route, RouteCommand, Show, Tasks, What,
     },
-    audit, elsewhere, export, forecast, form, json, kinds, limits, orders, page,
+    audit, elsewhere, export, forecast, form, json, kinds, limits, margin, orders, page,
     place::{self, Opened},
     prices, replay, route, tables, top, waste, watch,
 };
@@ -137,6 +137,7 @@ pub(crate) fn report(ledger: &Ledger, asked: &Report) -> Result<String> {
         Some(What::Value) => return waste::value(ledger, asked),
         Some(What::Kinds) => return kinds::kinds(ledger, asked),
         Some(What::Slo) => return kinds::slo(ledger, asked),
+        Some(What::Margin) => return margin::margin(ledger, asked),
         Some(What::Whatif) => return elsewhere::what_if(ledger, asked),
         Some(What::Forecast) => return forecast::forecast(ledger, asked),
         None => {}

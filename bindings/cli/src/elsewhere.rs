@@ -52,10 +52,13 @@ pub(crate) fn check(asked: &Report) -> Result<()> {
         let message = "`--model`, `--provider` and `--tier` are for `outlay report whatif`";
         return Err(Error::new(ErrorKind::InvalidInput, message));
     }
+    if asked.revenue.is_some() && !matches!(asked.what, Some(What::Margin)) {
+        return Err(Error::new(ErrorKind::InvalidInput, "`--revenue` is for `outlay report margin`"));
+    }
     let message = match asked.what {
         Some(What::Forecast) if asked.since.is_some() => "a forecast is made of the last eight weeks",
-        Some(What::Forecast) | None => return Ok(()),
-        Some(_) if asked.by.is_some() => "`--by` is for where the money went, and for forecasts",
+        Some(What::Forecast | What::Margin) | None => return Ok(()),
+        Some(_) if asked.by.is_some() => "`--by` is for where the money went, for forecasts and margins",
         Some(_) => return Ok(()),
     };
     Err(Error::new(ErrorKind::InvalidInput, message))

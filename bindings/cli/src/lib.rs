@@ -15,6 +15,7 @@ mod form;
 mod json;
 mod kinds;
 mod limits;
+mod margin;
 mod orders;
 mod page;
 mod place;

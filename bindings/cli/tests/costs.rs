@@ -1,8 +1,8 @@
-//! `outlay report kinds` against a real ledger in a file.
+//! `outlay report kinds`, `slo` and `margin` against a real ledger in a file.
 
 mod fixture;
 
-use std::sync::Arc;
+use std::{fs, sync::Arc};
 
 use outlay::{Attempt, Config, Ledger, Request, TaskOptions, Usage};
 use serde_json::{Value, json};
@@ -71,4 +71,39 @@ fn kinds_read_as_tables_json_and_csv() {
     assert!(lines[3].starts_with("refund,gpt-4o,2,1,1,0,0,true,500,0.0"), "{csv}");
     let nothing = printed(&store, &["report", "kinds", "--since", "2999-01-01"]);
     assert_eq!(nothing, "there are no runs\n");
+}
+
+#[test]
+fn nothing_is_held_against_runs_where_nothing_is_configured() {
+    let (_folder, store) = sample();
+    let text = printed(&store, &["report", "slo"]);
+    assert_eq!(text, "the configuration says of no kind what its runs may cost\n");
+    assert_eq!(read(&store, &["report", "slo"])["rows"], json!([]));
+}
+
+#[test]
+fn margins_read_as_a_table_json_and_csv() {
+    let (folder, store) = sample();
+    let file = folder.path().join("invoices.csv");
+    fs::write(&file, "key,revenue_usd\nacme,0.01\n").unwrap();
+    let table = printed(&store, &["report", "margin", "--revenue", file.to_str().unwrap()]);
+    let expected = [
+        "tag:tenant calls revenue spent margin of revenue",
+        "acme 2 0.01 0.011 -0.001 -10.0 %",
+        "umbrella 1 - 0.0025 - -",
+        "total 2 0.01 0.011 -0.001 -10.0 %",
+        "1 cost more than was earned",
+        "1 without revenue spent 0.0025 USD: in no margin and no total",
+    ];
+    assert_eq!(cells(&table), expected, "{table}");
+    let words = ["report", "margin", "--by", "kind", "--revenue", r#"{"refund": "0.022", "payout": 1}"#];
+    let json = read(&store, &words);
+    let rows =
+        (&json["rows"][0]["key"], &json["rows"][0]["margin_usd"], &json["rows"][0]["margin_per_mille"]);
+    assert_eq!(rows, (&json!("refund"), &json!("0.011"), &json!(500)));
+    assert_eq!((&json["by"], &json["unearned_usd"]), (&json!("kind"), &json!("0.00")));
+    let csv = printed(&store, &[&words[..], &["--csv"]].concat());
+    assert_eq!(csv.lines().nth(2), Some("payout,1,1.00,0.0025,0.9975,997"));
+    let (code, _, errors) = fixture::outlay(&["--store", &store, "report", "--revenue", "{}"]);
+    assert!(code != 0 && errors.contains("`--revenue` is for"), "{errors}");
 }

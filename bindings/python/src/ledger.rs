@@ -16,6 +16,7 @@ use crate::{
     error::{guard, invalid, waiting},
     forecast::Forecast,
     kinds::{KindsReport, SloReport},
+    margin::MarginReport,
     price::tier,
     report::{MeterReport, ObservedRow, Report},
     suggest::Suggestions,
@@ -324,6 +325,18 @@ impl Ledger {
     #[pyo3(signature = (*, since=None))]
     fn slo(&self, py: Python<'_>, since: Option<&str>) -> PyResult<SloReport> {
         waiting(py, true, || self.0.slo(since.map(str::parse).transpose()?)).map(SloReport)
+    }
+
+    /// What is left of what was earned; `revenue` is CSV or a JSON object.
+    #[pyo3(signature = (by, revenue, *, since=None))]
+    fn margin(&self, py: Python<'_>, by: &str, revenue: &str, since: Option<&str>) -> PyResult<MarginReport> {
+        let read = || {
+            let since = since.map(str::parse).transpose()?;
+            let options =
+                outlay::report::MarginOptions { since, ..outlay::report::MarginOptions::by(by.parse()?) };
+            self.0.margin(&options.revenue(revenue)?)
+        };
+        waiting(py, true, read).map(MarginReport)
     }
 
     /// What was recorded, priced as if it had gone to another model, provider or service tier.

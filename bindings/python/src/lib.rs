@@ -22,6 +22,7 @@ mod forecast;
 mod import;
 mod kinds;
 mod ledger;
+mod margin;
 mod plan;
 mod price;
 mod report;
@@ -65,6 +66,8 @@ mod _native {
         Ledger, after_fork_in_child, after_fork_in_parent, before_fork, close_all, configure, error_codes,
         ledger, reset_options, run_command, unbound_policy, unmetered_policy, version,
     };
+    #[pymodule_export]
+    use super::margin::{MarginReport, MarginRow};
     #[pymodule_export]
     use super::plan::{Plan, PlanRow, plan};
     #[pymodule_export]

@@ -50,7 +50,7 @@ from ._process import (
     unhalt,
     uninstrument,
 )
-from ._reports import forecast, kinds, slo, suggest_limits, tax, value, waste, what_if
+from ._reports import forecast, kinds, margin, slo, suggest_limits, tax, value, waste, what_if
 from ._usage import extract_usage
 from .errors import (
     ApprovalRequired,
@@ -125,6 +125,7 @@ __all__ = [
     "instrument",
     "kinds",
     "ledger",
+    "margin",
     "meter_report",
     "observed",
     "on_alert",

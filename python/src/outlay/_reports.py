@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+
 from . import _native
 from ._process import ledger
 from .errors import InvalidInput
@@ -136,6 +140,44 @@ def kinds(*, since: str | None = None, store: str | None = None) -> _native.Kind
     return ledger(store).kinds(since=since)
 
 
+def margin(
+    by: str,
+    revenue: Mapping[str, float | str | Decimal],
+    *,
+    since: str | None = None,
+    store: str | None = None,
+) -> _native.MarginReport:
+    """What is left of what was earned, the largest loss first.
+
+    Rows whose revenue is not given have no margin: it is not taken for zero.
+
+    Args:
+        by: what rows are: ``tag:tenant``, or whatever ``report()`` takes.
+        revenue: what was earned in USD, by the key of the row.
+        since: ``7d``, ``24h`` or a date; None means all.
+
+    Raises:
+        InvalidInput: a word, a time or an amount that cannot be.
+
+    Example:
+        >>> import outlay
+        >>> for tenant in ("acme", "umbrella"):
+        ...     with outlay.task("refund", tags={"tenant": tenant}, store="memory:margin") as t:
+        ...         call = t.reserve(model="gpt-4o", input_tokens=1000, max_output_tokens=500)
+        ...         _ = call.settle(outlay.Usage(1000, 500))
+        >>> earned = {"acme": "0.01", "umbrella": 0.005}
+        >>> for row in outlay.margin("tag:tenant", earned, store="memory:margin").rows:
+        ...     print(row.key, row.margin, row.margin_per_mille)
+        umbrella -0.0025 USD -500
+        acme 0.0025 USD 250
+    """
+    try:
+        text = json.dumps({key: str(usd) for key, usd in revenue.items()})
+    except (AttributeError, TypeError) as error:
+        raise InvalidInput("`revenue` is not amounts by keys") from error
+    return ledger(store).margin(by, text, since=since)
+
+
 def slo(*, since: str | None = None, store: str | None = None) -> _native.SloReport:
     """Whether runs of each kind cost what ``slo`` of the configuration says they may.
 
@@ -202,8 +244,8 @@ def forecast(by: str | None = None, *, store: str | None = None) -> _native.Fore
     on this history. What was spent is exact, what is expected is a ``float`` of USD.
 
     Args:
-        by: ``task`` (by their names), ``kind``, ``agent``, ``model`` or ``tag:NAME``; None is all in
-            one.
+        by: ``task`` (by their names), ``kind``, ``agent``, ``model`` or ``tag:NAME``; None is all
+            in one.
 
     Raises:
         InvalidInput: a word that is not known.
