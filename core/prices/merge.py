@@ -209,6 +209,7 @@ def with_alarm(
     )
     if main:
         merge_one(section, model, theirs[main], corrections)
+        note_abilities(model, {name: theirs[name][0].abilities for name in sorted(theirs)})
     split = []
     for name, candidates in theirs.items():
         if name == model.id or name not in strange:
@@ -220,6 +221,7 @@ def with_alarm(
         merge_one(section, own, candidates, corrections)
         model.exact = [other for other in model.exact if other != name]
         model.stems = [other for other in model.stems if other != name]
+        model.abilities_by_name.pop(name, None)
         split.append(own)
     return [model, *split]
 
@@ -232,6 +234,7 @@ def merge_one(section: Merged, model: Model, theirs: list[Model], corrections: C
     uplifts = [other.regional_per_mille for other in theirs if other.regional_per_mille]
     model.regional_per_mille = max(uplifts, default=None)
     model.traits |= first.traits
+    model.abilities = first.abilities
     decision = corrections.decision(section.id, model, first)
     row, given = in_force(model), first.rows[0]
     for other in theirs:
@@ -249,6 +252,15 @@ def merge_one(section: Merged, model: Model, theirs: list[Model], corrections: C
         if service not in row.sets and "i" in row.sets[STANDARD].rates:
             row.sets[service] = own
     row.other |= given.other
+
+
+def note_abilities(model: Model, told: dict[str, str | None]) -> None:
+    """Keeps what is told otherwise of a name of the model than of the model itself."""
+    for name, letters in told.items():
+        if name != model.id and letters is not None and letters != model.abilities:
+            model.abilities_by_name[name] = letters
+            if name not in model.stems and name not in model.exact:
+                model.exact.append(name)
 
 
 def hold_dearer(row: Row, other: Row) -> None:

@@ -15,6 +15,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from abilities import abilities
+
 MILLION = Decimal(10**6)
 THOUSAND = Decimal(10**3)
 STANDARD = "standard"
@@ -123,6 +125,8 @@ class Model:
     image_tokens: tuple[int, int] | None = None
     regional_per_mille: int | None = None
     traits: set[str] = field(default_factory=set)
+    abilities: str | None = None
+    abilities_by_name: dict[str, str] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     source: str = "genai-prices"
 
@@ -311,6 +315,7 @@ def litellm_model(name: str, entry: dict[str, Any]) -> Model:
         max_output_tokens=entry.get("max_output_tokens"),
         regional_per_mille=int(uplift * 1000) if uplift else None,
         traits={"reasoning"} if entry.get("supports_reasoning") else set(),
+        abilities=abilities(name, entry),
         rows=[row],
         source="litellm",
     )

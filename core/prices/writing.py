@@ -27,7 +27,9 @@ def line(model: Model) -> list[str]:
     for name in dict.fromkeys([*model.stems, *model.exact]):
         if name != model.id:
             mark = "*" if name in model.stems else ""
-            found.append(f"{name}\t{mark}>{model.id}\n")
+            letters = model.abilities_by_name.get(name)
+            own = "" if letters is None else f" k{letters}"
+            found.append(f"{name}\t{mark}>{model.id}{own}\n")
     return found
 
 
@@ -44,6 +46,8 @@ def facts(model: Model) -> str:
         words.append("g{},{}".format(*model.image_tokens))
     if model.regional_per_mille:
         words.append(f"u{model.regional_per_mille}")
+    if model.abilities is not None:
+        words.append(f"k{model.abilities}")
     words.append("".join(mark for trait, mark in FLAGS.items() if trait in model.traits))
     return " ".join(word for word in words if word)
 

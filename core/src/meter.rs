@@ -22,8 +22,8 @@ pub use api::{Api, is_regional};
 pub use count::Counted;
 pub use extract::{Extracted, usage};
 pub use price::{
-    CacheWrite, Charge, ChargeLine, Exposure, Listing, Media, ModelPrice, PriceBook, PriceChange, Rule,
-    ServiceTier, UnitPrices, Worst,
+    Abilities, Ability, CacheWrite, Charge, ChargeLine, Exposure, Listing, Media, ModelPrice, PriceBook,
+    PriceChange, Rule, ServiceTier, UnitPrices, Worst,
 };
 pub(crate) use price::{UNKNOWN_PRIOR_PER_MILLE, charge_lines};
 pub use ratios::{Learned, LearnedWhole, Ratios};

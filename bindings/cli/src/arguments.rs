@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use outlay::report::{By, ExportFormat, Since, Source};
+use outlay::{
+    meter::Ability,
+    report::{By, ExportFormat, Since, Source},
+};
 
 /// What AI agents spent: which task, which attempt, whose, and what bought nothing.
 #[derive(Debug, Parser)]
@@ -251,10 +254,14 @@ pub(crate) enum RouteCommand {
     /// Show which model takes a call once money gets short, and why not the others
     #[command(after_help = "\
 Without --fallback the rules of the configuration answer. Nothing is asked of the ledger or of any
-model. Whether a model knows the tools of a call is not checked.
+model. What a call needs beside text is said by --needs: chat (unless responses), responses, system,
+tools, forced_tool, parallel_tools, images, documents, audio, schema, sampling, prefill,
+later_system, effort, effort_none, effort_minimal, effort_xhigh, effort_max, thinking_budget,
+adaptive_thinking.
 
 Examples:
   outlay route explain gpt-4o --fallback gpt-4.1-mini,gpt-4o-mini --input 20000 --output 4000
+  outlay route explain gpt-4o --fallback gpt-4,gpt-4o-mini --needs tools,schema
   outlay route explain claude-sonnet-4-5 --kind extractive --input 20000 --output 4000")]
     Explain(RouteExplain),
 }
@@ -278,6 +285,9 @@ pub(crate) struct RouteExplain {
     /// The call shows images
     #[arg(long)]
     pub images: bool,
+    /// What else it needs, such as `tools,schema`; see below
+    #[arg(long, value_name = "NEED", value_delimiter = ',', value_parser = crate::route::ability)]
+    pub needs: Vec<Ability>,
     #[command(flatten)]
     pub json: Json,
 }

@@ -1,8 +1,8 @@
 //! Which model would take a call, and why not another?
 
 use outlay::{
-    Money, Request, Result,
-    meter::{Exposure, Media},
+    Money, Request,
+    meter::{Abilities, Ability, Exposure, Media},
     policy::router::Candidate,
     report::text::{Table, shown},
     run::{
@@ -16,12 +16,15 @@ use crate::{arguments::RouteExplain, json};
 
 const PICO_PER_NANO: i128 = 1_000;
 
-pub(crate) fn explain(asked: &RouteExplain) -> Result<String> {
+pub(crate) fn explain(asked: &RouteExplain) -> outlay::Result<String> {
     let input_media = Media { image: asked.images, ..Media::default() };
     let exposure = Exposure { input_media, ..Exposure::tokens(asked.input) };
+    let needs: Abilities = asked.needs.iter().copied().collect();
+    let needs = if needs.has(Ability::Responses) { needs } else { needs.and(Ability::Chat) };
     let request = Request::model(&asked.model).exposure(exposure).max_output_tokens(asked.output);
     let own = asked.fallback.as_ref().map(|models| route::models(models.iter().map(String::as_str)));
-    let explained = route::explain(&process::config()?, &request, asked.kind.as_deref(), own.transpose()?)?;
+    let explained =
+        route::explain(&process::config()?, &request, needs, asked.kind.as_deref(), own.transpose()?)?;
     if asked.json.json {
         return Ok(json::printed(&whole(&explained)));
     }
@@ -47,10 +50,18 @@ pub(crate) fn explain(asked: &RouteExplain) -> Result<String> {
     Ok(format!("{when}:\n\n{table}\n"))
 }
 
+/// Reads a word of `--needs`.
+pub(crate) fn ability(name: &str) -> Result<Ability, String> {
+    Ability::named(name).ok_or_else(|| {
+        let names: Vec<&str> = Ability::all().map(Ability::name).collect();
+        format!("it is none of {}", names.join(", "))
+    })
+}
+
 fn answer(found: &Judged, taken: bool) -> String {
     match found {
         Err(error) => shown(&error.to_string()),
-        Ok((_, Some(unfit))) => unfit.reason().to_owned(),
+        Ok((_, Some(unfit))) => unfit.reason().into_owned(),
         Ok((_, None)) if taken => "takes the call".to_owned(),
         Ok((_, None)) => "would take it after the one above".to_owned(),
     }
@@ -71,7 +82,7 @@ fn whole(explained: &Explained) -> Value {
             "most_usd": other.map(cost),
             "taken": explained.taken() == Some(no),
             "reason": found.as_ref().err().map(ToString::to_string)
-                .or(unfit.map(|unfit| unfit.reason().to_owned())),
+                .or(unfit.map(|unfit| unfit.reason().into_owned())),
         })
     });
     json!({

@@ -21,6 +21,15 @@ fn each_model_gets_its_answer() {
     assert!(row("gpt-4o-mini").ends_with("takes the call"), "{out}");
     assert!(row("gpt-4.1-nano").ends_with("would take it after the one above"), "{out}");
 
+    let asked = |more: &[&str]| outlay(&[&ASKED[..], more].concat());
+    let (_, out, _) = asked(&["--fallback", list, "--needs", "tools,other"]);
+    assert!(!out.contains("takes the call") && out.contains("not known to take all"), "{out}");
+    let (_, out, _) = asked(&["--fallback", "gpt-4-turbo,gpt-4o-mini", "--needs", "tools,schema"]);
+    assert!(out.contains("not known to take a form its answer must have"), "{out}");
+    let (code, _, errors) = asked(&["--fallback", list, "--needs", "magic"]);
+    assert_eq!(code, 2);
+    assert!(errors.contains("it is none of chat, responses"), "{errors}");
+
     let (_, out, _) = outlay(&[&ASKED[..], &["--fallback", list, "--json"]].concat());
     let said: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((&said["most_usd"], &said["always"]), (&"0.09".into(), &false.into()));

@@ -14,6 +14,7 @@
 //! # Ok::<(), outlay::Error>(())
 //! ```
 
+mod abilities;
 mod book;
 mod charge;
 mod custom;
@@ -26,6 +27,7 @@ mod units;
 
 use std::sync::Arc;
 
+pub use abilities::{Abilities, Ability};
 pub use book::{Listing, PriceBook};
 pub(crate) use charge::lines as charge_lines;
 pub use charge::{Charge, ChargeLine};
@@ -71,6 +73,8 @@ pub struct ModelPrice {
     pub exact_frames: bool,
     /// Tokens of an image at low detail, and at most; unknown if it reads none we know of.
     pub image_tokens: Option<[u64; 2]>,
+    /// What it is known to take.
+    pub abilities: Abilities,
     /// Does every call search, for a fee that its usage does not tell?
     pub unreported_searches: bool,
     /// Are all searches of a call billed as one?

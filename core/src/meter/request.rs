@@ -25,6 +25,7 @@ mod chat;
 mod gemini;
 mod media;
 mod namespace;
+mod needs;
 pub(crate) mod newest;
 mod prompt;
 mod responses;
@@ -39,7 +40,7 @@ pub use prompt::{Message, Piece};
 use super::{
     api::Api,
     json::{self, Object},
-    price::{CacheWrite, Exposure, Media, ModelPrice, ServiceTier},
+    price::{Abilities, CacheWrite, Exposure, Media, ModelPrice, ServiceTier},
     tokens::{self, Count, Encoding},
 };
 use crate::error::{Error, ErrorKind, Result};
@@ -263,6 +264,19 @@ impl<'a> Request<'a> {
         turn::is_open(api.spoken(), body)
     }
 
+    /// What a model must be able to take to answer the request.
+    ///
+    /// ```
+    /// use outlay::meter::{Abilities, Ability, Api, Request};
+    ///
+    /// let body = serde_json::json!({"messages": [{"role": "user", "content": "hello"}], "temperature": 0});
+    /// let needs = [Ability::Chat, Ability::Sampling].into_iter().collect::<Abilities>();
+    /// assert_eq!(Request::needs(Api::OpenAiChat, &body), needs);
+    /// ```
+    pub fn needs(api: Api, body: &Value) -> Abilities {
+        needs::of(api.spoken(), body)
+    }
+
     /// Reads a body; `price` is what is known of its model.
     ///
     /// # Errors
@@ -323,6 +337,11 @@ impl<'a> Request<'a> {
         };
         Ok(Self { facts, messages: reading.messages })
     }
+}
+
+/// What a body lists under a key.
+fn list<'a>(body: &'a Value, key: &str) -> &'a [Value] {
+    body[key].as_array().map_or(&[], Vec::as_slice)
 }
 
 fn asks_for_usage(object: &Object) -> Result<bool> {

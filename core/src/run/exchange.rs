@@ -23,7 +23,7 @@ use crate::{
         commit, flag,
         lesson::{flag_of, flags_of},
     },
-    meter::{self, Api, Exposure, Method, Piece, Script},
+    meter::{self, Abilities, Api, Exposure, Method, Piece, Script},
     policy::Verdict,
     sync::{Arc, Mutex, lock},
     value::{Money, Usage},
@@ -73,7 +73,6 @@ pub struct Outgoing {
     exposure: Exposure,
     /// What it will teach; nothing where it can teach nothing.
     lesson: Option<Lesson>,
-    has_images: bool,
     /// The member of the body that has a word of the breaker in it.
     told: Option<(&'static str, Value)>,
 }
@@ -95,6 +94,13 @@ impl Routable for Read<'_> {
         body["model"] = model.into();
         let Outgoing { task, api, .. } = &self.outgoing;
         let mut outgoing = task.read(*api, &body, self.terms)?;
+        let (own, other) = (&self.outgoing.facts, &outgoing.facts);
+        let remarks = [(&own.unbounded, &other.unbounded), (&own.unpriced, &other.unpriced)];
+        if let Some(why) =
+            remarks.into_iter().find_map(|(own, other)| other.as_ref().filter(|_| own.is_none()))
+        {
+            return Err(Request::unbounded(why));
+        }
         outgoing.request.facts.flags |= flag::ROUTED;
         outgoing.told.clone_from(&self.outgoing.told);
         Ok(Self { outgoing, ..*self })
@@ -104,8 +110,8 @@ impl Routable for Read<'_> {
         meter::Request::is_open(self.outgoing.api, self.body)
     }
 
-    fn has_images(&self) -> bool {
-        self.outgoing.has_images
+    fn needs(&self) -> Abilities {
+        meter::Request::needs(self.outgoing.api, self.body)
     }
 
     fn cached_tokens(&self) -> u64 {
@@ -219,20 +225,8 @@ impl Task {
         request.facts.flags |= lesson.as_ref().map_or(0, |lesson| flag_of(lesson.script));
         request.tools = (!facts.tools.is_empty()).then(|| facts.tools.join(",").into());
         request.is_read = true;
-        let mut pieces = read.messages.iter().flat_map(|message| &message.pieces);
-        let has_images = pieces.any(|piece| matches!(piece, Piece::Image(..)));
         let task = self.clone();
-        Ok(Outgoing {
-            task,
-            api,
-            request,
-            hashes,
-            facts: read.facts,
-            exposure,
-            lesson,
-            has_images,
-            told: None,
-        })
+        Ok(Outgoing { task, api, request, hashes, facts: read.facts, exposure, lesson, told: None })
     }
 
     /// Refuses, under a hard limit on money, what nobody can bound, price or meter.

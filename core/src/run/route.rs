@@ -11,6 +11,7 @@ use super::{config::Config, ledger::Ledger, request::Request, task::Task};
 use crate::{
     error::{Error, ErrorKind, Result},
     ledger::{commit::Facts, flag, held},
+    meter::{Abilities, Ability},
     policy::{
         Ask,
         budget::observe,
@@ -154,7 +155,8 @@ pub(super) trait Routable: Sized {
     fn asking(&self, model: &str) -> Result<Self>;
     /// Can no other model go on with its conversation now?
     fn is_open(&self) -> bool;
-    fn has_images(&self) -> bool;
+    /// What a model must be able to take to answer it.
+    fn needs(&self) -> Abilities;
     /// How much of its input the provider may have in its cache, in tokens.
     fn cached_tokens(&self) -> u64;
 }
@@ -174,8 +176,10 @@ impl Routable for Request {
         false
     }
 
-    fn has_images(&self) -> bool {
-        self.exposure.input_media.image
+    fn needs(&self) -> Abilities {
+        let media = self.exposure.input_media;
+        let told = [(media.image, Ability::Images), (media.audio, Ability::Audio)];
+        told.into_iter().filter_map(|(holds, ability)| holds.then_some(ability)).collect()
     }
 
     fn cached_tokens(&self) -> u64 {
@@ -203,12 +207,14 @@ impl Task {
         if !is_due || !stays && asked.is_open() {
             return Ok(asked);
         }
+        // What a model that has answered before was given is no stranger to it.
+        let needs = if stays { asked.needs().without(Ability::Other) } else { asked.needs() };
         let tried = before.iter().chain(models.iter().filter(|_| !stays)).filter(|model| ***model != *name);
         for model in tried {
             // A model nobody knows the price of takes no call; nor does one the request is none for.
             let Ok(other) = asked.asking(model) else { continue };
             let Ok((candidate, _)) = candidate(self, ledger, &other, 0, now) else { continue };
-            let unfit = judge(&own, &candidate, asked.has_images());
+            let unfit = judge(&own, &candidate, needs);
             if unfit.is_none() || stays && unfit == Some(Unfit::Cost) {
                 self.replaced().keep(&name, model);
                 return Ok(other);
@@ -259,7 +265,8 @@ impl Explained {
 
 /// Which model would take a call of a task of this `kind` when money gets short; asks no ledger.
 ///
-/// `own` are the models the task names itself; without, the rules of `config` hold.
+/// `needs` is what its request asks a model to take, beside media that the request shows. `own` are the
+/// models the task names itself; without, the rules of `config` hold.
 ///
 /// # Errors
 ///
@@ -268,17 +275,19 @@ impl Explained {
 /// ```
 /// use std::sync::Arc;
 ///
-/// use outlay::{Config, Request, run::route};
+/// use outlay::{Config, Request, meter::{Abilities, Ability}, run::route};
 ///
 /// let request = Request::model("gpt-4o").input_tokens(4_000).max_output_tokens(4_000);
 /// let own = route::models(["claude-haiku-4-5", "gpt-4o-mini"])?;
-/// let explained = route::explain(&Arc::new(Config::default()), &request, None, Some(own))?;
+/// let needs = Abilities::PLAIN.and(Ability::Tools);
+/// let explained = route::explain(&Arc::new(Config::default()), &request, needs, None, Some(own))?;
 /// assert_eq!(explained.taken(), Some(1));
 /// # Ok::<(), outlay::Error>(())
 /// ```
 pub fn explain(
     config: &Arc<Config>,
     request: &Request,
+    needs: Abilities,
     kind: Option<&str>,
     own: Option<Models>,
 ) -> Result<Explained> {
@@ -291,10 +300,11 @@ pub fn explain(
     ledger.set_config(Arc::clone(config));
     let (task, now) = (ledger.default_task()?, ledger.now());
     let (asked, _) = candidate(&task, &ledger, request, 0, now)?;
+    let needs = needs.with(request.needs());
     let others = models.iter().map(|model| {
         let other = request.asking(model).and_then(|other| candidate(&task, &ledger, &other, 0, now));
         let judged = other.map(|(other, _)| {
-            let unfit = judge(&asked, &other, request.has_images());
+            let unfit = judge(&asked, &other, needs);
             (other, unfit)
         });
         (model.clone(), judged)
@@ -318,14 +328,18 @@ fn candidate<T: Routable>(
     let output = i128::from(output_tokens) * i128::from(ask.choices) * i128::from(ask.output_pico);
     let cached = i128::from(cached.min(ask.input_tokens));
     let prices = price.prices(ask.input_tokens);
-    let saved = cached * i128::from((prices.input - prices.cache_read).max(0));
+    // As dear as its input is reserved: where caches are written unasked, by the price of that.
+    let each = price.worst(&request.exposure)?.input_pico / i128::from(ask.input_tokens.max(1));
+    let saved = cached * (each - i128::from(prices.cache_read)).max(0);
+    let sees = price.image_tokens.is_some();
+    let abilities = if sees { price.abilities } else { price.abilities.without(Ability::Images) };
     let candidate = Candidate {
         model: request.model.as_str().into(),
         provider: price.provider.as_ref().into(),
         reasoning: price.reasoning,
         context_window: price.context_window,
         max_output_tokens: price.max_output_tokens,
-        sees_images: price.image_tokens.is_some(),
+        abilities,
         input_tokens: ask.input_tokens,
         output_tokens,
         cost_pico: ask.fixed_pico + output - saved,

@@ -337,7 +337,7 @@ impl PriceBook {
     /// What runs on the user's own machine costs nothing; a name that ends in `-cloud` does not.
     fn local(&self, section: &Section, name: &str) -> Option<Arc<[Row]>> {
         let free = section.is_free && !name.is_empty() && !name.ends_with("-cloud");
-        let line = Line { name, facts: "", prices: "i0 o0" };
+        let line = Line { name, facts: "", own: "", prices: "i0 o0" };
         let rows = free.then(|| row::read(line, section, Rule::Local, &self.version).ok())??;
         Some(rows.into())
     }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::{
-    ByContext, ModelPrice, Rule, Served,
+    Abilities, ByContext, ModelPrice, Rule, Served,
     row::{Dated, Row, unknown},
     units::Rates,
 };
@@ -120,7 +120,11 @@ impl Entry {
             return Ok(known.iter().map(own).collect());
         };
         // Nobody knows whether an unknown model writes to a cache unasked.
-        let unknown = || ModelPrice { automatic_cache_writes: true, ..unknown("custom", name, version) };
+        let unknown = || ModelPrice {
+            automatic_cache_writes: true,
+            abilities: Abilities::ANY,
+            ..unknown("custom", name, version)
+        };
         let newest = known.and_then(|rows| rows.last()?.price.as_deref());
         let price = ModelPrice {
             standard: Served {

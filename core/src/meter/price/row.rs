@@ -11,7 +11,7 @@ use std::{str::SplitAsciiWhitespace, sync::Arc};
 use jiff::{civil::Date, tz::TimeZone};
 
 use super::{
-    ByContext, ModelPrice, Rule, Served, ServiceTier,
+    Abilities, ByContext, ModelPrice, Rule, Served, ServiceTier,
     table::{Line, Section},
     units::Rates,
 };
@@ -223,13 +223,15 @@ fn facts<'t>(
 ) -> Result<ModelPrice, &'t str> {
     let mut model = ModelPrice { rule, ..unknown(&section.id, line.name, version) };
     model.automatic_cache_writes = section.writes_caches;
-    for word in line.facts.split_ascii_whitespace() {
+    let words = [line.facts, line.own].into_iter().flat_map(str::split_ascii_whitespace);
+    for word in words {
         let (mark, rest) = word.split_at(1);
         let count = || rest.parse::<u64>().map_err(|_| word);
         match mark {
             "w" => model.context_window = Some(count()?),
             "m" => model.max_output_tokens = Some(count()?),
             "p" => model.prior_per_mille = rest.parse().map_err(|_| word)?,
+            "k" => model.abilities = Abilities::read(rest).ok_or(word)?,
             "u" => model.regional_per_mille = Some(rest.parse().map_err(|_| word)?),
             "g" => {
                 let (low, most) = rest.split_once(',').ok_or(word)?;
@@ -276,6 +278,7 @@ pub(super) fn unknown(provider: &str, name: &str, version: &Arc<str>) -> ModelPr
         prior_per_mille,
         exact_frames: false,
         image_tokens: None,
+        abilities: Abilities::PLAIN,
         unreported_searches: false,
         searches_as_one: false,
         regional_per_mille: None,

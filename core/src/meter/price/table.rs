@@ -7,7 +7,7 @@
 //! outlay prices 1 ⇥ VERSION ⇥ SOURCES
 //! :PROVIDER ⇥ ALIASES ⇥ WHOSE MODELS IT SELLS AT THEIR PRICE ⇥ M maker, W writes caches unasked, F free
 //! NAME ⇥ FACTS ⇥ PRICES          with `*` before the facts where a snapshot may follow the name
-//! NAME ⇥ >OTHER NAME
+//! NAME ⇥ >OTHER NAME             with a space and facts behind it where they are not the other's
 //! ```
 //!
 //! It is searched where it lies; reading it at the start costs one look for its providers.
@@ -45,6 +45,8 @@ pub(super) struct Section {
 pub(super) struct Line<'t> {
     pub name: &'t str,
     pub facts: &'t str,
+    /// What is otherwise by the name it was asked for.
+    pub own: &'t str,
     pub prices: &'t str,
 }
 
@@ -142,8 +144,9 @@ impl Table {
         };
         let line = match facts.strip_prefix('>') {
             Some(other) => {
+                let (other, own) = other.split_once(' ').unwrap_or((other, ""));
                 let line = self.search(section, other)?;
-                Line { facts: line.facts.trim_start_matches('*'), ..line }
+                Line { facts: line.facts.trim_start_matches('*'), own, ..line }
             }
             None => Line { facts, ..own },
         };
@@ -180,5 +183,5 @@ impl Table {
 fn columns(line: &str) -> Line<'_> {
     let mut columns = line.splitn(3, '\t');
     let mut next = || columns.next().unwrap_or_default();
-    Line { name: next(), facts: next(), prices: next() }
+    Line { name: next(), facts: next(), own: "", prices: next() }
 }

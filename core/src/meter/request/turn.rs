@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 
+use super::list;
 use crate::meter::Api;
 
 /// Would another model find calls without results, sealed reasoning of this turn, or text only the
@@ -22,15 +23,16 @@ pub(super) fn is_open(api: Api, body: &Value) -> bool {
     }
 }
 
-fn list<'a>(body: &'a Value, key: &str) -> &'a [Value] {
-    body[key].as_array().map_or(&[], Vec::as_slice)
-}
-
 fn chat(messages: &[Value]) -> bool {
     let mut calls = Waiting::default();
     for message in messages {
         list(message, "tool_calls").iter().for_each(|call| calls.made(&call["id"]));
         calls.answered(&message["tool_call_id"]);
+        // The old form, in which a result names its function.
+        calls.made(&message["function_call"]["name"]);
+        if message["role"] == "function" {
+            calls.answered(&message["name"]);
+        }
     }
     calls.any()
 }
@@ -56,17 +58,18 @@ fn anthropic(messages: &[Value]) -> bool {
 }
 
 fn responses(items: &[Value]) -> bool {
-    let (mut calls, mut sealed) = (Waiting::default(), false);
+    let (mut calls, mut sealed, mut kept) = (Waiting::default(), false, false);
     for item in items {
         match item["type"].as_str() {
-            Some("reasoning" | "compaction" | "item_reference") => sealed = true,
+            Some("reasoning") => sealed = true,
+            Some("compaction" | "item_reference") => kept = true,
             Some(kind) if kind.ends_with("_call_output") => calls.answered(&item["call_id"]),
             Some(kind) if kind.ends_with("_call") => calls.made(&item["call_id"]),
             _ if item["role"] == "user" => sealed = false,
             _ => {}
         }
     }
-    sealed || calls.any()
+    sealed || kept || calls.any()
 }
 
 /// Calls without a result yet; no more than the body has.
@@ -103,6 +106,10 @@ mod tests {
         assert!(open(json!([user, calls])));
         assert!(open(json!([user, calls, result("b")])));
         assert!(!open(json!([user, calls, result("b"), result("a")])));
+        let call =
+            json!({"role": "assistant", "content": null, "function_call": {"name": "f", "arguments": ""}});
+        assert!(open(json!([user, call])));
+        assert!(!open(json!([user, call, {"role": "function", "name": "f", "content": ""}])));
     }
 
     #[test]
@@ -129,6 +136,9 @@ mod tests {
         assert!(!open(json!({"input": [call, output]})));
         assert!(open(json!({"input": [reasoning, call, output]})));
         assert!(!open(json!({"input": [reasoning, call, output, {"role": "user", "content": "go on"}]})));
+        let told = json!({"role": "user", "content": "go on"});
+        assert!(open(json!({"input": [{"type": "compaction", "encrypted_content": "x"}, told]})));
+        assert!(open(json!({"input": [{"type": "item_reference", "id": "m"}, told]})));
         assert!(is_open(Api::GeminiGenerate, &json!({})));
     }
 }
