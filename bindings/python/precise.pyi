@@ -54,6 +54,7 @@ class Call:
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> Literal[False]: ...
+    def _trace(self, callback: Callable[..., None]): ...
 
 class Count:
     method: Literal["exact", "reconstructed", "calibrated"]
@@ -63,6 +64,8 @@ class Charge:
 
 class Exchange:
     body_patch: dict[str, object] | None
+
+    def _trace(self, callback: Callable[..., None]): ...
 
 class Ledger:
     def approve(self, add: _Number): ...

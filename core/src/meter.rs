@@ -7,6 +7,7 @@
 mod api;
 mod count;
 mod extract;
+mod genai;
 mod json;
 mod price;
 pub mod ratios;
@@ -21,6 +22,7 @@ pub mod tokens;
 pub use api::{Api, is_regional};
 pub use count::Counted;
 pub use extract::{Extracted, usage};
+pub use genai::genai_provider;
 pub use price::{
     Abilities, Ability, CacheWrite, Charge, ChargeLine, Exposure, Listing, Media, ModelPrice, PriceBook,
     PriceChange, Rule, ServiceTier, UnitPrices, Worst,

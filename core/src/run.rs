@@ -25,7 +25,7 @@ pub mod task;
 mod watch;
 
 pub use approval::{Approvers, OnLimit};
-pub use call::{Call, Outcome, Settled};
+pub use call::{Call, Kept, Outcome, Settled};
 pub use config::{Bound, Config, OnUnavailable, StreamUsage, Unbound, Unmetered};
 pub use cost::{Rates, Slo};
 pub use exchange::{Exchange, Failure, Outgoing, Terms};

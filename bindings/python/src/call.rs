@@ -2,13 +2,26 @@
 
 use pyo3::prelude::*;
 
-use crate::{convert::Money, error::waiting, usage::Usage};
+use crate::{
+    convert::Money,
+    error::waiting,
+    tracing::{Names, Trace, names},
+    usage::Usage,
+};
 
 /// One reserved call. End it with `settle` or `void`.
 #[pyclass(frozen, module = "outlay")]
+#[allow(clippy::struct_field_names)]
 pub(crate) struct Call {
     pub(crate) call: outlay::Call,
     pub(crate) blocking: bool,
+    pub(crate) trace: Trace,
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.trace.dropped(&self.call);
+    }
 }
 
 #[pymethods]
@@ -83,6 +96,7 @@ impl Call {
     ///     Money('0.0075')
     fn settle(&self, py: Python<'_>, usage: &Usage) -> PyResult<Settled> {
         let settled = waiting(py, self.blocking, || usage.settle(&self.call))?;
+        self.trace.ended(py, &self.call, None);
         Ok(Settled(settled))
     }
 
@@ -92,7 +106,9 @@ impl Call {
     ///     Conflict: it ended otherwise before.
     ///     StoreUnavailable: the ledger could not answer; the call is still open.
     fn void(&self, py: Python<'_>) -> PyResult<()> {
-        waiting(py, self.blocking, || self.call.void())
+        waiting(py, self.blocking, || self.call.void())?;
+        self.trace.ended(py, &self.call, None);
+        Ok(())
     }
 
     /// Ends the call as one of which nobody knows whether it was billed.
@@ -101,7 +117,9 @@ impl Call {
     ///     Conflict: it ended otherwise before.
     ///     StoreUnavailable: the ledger could not answer; the call is still open.
     fn doubt(&self, py: Python<'_>) -> PyResult<()> {
-        waiting(py, self.blocking, || self.call.doubt())
+        waiting(py, self.blocking, || self.call.doubt())?;
+        self.trace.ended(py, &self.call, None);
+        Ok(())
     }
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {
@@ -116,7 +134,15 @@ impl Call {
         _trace: &Bound<'_, PyAny>,
     ) -> PyResult<bool> {
         waiting(py, self.blocking, || self.call.leave())?;
+        self.trace.ended(py, &self.call, None);
         Ok(false)
+    }
+
+    /// Tells `callback` of its end; returns what OpenTelemetry calls it, its provider and its model.
+    #[pyo3(name = "_trace")]
+    fn trace(&self, callback: Py<PyAny>) -> Names {
+        self.trace.set(&self.call, callback);
+        names("chat", &self.call, "")
     }
 
     fn __repr__(&self) -> String {

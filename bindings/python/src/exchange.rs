@@ -15,6 +15,7 @@ use pyo3::{
 use crate::{
     convert::Money,
     error::{invalid, patiently, waiting},
+    tracing::{Names, Trace, names},
     usage::Usage,
 };
 
@@ -74,21 +75,35 @@ impl Outgoing {
             0 => waiting(py, self.blocking, reserve)?,
             wait_ms => patiently(py, wait_ms, || self.outgoing.poll(), reserve)?,
         };
-        Ok(Exchange { exchange, blocking: self.blocking })
+        Ok(self.held(exchange))
     }
 
     /// Reserves for one attempt without waiting; None if other calls hold the money: ask again.
     fn poll(&self, py: Python<'_>) -> PyResult<Option<Exchange>> {
         let exchange = waiting(py, self.blocking, || self.outgoing.poll())?;
-        Ok(exchange.map(|exchange| Exchange { exchange, blocking: self.blocking }))
+        Ok(exchange.map(|exchange| self.held(exchange)))
+    }
+}
+
+impl Outgoing {
+    fn held(&self, exchange: Core) -> Exchange {
+        Exchange { exchange, blocking: self.blocking, trace: Trace::default() }
     }
 }
 
 /// One HTTP attempt under a reservation; what an integration holds between request and response.
 #[pyclass(frozen, module = "outlay._native")]
+#[allow(clippy::struct_field_names)]
 pub(crate) struct Exchange {
     pub(crate) exchange: Core,
     pub(crate) blocking: bool,
+    trace: Trace,
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.trace.dropped(self.exchange.call());
+    }
 }
 
 #[pymethods]
@@ -146,23 +161,29 @@ impl Exchange {
     fn settle_http(&self, py: Python<'_>, status: u16, body: &str) -> PyResult<()> {
         let large = body.len() > LARGE_BYTES;
         waiting(py, self.blocking || large, || self.exchange.answered(status, body))?;
+        let failed = (status >= 400).then(|| status.to_string());
+        self.trace.ended(py, self.exchange.call(), failed.as_deref());
         warn_unknown(py, self.exchange.take_unknown_fields());
         Ok(())
     }
 
-    /// Ends it without a response: "not_sent", "timeout", "connection" or "cancelled".
+    /// Ends it without a response: "not_sent", "given_back" (and never was to be), "timeout",
+    /// "connection" or "cancelled".
     fn fail(&self, py: Python<'_>, kind: &str) -> PyResult<()> {
         let failure = match kind {
-            "not_sent" => Failure::NotSent,
+            "not_sent" | "given_back" => Failure::NotSent,
             "timeout" | "connection" | "cancelled" => Failure::Unknown,
             other => return Err(invalid(py, format!("failure `{other}` is not known"))),
         };
-        waiting(py, self.blocking, || self.exchange.failed(failure))
+        waiting(py, self.blocking, || self.exchange.failed(failure))?;
+        self.trace.ended(py, self.exchange.call(), Some(kind));
+        Ok(())
     }
 
     /// Ends it with what it used, as a framework reports it.
     fn settle(&self, py: Python<'_>, usage: &Usage) -> PyResult<()> {
         waiting(py, self.blocking, || self.exchange.call().settle_told(&usage.told())).map(drop)?;
+        self.trace.ended(py, self.exchange.call(), None);
         warn_unknown(py, usage.unknown_fields());
         Ok(())
     }
@@ -171,8 +192,12 @@ impl Exchange {
     fn stream_push<'py>(&self, py: Python<'py>, chunk: &[u8]) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let mut out = Vec::with_capacity(chunk.len());
         // Only a cut waits for a file, once; reading and counting a chunk is short.
-        let result = waiting(py, chunk.len() > LARGE_BYTES, || self.exchange.push(chunk, &mut out));
-        result?;
+        waiting(py, chunk.len() > LARGE_BYTES, || self.exchange.push(chunk, &mut out)).inspect_err(
+            |cut| {
+                let code = cut.value(py).getattr("code").and_then(|code| code.extract::<String>());
+                self.trace.ended(py, self.exchange.call(), Some(code.as_deref().unwrap_or("_OTHER")));
+            },
+        )?;
         Ok((out != chunk).then(|| PyBytes::new(py, &out)))
     }
 
@@ -186,8 +211,17 @@ impl Exchange {
     /// Ends the stream, read to its end or not; only the first end counts.
     fn stream_end(&self, py: Python<'_>) -> PyResult<()> {
         waiting(py, self.blocking, || self.exchange.ended())?;
+        self.trace.ended(py, self.exchange.call(), None);
         warn_unknown(py, self.exchange.take_unknown_fields());
         Ok(())
+    }
+
+    /// Tells `callback` of its end; returns what OpenTelemetry calls it, its provider and its model.
+    #[pyo3(name = "_trace")]
+    fn trace(&self, callback: Py<PyAny>) -> Names {
+        let (call, api) = (self.exchange.call(), self.exchange.api());
+        self.trace.set(call, callback);
+        names(api.genai_operation(), call, api.provider())
     }
 
     fn __repr__(&self) -> String {

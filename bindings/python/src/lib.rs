@@ -28,6 +28,7 @@ mod price;
 mod report;
 mod suggest;
 mod task;
+mod tracing;
 mod usage;
 mod value;
 mod waste;
@@ -80,6 +81,8 @@ mod _native {
     use super::suggest::{SuggestedLimits, Suggestions};
     #[pymodule_export]
     use super::task::Task;
+    #[pymodule_export]
+    use super::tracing::genai_names;
     #[pymodule_export]
     use super::usage::{Usage, extract_usage};
     #[pymodule_export]

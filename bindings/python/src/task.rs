@@ -11,6 +11,7 @@ use crate::{
     exchange::{LARGE_BYTES, Outgoing},
     price::tier,
     report::Summary,
+    tracing::Trace,
 };
 
 /// One attempt at a task; `outlay.Task` wraps it.
@@ -164,7 +165,7 @@ impl Task {
             0 => waiting(py, self.blocking, reserve)?,
             wait_ms => patiently(py, wait_ms, || self.task.poll(&request), reserve)?,
         };
-        Ok(Call { call, blocking: self.blocking })
+        Ok(Call { call, blocking: self.blocking, trace: Trace::default() })
     }
 
     /// Reads and counts a request from the JSON body about to be sent; for integrations.

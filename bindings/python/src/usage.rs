@@ -24,6 +24,12 @@ pub(crate) struct Usage {
     told: Option<Box<Extracted>>,
 }
 
+impl From<outlay::Usage> for Usage {
+    fn from(used: outlay::Usage) -> Self {
+        Self { used, told: None }
+    }
+}
+
 impl PartialEq for Usage {
     fn eq(&self, other: &Self) -> bool {
         self.used == other.used && self.told_cost() == other.told_cost()

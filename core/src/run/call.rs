@@ -13,7 +13,7 @@ use crate::{
     },
     meter::{Extracted, ServiceTier},
     policy::{Amounts, Ask, Denial, Grant},
-    sync::{Arc, Mutex, lock},
+    sync::{Arc, Mutex, MutexGuard, lock},
     value::{Id, Money, Usage},
 };
 
@@ -39,6 +39,15 @@ pub struct Settled {
     pub estimated: bool,
 }
 
+/// What a call was settled by, kept by [`Call::keep`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// What it used.
+    pub usage: Usage,
+    /// The model that answered.
+    pub model: Arc<str>,
+}
+
 /// One reserved call.
 pub struct Call {
     task: Task,
@@ -60,6 +69,18 @@ struct Standing {
     outcome: Option<Outcome>,
     /// What its usage will teach, once.
     lesson: Option<Box<Lesson>>,
+    /// What it is settled by, where somebody asked for that to be kept.
+    kept: Option<Box<Option<Kept>>>,
+}
+
+impl Standing {
+    fn settled(&mut self, settled: Settled, by: &Settle, asked: &Arc<str>) {
+        self.outcome = Some(Outcome::Settled(settled));
+        if let Some(kept) = &mut self.kept {
+            let model = Arc::clone(by.model_used.as_ref().unwrap_or(asked));
+            **kept = Some(Kept { usage: by.usage, model });
+        }
+    }
 }
 
 impl Call {
@@ -139,6 +160,33 @@ impl Call {
     /// What it came to; nothing while it is open.
     pub fn outcome(&self) -> Option<Outcome> {
         lock(&self.state).outcome
+    }
+
+    /// Who bills it, as the price list names them; empty if nobody knows.
+    pub fn provider(&self) -> &str {
+        self.model.price().map_or("", |price| &price.provider)
+    }
+
+    /// Keeps what the call will be settled by, for [`kept`](Self::kept).
+    pub fn keep(&self) {
+        lock(&self.state).kept.get_or_insert_default();
+    }
+
+    /// What the call was settled by; nothing before, and nothing without [`keep`](Self::keep).
+    ///
+    /// ```
+    /// use outlay::{Ledger, Limit, Request, Usage};
+    ///
+    /// let task = Ledger::in_memory().task("t", [Limit::usd("1")?])?;
+    /// let call = task.reserve(&Request::model("gpt-4o").input_tokens(1_000).max_output_tokens(500))?;
+    /// call.keep();
+    /// call.settle(&Usage::tokens(1_000, 500))?;
+    /// let kept = call.kept().unwrap();
+    /// assert_eq!((kept.usage.output_tokens, &*kept.model), (500, "gpt-4o"));
+    /// # Ok::<(), outlay::Error>(())
+    /// ```
+    pub fn kept(&self) -> Option<Kept> {
+        lock(&self.state).kept.as_deref().cloned().flatten()
     }
 
     pub(crate) fn price(&self) -> Result<&Arc<crate::meter::ModelPrice>> {
@@ -246,10 +294,7 @@ impl Call {
         let model = told.and_then(|told| told.model.as_deref());
         let model_used = model.filter(|model| *model != self.model()).map(Arc::from);
         let settle = Settle { usage: *usage, usd: charge.nanos(), flags, model_used, price, by: None };
-        let ended = self.end(&Ending::Settle(settle))?;
-        let settled = settled_of(&ended);
-        let mut state = lock(&self.state);
-        state.outcome = Some(Outcome::Settled(settled));
+        let (settled, mut state) = self.settle_by(settle)?;
         if !settled.estimated
             && let Some(lesson) = state.lesson.take()
         {
@@ -269,10 +314,17 @@ impl Call {
         let model_used = model.filter(|model| *model != self.model()).map(Arc::from);
         let flags = flags | flag::ESTIMATED;
         let settle = Settle { usage: *usage, usd: charge.nanos(), flags, model_used, ..Settle::default() };
-        let ended = self.end(&Ending::Settle(settle))?;
-        let settled = settled_of(&ended);
-        lock(&self.state).outcome = Some(Outcome::Settled(settled));
-        Ok(settled)
+        self.settle_by(settle).map(|(settled, _)| settled)
+    }
+
+    fn settle_by(&self, settle: Settle) -> Result<(Settled, MutexGuard<'_, Standing>)> {
+        let ending = Ending::Settle(settle);
+        let settled = settled_of(&self.end(&ending)?);
+        let mut state = lock(&self.state);
+        if let Ending::Settle(by) = &ending {
+            state.settled(settled, by, &self.model.asked);
+        }
+        Ok((settled, state))
     }
 
     /// Ends the call at its reservation, as nobody knows how much of it was used.

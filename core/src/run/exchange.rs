@@ -384,6 +384,11 @@ impl Exchange {
         &self.call
     }
 
+    /// The protocol it speaks.
+    pub fn api(&self) -> Api {
+        self.api
+    }
+
     /// The top-level fields to set in the body: the maximum of output, the usage of the stream, the model
     /// where a cheaper one takes the call, and the conversation where the breaker has a word for it.
     pub fn patch(&self) -> &[(&'static str, Value)] {

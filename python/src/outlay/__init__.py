@@ -51,6 +51,8 @@ from ._process import (
     uninstrument,
 )
 from ._reports import forecast, kinds, margin, slo, suggest_limits, tax, value, waste, what_if
+from ._reports import forecast, tax, value, waste, what_if
+from ._telemetry import telemetry
 from ._usage import extract_usage
 from .errors import (
     ApprovalRequired,
@@ -138,6 +140,7 @@ __all__ = [
     "slo",
     "task",
     "tax",
+    "telemetry",
     "unhalt",
     "uninstrument",
     "value",

@@ -118,7 +118,7 @@ def _attributes(alert: _native.Alert) -> dict[str, str]:
         "outlay.window": alert.window,
         "outlay.limit": _plain(alert.limit),
         "outlay.spent": _plain(alert.spent),
-        "outlay.task": alert.task,
+        "outlay.task.name": alert.task,
     }
 
 

@@ -86,6 +86,7 @@ __all__ = [
     "error_codes",
     "export",
     "extract_usage",
+    "genai_names",
     "import_logs",
     "ledger",
     "on_alert",
@@ -397,6 +398,11 @@ class Call:
         _trace: TracebackType | None,
     ) -> Literal[False]: ...
     def __repr__(self, /) -> str: ...
+    def _trace(self, /, callback: Callable[..., None]) -> tuple[str, str, str]:
+        """
+        Tells `callback` of its end; returns what OpenTelemetry calls it, its provider and its model.
+        """
+
     @property
     def created(self, /) -> bool:
         """
@@ -587,6 +593,11 @@ class Exchange:
     """
 
     def __repr__(self, /) -> str: ...
+    def _trace(self, /, callback: Callable[..., None]) -> tuple[str, str, str]:
+        """
+        Tells `callback` of its end; returns what OpenTelemetry calls it, its provider and its model.
+        """
+
     @property
     def blocking(self, /) -> bool:
         """
@@ -601,7 +612,8 @@ class Exchange:
 
     def fail(self, /, kind: str) -> None:
         """
-        Ends it without a response: "not_sent", "timeout", "connection" or "cancelled".
+        Ends it without a response: "not_sent", "given_back" (and never was to be), "timeout",
+        "connection" or "cancelled".
         """
 
     @property
@@ -2741,6 +2753,11 @@ def export(
 def extract_usage(body: str, provider: str, api: str) -> Usage:
     """
     Reads the usage of a response, or of a list of a stream's events, from its JSON text.
+    """
+
+def genai_names(api: str, host: str | None = None) -> tuple[str, str]:
+    """
+    What OpenTelemetry calls the operation and the provider of a request of this protocol.
     """
 
 def import_logs(source: str, path: str | PathLike[str], store: str | None = None) -> Imported:

@@ -19,11 +19,14 @@ from decimal import Decimal
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from . import _native
+from . import _native, _telemetry
 from ._context import current_task as _current_task
 from ._options import read_alerts, read_deadline, read_models, read_tags
 from ._watch import Watch
 from .errors import BudgetExceeded, Conflict, InvalidInput, OutlayError, Stopped
+
+if TYPE_CHECKING:
+    from ._spans import TaskTrace
 
 Amount = int | float | str | Decimal | _native.Money | _native.Limit
 """A limit: a number (hard, for the life of the task) or a ``Limit``."""
@@ -67,6 +70,10 @@ class Task:
         # Bound once: a call costs less than a microsecond, and so must the way to it.
         self.reserve = native.reserve
         self.tool_call = native.tool_call
+        self._trace: TaskTrace | None = _telemetry.traced(self, above._trace if above else None)
+        if self._trace is not None:
+            self.reserve = self._trace.reserving(native.reserve)
+            self.tool_call = self._trace.counting(native.tool_call)
 
     @property
     def name(self) -> str:
@@ -212,10 +219,13 @@ class Task:
         options: Any = {"under": self._native, "tags": {"agent": name}, **self._inherited}
         try:
             native = self._native.ledger().task(name, **options)
-            return Task(native, self._inherited, self._watch, above=self)
+            task = Task(native, self._inherited, self._watch, above=self)
         except (Conflict, InvalidInput):
             # Too deep, or a budget holds for another agent's name: then it is this task's doing.
             return None
+        if task._trace is not None:
+            task._trace.begin()
+        return task
 
     def _is_under(self, error: BudgetExceeded) -> bool:
         """Did a limit refuse it that this task falls under, not only a task inside it?"""
@@ -232,7 +242,12 @@ class Task:
         for agent in self._agents.values():
             if agent is not None:
                 agent._end(outcome, reason)
-        self._native.end(outcome, reason, self._value)
+        try:
+            self._native.end(outcome, reason, self._value)
+        finally:
+            if self._trace is not None:
+                # What the caller gives as a reason may be any text.
+                self._trace.end(outcome, None if self._outcome else reason)
 
 
 class TaskBlock:
@@ -277,6 +292,9 @@ class TaskBlock:
         inherited["on_limit"] = native.on_limit
         task = Task(native, inherited, watch, above=parent if under is not None else None)
         self._entered.append((task, _current_task.set(task)))
+        if task._trace is not None:
+            task._trace.begin()
+            task._trace.enter()
         return task
 
     def _breaker_in(self, ledger: _native.Ledger) -> Mapping[str, Any] | bool:
@@ -296,6 +314,8 @@ class TaskBlock:
         task, token = self._entered.pop()
         try:
             _current_task.reset(token)
+            if task._trace is not None:
+                task._trace.leave()
         except ValueError:
             # Left in another context than entered in, as a generator's finaliser may be.
             _current_task.set(None)

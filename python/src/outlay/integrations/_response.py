@@ -52,7 +52,7 @@ def record(act: Callable[..., None], *args: Any) -> None:
 
 def give_back(call: Any) -> None:
     """Ends an attempt that was not sent, and will not be."""
-    record(call.fail, "not_sent")
+    record(call.fail, "given_back")
 
 
 def failed(call: Any, error: BaseException, sent: bool = True) -> None:

@@ -16,7 +16,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
+from .. import _telemetry
 from .._context import current_frame, current_options, current_task
+from ..errors import OutlayError
 from ..task import current_or_default
 from . import _threads as threads
 from ._billed import Bill
@@ -60,7 +62,7 @@ async def off_loop(make: Callable[[], _T]) -> _T:
 class Ask:
     """One request as the guard sees it; reserved for anew at each of its HTTP attempts."""
 
-    __slots__ = ("blocking", "frame", "outgoing")
+    __slots__ = ("_asked", "_trace", "blocking", "frame", "outgoing")
 
     def __init__(
         self, api: str, body: dict[str, Any], host: str | None = None, watched: bool = False
@@ -68,23 +70,34 @@ class Ask:
         self.frame = current_frame.get()
         says = current_options.get()
         text = json.dumps(body, default=_plain, ensure_ascii=False)
-        self.outgoing: Any = current_native().outgoing(
-            api,
-            text,
-            host=host,
-            max_usd=says.max_usd,
-            max_input_tokens=says.max_input_tokens,
-            turn=says.turn or (self.frame and self.frame.turn),
-            # A hook above sees the tools themselves, and tells the breaker.
-            watched=watched or self.frame is not None,
-            final=says.final,
-        )
+        task = current_or_default()
+        self._trace = task._trace
+        self._asked = (api, host, body.get("model"))
+        try:
+            self.outgoing: Any = task._native.outgoing(
+                api,
+                text,
+                host=host,
+                max_usd=says.max_usd,
+                max_input_tokens=says.max_input_tokens,
+                turn=says.turn or (self.frame and self.frame.turn),
+                # A hook above sees the tools themselves, and tells the breaker.
+                watched=watched or self.frame is not None,
+                final=says.final,
+            )
+        except OutlayError as error:
+            self._refused(error)
+            raise
         self.blocking: bool = self.outgoing.blocking
 
     def reserve(self) -> Any:
         """Holds the worst case, waiting on this thread for other holds to end."""
         self._take_over()
-        return self.outgoing.reserve()
+        try:
+            return self._started(self.outgoing.reserve())
+        except OutlayError as error:
+            self._refused(error)
+            raise
 
     async def reserve_async(self) -> Any:
         """The same for an event loop, which it must not block: what holds the money may need it."""
@@ -101,7 +114,21 @@ class Ask:
         return await self._try(partial(self.outgoing.reserve, 0))
 
     async def _try(self, reserve: Callable[[], Any]) -> Any:
-        return await _Reserving(reserve).done() if self.blocking else reserve()
+        try:
+            call = await _Reserving(reserve).done() if self.blocking else reserve()
+        except OutlayError as error:
+            self._refused(error)
+            raise
+        return self._started(call)
+
+    def _started(self, call: Any) -> Any:
+        if self._trace is not None and call is not None:
+            self._trace.started(call)
+        return call
+
+    def _refused(self, error: OutlayError) -> None:
+        if self._trace is not None:
+            self._trace.refused(_telemetry.names_of(*self._asked), error)
 
     def _take_over(self) -> None:
         # What a hook above holds for this very call, because it could not know of us.

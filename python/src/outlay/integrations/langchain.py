@@ -10,7 +10,7 @@ Not covered: a model class with an HTTP client of its own that repeats a request
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeAlias
 
 from langchain.agents.middleware import AgentMiddleware
@@ -142,11 +142,11 @@ class OutlayMiddleware(AgentMiddleware[Any, Any, Any]):
             if watched.refusal:
                 return watched.refusal
             try:
-                _count(request)
+                running = _count(request)
             except BudgetExceeded as error:
                 return finish.not_called(request, error)
             try:
-                with finish.within(request):
+                with finish.within(request), running:
                     return watched.answered(handler(request))
             except BudgetExceeded as error:
                 return finish.cut_short(request, error)
@@ -157,11 +157,11 @@ class OutlayMiddleware(AgentMiddleware[Any, Any, Any]):
             if watched.refusal:
                 return watched.refusal
             try:
-                _count(request)
+                running = _count(request)
             except BudgetExceeded as error:
                 return finish.not_called(request, error)
             try:
-                with finish.within(request):
+                with finish.within(request), running:
                     return watched.answered(await handler(request))
             except BudgetExceeded as error:
                 return finish.cut_short(request, error)
@@ -206,15 +206,20 @@ def _framed(request: _Request) -> Generator[tuple[Frame, Ask | None], None, None
         current_frame.reset(token)
 
 
-def _count(request: _Request) -> None:
+def _count(request: _Request) -> AbstractContextManager[None]:
+    """Counts the call of a tool; gives what to run it in."""
     # Two of these hooks may be stacked.
     if finish.is_inside(request):
-        return
+        return nullcontext()
     tool = getattr(request.tool, "name", None)
     state: Any = request.state
     messages = state.get("messages") if hasattr(state, "get") else None
     turn = current_options.get().turn or _turn(messages or [])
-    current_or_default().tool_call(tool or "unknown", turn=turn)
+    task = current_or_default()
+    if task._trace is not None:
+        return task._trace.tool(task._native.tool_call, tool or "unknown", turn)
+    task.tool_call(tool or "unknown", turn=turn)
+    return nullcontext()
 
 
 def _turn(messages: Any) -> str | None:
