@@ -22,6 +22,7 @@ pub mod route;
 mod status;
 mod stream;
 pub mod task;
+mod turn;
 mod watch;
 
 pub use approval::{Approvers, OnLimit};

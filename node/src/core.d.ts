@@ -515,6 +515,14 @@ export interface RequestSpec {
 
 /** What a task spent, over all attempts and everything inside it. */
 export interface Summary {
+/** How a task stands against its hard limits. */
+export interface StatusFacts {
+  /** What is used and left, in words. */
+  text: string;
+  /** How much of the limit is used that is the most used up, in per cent. */
+  usedPercent?: number;
+}
+
   /** The task's name. */
   name: string;
   /** Its id in the ledger. */
@@ -581,6 +589,8 @@ export interface TaskFacts {
   onLimit: string;
 }
 
+  /** May an agent finish by one last call, once a limit refuses one? */
+  finishes: boolean;
 /** How a task is opened. */
 export interface TaskSpec {
   /** Its name. */
@@ -899,9 +909,6 @@ export function settleUsageSync(call: number, used: UsageSpec): number;
 /** An amount in nano-USD as a decimal number of USD. */
 export function showMoney(nanos: bigint): Tagged<string>;
 
-/** What is used and left under a task's hard limits. */
-export function statusText(task: number): Promise<string | Failure>;
-
 /** The one name of the store that would be opened. */
 export function storeName(store?: string | undefined | null): Tagged<string>;
 
@@ -933,6 +940,9 @@ export function taskFacts(task: number): Tagged<TaskFacts>;
 export function taskStopped(task: number): Failure | null;
 
 /** What it spent, by attempt and model, and which part bought nothing. */
+/** What is used and left under a task's hard limits. */
+export function taskStatus(task: number): Promise<StatusFacts | Failure>;
+
 export function taskSummary(task: number): Promise<Summary | Failure>;
 
 /** The same, however long it waits. */
@@ -960,4 +970,7 @@ export function unhalt(ledger: number, scope: string, by: string): Promise<numbe
 export function unmetered(task: number, what: string): Promise<number | Failure>;
 
 /** The version of the package. */
+/** A name for the turn that answers what the user said. */
+export function turnOf(task: number, said: Array<string>): Tagged<string>;
+
 export function version(): string;

@@ -352,7 +352,7 @@ export class Task {
    * What open calls hold counts as used. Empty without a hard limit.
    */
   async statusText(): Promise<string> {
-    return unwrapped(native.statusText(this.handle));
+    return (await unwrapped(native.taskStatus(this.handle))).text;
   }
 
   /** What it spent, by model and attempt, and which part bought nothing. */

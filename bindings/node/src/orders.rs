@@ -127,9 +127,21 @@ pub fn observed(env: &Env, ledger: u32, since: Option<String>) -> napi::Result<O
     })
 }
 
+/// How a task stands against its hard limits.
+#[napi(object)]
+pub struct StatusFacts {
+    /// What is used and left, in words.
+    pub text: String,
+    /// How much of the limit is used that is the most used up, in per cent.
+    pub used_percent: Option<u8>,
+}
+
 /// What is used and left under a task's hard limits.
-#[napi(ts_return_type = "Promise<string | Failure>")]
-pub fn status_text(env: &Env, task: u32) -> napi::Result<Object<'_>> {
+#[napi(ts_return_type = "Promise<StatusFacts | Failure>")]
+pub fn task_status(env: &Env, task: u32) -> napi::Result<Object<'_>> {
     let task = TASKS.get(task);
-    later(env, move || task?.status().map(|status| status.text))
+    later(env, move || {
+        let status = task?.status()?;
+        Ok(StatusFacts { text: status.text, used_percent: status.used_percent })
+    })
 }

@@ -86,6 +86,8 @@ pub struct TaskFacts {
     pub wait_ms: i64,
     /// What a hard limit does to a call: `raise`, `ask` or `finish`.
     pub on_limit: String,
+    /// May an agent finish by one last call, once a limit refuses one?
+    pub finishes: bool,
 }
 
 /// What is known of a request before it is made.
@@ -207,8 +209,16 @@ pub fn task_facts(task: u32) -> Tagged<TaskFacts> {
             blocking: task.ledger().is_blocking(),
             wait_ms: task.wait_ms().unwrap_or(0) as i64,
             on_limit: task.on_limit().name().to_owned(),
+            finishes: task.on_limit() == OnLimit::Finish,
         })
     })
+}
+
+/// A name for the turn that answers what the user said.
+#[napi]
+pub fn turn_of(task: u32, said: Vec<String>) -> Tagged<String> {
+    let said: Vec<&str> = said.iter().map(String::as_str).collect();
+    now(|| TASKS.get(task)?.turn_of(&said))
 }
 
 /// The number a model's name has in this process.
