@@ -1,8 +1,8 @@
 /** Is this run going in circles? The detectors are the core's; here are their words in camel case. */
 
-import { InvalidInput } from "./errors.js";
+import { type Evidence, evidenceOf, InvalidInput } from "./errors.js";
 import { text } from "./money.js";
-import { failure, native, unwrap, whole } from "./native.js";
+import { failure, native, unwrap, unwrapped, whole } from "./native.js";
 
 /** One step of a run. */
 export interface Step {
@@ -69,7 +69,7 @@ export interface Verdict {
   /** Who found something; null at `ok`. */
   readonly detector: string | null;
   /** On what grounds: `count`, `period`, `threshold`, `firstStep`, `lastStep`, `message`, and what applies. */
-  readonly evidence: Readonly<Record<string, string | number | boolean>>;
+  readonly evidence: Evidence;
   /** What to tell the model; empty at `ok`. */
   readonly message: string;
 }
@@ -85,7 +85,8 @@ const unreachable = new FinalizationRegistry((handle: number) => native.releaseB
  * [1, 2, 3].map(() => breaker.observe(step).level); // ["ok", "ok", "nudge"]
  */
 export class Breaker {
-  readonly #handle: number;
+  /** @internal */
+  readonly handle: number;
   readonly #hooks = new Map<string, ToolRule>();
 
   /**
@@ -95,38 +96,50 @@ export class Breaker {
    * @throws {InvalidInput} an option that does not exist or has no meaning, or bytes that are no state.
    */
   constructor(config?: BreakerConfig, state?: Uint8Array) {
-    this.#handle = native.openBreaker(config === undefined ? undefined : this.#read(config), state);
-    if (this.#handle < 0) throw failure();
-    unreachable.register(this, this.#handle);
+    this.handle = native.openBreaker(config === undefined ? undefined : this.#read(config), state);
+    if (this.handle < 0) throw failure();
+    unreachable.register(this, this.handle);
   }
 
   /**
-   * Tells the breaker what happened, and hears what it has to say.
+   * Tells the breaker what happened, and hears what it has to say. What the breaker of a task says above
+   * `ok` is an entry of its ledger; if that is in a file, this waits for it.
    *
    * @throws {InvalidInput} it has no kind, or a value of the wrong type.
+   * @throws {StoreUnavailable} what it said could not be recorded; it has counted the step.
+   * @throws {Conflict} the attempt it is recorded in has ended.
    */
   observe(step: Step): Verdict {
-    return verdict(unwrap(native.askBreaker(this.#handle, this.#told(step), false)));
+    return verdict(unwrap(native.askBreaker(this.handle, this.#told(step), false)));
+  }
+
+  /**
+   * `observe`, where a verdict is recorded in a file and the event loop must not wait for that.
+   *
+   * @internal
+   */
+  async observed(step: Step): Promise<Verdict> {
+    return verdict(await unwrapped(native.tellBreaker(this.handle, this.#told(step))));
   }
 
   /** Would this call be refused, if it gave what it gave before? Changes nothing. */
   check(step: Step): Verdict {
-    return verdict(unwrap(native.askBreaker(this.#handle, this.#told(step), true)));
+    return verdict(unwrap(native.askBreaker(this.handle, this.#told(step), true)));
   }
 
   /** Reads a piece of the model's answer as it streams in; how the text is cut does not matter. */
   observeStream(piece: string): Verdict {
-    return verdict(unwrap(native.observeStream(this.#handle, text(piece, "text"))));
+    return verdict(unwrap(native.observeStream(this.handle, text(piece, "text"))));
   }
 
   /** A person lets the run go on: what repeats now is forgiven. The hard cap keeps counting. */
   excuse(): void {
-    whole(native.excuseBreaker(this.#handle));
+    whole(native.excuseBreaker(this.handle));
   }
 
   /** Everything it knows, configuration included, as at most 8,192 bytes; digests stand for texts. */
   state(): Uint8Array {
-    return unwrap(native.breakerState(this.#handle));
+    return unwrap(native.breakerState(this.handle));
   }
 
   #read(config: BreakerConfig): string {
@@ -160,11 +173,10 @@ export function plainConfig(config: BreakerConfig): object {
 }
 
 function verdict(told: { level: string; detector?: string; evidence?: string; message: string }): Verdict {
-  const evidence = Object.entries(JSON.parse(told.evidence ?? "{}")) as [string, string | number][];
   return {
     level: told.level as Verdict["level"],
     detector: told.detector ?? null,
-    evidence: Object.fromEntries(evidence.map(([name, value]) => [camel(name), value])),
+    evidence: evidenceOf(told.evidence ?? "{}"),
     message: told.message,
   };
 }
@@ -180,10 +192,6 @@ function snakeAll(given: object, deep: boolean): Record<string, unknown> {
 
 function snake(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-}
-
-function camel(name: string): string {
-  return name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
 }
 
 function json(value: unknown): string {

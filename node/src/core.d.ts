@@ -245,6 +245,8 @@ export interface FailureField {
   money?: bigint;
   /** A yes or a no. */
   flag?: boolean;
+  /** Several of these by name, as JSON. */
+  object?: string;
 }
 
 /** What became of some calls. Amounts are in nano-USD. */
@@ -513,8 +515,6 @@ export interface RequestSpec {
   final?: boolean;
 }
 
-/** What a task spent, over all attempts and everything inside it. */
-export interface Summary {
 /** How a task stands against its hard limits. */
 export interface StatusFacts {
   /** What is used and left, in words. */
@@ -523,6 +523,8 @@ export interface StatusFacts {
   usedPercent?: number;
 }
 
+/** What a task spent, over all attempts and everything inside it. */
+export interface Summary {
   /** The task's name. */
   name: string;
   /** Its id in the ledger. */
@@ -591,6 +593,8 @@ export interface TaskFacts {
 
   /** May an agent finish by one last call, once a limit refuses one? */
   finishes: boolean;
+}
+
 /** How a task is opened. */
 export interface TaskSpec {
   /** Its name. */
@@ -637,6 +641,8 @@ export interface TermsSpec {
   turn?: string;
   /** Is it the last call of its attempt? */
   final?: boolean;
+  /** Does somebody above tell the breaker what is new in it? */
+  watched?: boolean;
   /** The host it goes to, which may speak a dialect of its API. */
   host?: string;
 }
@@ -936,14 +942,17 @@ export function taskBalance(task: number): Promise<TaskBalance | Failure>;
 /** What is known of a task from its opening on. */
 export function taskFacts(task: number): Tagged<TaskFacts>;
 
+/** What is used and left under a task's hard limits. */
+export function taskStatus(task: number): Promise<StatusFacts | Failure>;
+
 /** The latest verdict against it. */
 export function taskStopped(task: number): Failure | null;
 
 /** What it spent, by attempt and model, and which part bought nothing. */
-/** What is used and left under a task's hard limits. */
-export function taskStatus(task: number): Promise<StatusFacts | Failure>;
-
 export function taskSummary(task: number): Promise<Summary | Failure>;
+
+/** Tells it what happened, where what it says may have to wait for a file. */
+export function tellBreaker(breaker: number, step: string): Promise<VerdictFacts | Failure>;
 
 /** The same, however long it waits. */
 export function toolCall(task: number, tool: string, turn?: string | undefined | null): Promise<number | Failure>;
@@ -963,6 +972,9 @@ export function trySettle(call: number, used: UsageSpec): number;
 /** The same for a ledger in a file, if nothing else uses it: -2 if it would have to wait. */
 export function tryToolCall(task: number, tool: string, turn?: string | undefined | null): number;
 
+/** A name for the turn that answers what the user said. */
+export function turnOf(task: number, said: Array<string>): Tagged<string>;
+
 /** Undoes a halt. */
 export function unhalt(ledger: number, scope: string, by: string): Promise<number | Failure>;
 
@@ -970,7 +982,10 @@ export function unhalt(ledger: number, scope: string, by: string): Promise<numbe
 export function unmetered(task: number, what: string): Promise<number | Failure>;
 
 /** The version of the package. */
-/** A name for the turn that answers what the user said. */
-export function turnOf(task: number, said: Array<string>): Tagged<string>;
-
 export function version(): string;
+
+/**
+ * Asks it about the requests of a task from now on. What it says is recorded in the first task that it
+ * watches. Negative if it failed.
+ */
+export function watchTask(task: number, breaker: number): number;

@@ -190,12 +190,19 @@ const KINDS = new Map<string, Kind<OutlayError>>(
 
 /** The error for one of the core; an unknown code is an `OutlayError`. */
 export function fromNative(told: Failure): OutlayError {
-  const fields = told.fields.map(({ name, text, count, money, flag }) => {
+  const fields = told.fields.map(({ name, text, count, money, flag, object }) => {
     const amount = money == null ? null : Money.fromNanos(money);
-    return [camel(name), amount ?? text ?? count ?? flag ?? null] as const;
+    const members = object == null ? null : evidenceOf(object);
+    return [camel(name), amount ?? members ?? text ?? count ?? flag ?? null] as const;
   });
   const kind = KINDS.get(told.code) ?? OutlayError;
   return new kind(told.message, Object.fromEntries(fields));
+}
+
+/** The evidence of a verdict, by names in camel case, from the core's JSON. */
+export function evidenceOf(json: string): Evidence {
+  const members = Object.entries(JSON.parse(json) as Evidence);
+  return Object.fromEntries(members.map(([name, value]) => [camel(name), value]));
 }
 
 function camel(name: string): string {

@@ -58,6 +58,8 @@ export interface TaskOptions extends UnitLimits {
   /**
    * Watches the steps an integration sees for loops: true for the default thresholds, or a configuration.
    * Tasks inside are watched with it. False: by none of its own, whatever is configured for its kind.
+   * Watches the steps that a hook or a guarded client sees for loops: true for the default thresholds, or a
+   * configuration. Tasks inside are watched with it.
    */
   breaker?: BreakerConfig | boolean;
   /**
@@ -176,6 +178,8 @@ export class Task {
     this.#waitMs = facts.waitMs;
     this.watch = watch;
     this.#inherited = { ...inherited, onLimit: facts.onLimit };
+    watch?.over(this);
+    this.#inherited = inherited;
     unreachable.register(this, handle);
   }
 

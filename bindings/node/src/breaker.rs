@@ -1,21 +1,26 @@
 //! Breakers.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 
-use napi::bindgen_prelude::{Buffer, Uint8Array};
+use napi::{
+    Env,
+    bindgen_prelude::{Buffer, Object, Uint8Array},
+};
 use napi_derive::napi;
 use outlay::{
     Error, ErrorKind,
     policy::{self, Step},
+    run::Watch,
 };
 use serde_json::Value;
 
 use crate::{
-    outcome::{Tagged, hot, now},
+    outcome::{Tagged, hot, later, now},
     table::Table,
+    task::TASKS,
 };
 
-static BREAKERS: Table<Mutex<policy::Breaker>> = Table::new();
+static BREAKERS: Table<Arc<Watch>> = Table::new();
 
 /// What a breaker says about a step.
 #[napi(object)]
@@ -42,7 +47,17 @@ pub fn open_breaker(config: Option<String>, state: Option<Uint8Array>) -> f64 {
         if let Some(config) = config {
             breaker = breaker.reconfigured(&json(&config)?)?;
         }
-        BREAKERS.add(Mutex::new(breaker)).map(f64::from)
+        BREAKERS.add(Watch::new(breaker).into()).map(f64::from)
+    })
+}
+
+/// Asks it about the requests of a task from now on. What it says is recorded in the first task that it
+/// watches. Negative if it failed.
+#[napi]
+pub fn watch_task(task: u32, breaker: u32) -> f64 {
+    hot(|| {
+        TASKS.get(task)?.watch_by(&*BREAKERS.get(breaker)?);
+        Ok(0.0)
     })
 }
 
@@ -50,42 +65,48 @@ pub fn open_breaker(config: Option<String>, state: Option<Uint8Array>) -> f64 {
 #[napi]
 pub fn ask_breaker(breaker: u32, step: String, only_check: bool) -> Tagged<VerdictFacts> {
     now(|| {
-        let step = json(&step)?;
+        let (watch, step) = (BREAKERS.get(breaker)?, json(&step)?);
         let step = Step::from_json(&step)?;
-        with(breaker, |breaker| if only_check { breaker.check(&step) } else { breaker.observe(&step) })
-            .map(|verdict| shown(&verdict))
+        let verdict = if only_check { watch.check(&step) } else { watch.observe(&step)? };
+        Ok(shown(&verdict))
+    })
+}
+
+/// Tells it what happened, where what it says may have to wait for a file.
+#[napi(ts_return_type = "Promise<VerdictFacts | Failure>")]
+pub fn tell_breaker(env: &Env, breaker: u32, step: String) -> napi::Result<Object<'_>> {
+    let watch = BREAKERS.get(breaker);
+    later(env, move || {
+        let step = json(&step)?;
+        watch?.observe(&Step::from_json(&step)?).map(|verdict| shown(&verdict))
     })
 }
 
 /// Reads a piece of the model's answer.
 #[napi]
 pub fn observe_stream(breaker: u32, text: String) -> Tagged<VerdictFacts> {
-    now(|| with(breaker, |breaker| breaker.observe_stream(&text)).map(|verdict| shown(&verdict)))
+    now(|| BREAKERS.get(breaker)?.observe_stream(&text).map(|verdict| shown(&verdict)))
 }
 
 /// A person lets the run go on. Negative if it failed.
 #[napi]
 pub fn excuse_breaker(breaker: u32) -> f64 {
-    hot(|| with(breaker, policy::Breaker::excuse).map(|()| 0.0))
+    hot(|| {
+        BREAKERS.get(breaker)?.excuse();
+        Ok(0.0)
+    })
 }
 
 /// Everything it knows.
 #[napi]
 pub fn breaker_state(breaker: u32) -> Tagged<Buffer> {
-    now(|| with(breaker, |breaker| Buffer::from(breaker.state())))
+    now(|| Ok(Buffer::from(BREAKERS.get(breaker)?.state())))
 }
 
 /// Forgets it.
 #[napi]
 pub fn release_breaker(breaker: u32) {
     drop(BREAKERS.remove(breaker));
-}
-
-fn with<T>(handle: u32, act: impl FnOnce(&mut policy::Breaker) -> T) -> Result<T, Error> {
-    let breaker = BREAKERS.get(handle)?;
-    // A panic cannot have left it half changed in a way that matters: it holds only counts.
-    let mut breaker = breaker.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok(act(&mut breaker))
 }
 
 fn json(text: &str) -> Result<Value, Error> {

@@ -34,6 +34,8 @@ pub struct TermsSpec {
     pub turn: Option<String>,
     /// Is it the last call of its attempt?
     pub r#final: Option<bool>,
+    /// Does somebody above tell the breaker what is new in it?
+    pub watched: Option<bool>,
     /// The host it goes to, which may speak a dialect of its API.
     pub host: Option<String>,
 }
@@ -72,6 +74,7 @@ pub fn read_request(
         let most = terms.max_usd.as_deref().map(Money::parse).transpose()?;
         let host = terms.host;
         let terms = Terms {
+            is_watched: terms.watched == Some(true),
             max_usd: most,
             max_input_tokens: terms.max_input_tokens.map(i64::unsigned_abs),
             turn: terms.turn,

@@ -40,6 +40,8 @@ pub struct FailureField {
     pub money: Option<BigInt>,
     /// A yes or a no.
     pub flag: Option<bool>,
+    /// Several of these by name, as JSON.
+    pub object: Option<String>,
 }
 
 /// A result or a failure.
@@ -65,12 +67,14 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let fields = error.fields().iter().map(|(name, value)| {
             let name = (*name).to_owned();
-            let mut field = FailureField { name, text: None, count: None, money: None, flag: None };
+            let mut field =
+                FailureField { name, text: None, count: None, money: None, flag: None, object: None };
             match value {
                 Field::Text(text) => field.text = Some(text.clone()),
                 Field::Integer(count) => field.count = Some(*count),
                 Field::Money(money) => field.money = Some(money.nanos().into()),
                 Field::Flag(flag) => field.flag = Some(*flag),
+                Field::Object(members) => field.object = serde_json::to_string(members).ok(),
                 _ => {}
             }
             field

@@ -41,6 +41,7 @@ export class Ask {
    * @param base what the url is relative to, if it is.
    * @throws {Unsupported} it is billed and cannot be metered, under a hard limit on money.
    * @throws {Unbounded | Unpriced | InvalidInput} its worst case cannot be known.
+   * @throws {ApprovalRequired | BreakerTripped} the task is watched, and goes in circles by what is new in it.
    */
   static async read(
     bill: Bill,
@@ -66,6 +67,7 @@ export class Ask {
       ...(final && { final }),
       ...(maxUsd !== undefined && { maxUsd }),
       ...(maxInputTokens !== undefined && { maxInputTokens }),
+      ...(frame?.isTold && { watched: true }),
     };
     const facts = await unwrapped(native.readRequest(task.handle, api, json, terms));
     return new Ask(facts.handle, facts.waitMs, frame);

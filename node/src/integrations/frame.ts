@@ -48,15 +48,18 @@ export class Frame {
   readonly turn: string | undefined;
   /** Does this hook, or one above it, count the calls of tools? */
   readonly countsTools: boolean;
+  /** Has the breaker been told what is new in the request? Then no client below tells it again. */
+  isTold: boolean;
   readonly #model: object;
   readonly #above: Frame | undefined = held().frame;
   #held: Attempt | undefined;
 
   /** @param model what is asked, as the framework has it. */
-  constructor(model: object, options: { turn?: string; countsTools: boolean }) {
+  constructor(model: object, options: { turn?: string; countsTools: boolean; isTold?: boolean }) {
     this.#model = model;
     this.turn = options.turn;
     this.countsTools = options.countsTools || this.#above?.countsTools === true;
+    this.isTold = options.isTold === true || this.#above?.isTold === true;
   }
 
   /** Does a client that is guarded hold the money of this model's calls? */

@@ -70,8 +70,8 @@ async function modelCall(request: Any, handler: Any): Promise<Any> {
   const { messages } = request;
   const model = await itself(request.model);
   const watch = above.getStore() === messages ? undefined : current()?.watch;
-  asked(watch, messages);
-  const frame = new Frame(model, { ...turnOf(messages), countsTools: true });
+  await asked(watch, messages);
+  const frame = new Frame(model, { ...turnOf(messages), countsTools: true, isTold: true });
   if (!frame.isOverClient) await frame.hold(await bodyOf(request, model), request.runtime?.signal);
   let response: Any;
   try {
@@ -81,7 +81,7 @@ async function modelCall(request: Any, handler: Any): Promise<Any> {
     throw error;
   }
   await frame.settle({ body: response?.usage_metadata ?? {}, provider: "langchain" });
-  answered(watch, response);
+  await answered(watch, response);
   return response;
 }
 
@@ -89,15 +89,15 @@ async function toolCall(request: Any, handler: Any): Promise<Any> {
   const { toolCall, tool } = request;
   if (above.getStore() === toolCall) return handler(request);
   const called = new Called(request, current()?.watch);
-  const refusal = called.refusal();
+  const refusal = await called.refusal();
   if (refusal !== undefined) return refusal;
   const { turn } = held();
   const said = turn === undefined ? turnOf(request.state?.messages ?? []) : { turn };
   await (await currentOrDefault()).toolCall(tool?.name ?? "unknown", said);
   try {
-    return called.answered(await above.run(toolCall, () => handler(request)));
+    return await called.answered(await above.run(toolCall, () => handler(request)));
   } catch (error) {
-    called.failed(error);
+    await called.failed(error);
     throw error;
   }
 }

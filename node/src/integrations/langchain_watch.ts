@@ -10,17 +10,17 @@ import type { Watch } from "../watch.js";
 type Any = any;
 
 /** Lets the breaker see what a model is asked. */
-export function asked(watch: Watch | undefined, messages: Any[]): void {
+export async function asked(watch: Watch | undefined, messages: Any[]): Promise<void> {
   watch?.goOn();
   const last = messages.at(-1);
-  if (last?.getType() === "human") watch?.tell({ kind: "user", result: last.text });
+  if (last?.getType() === "human") await watch?.tell({ kind: "user", result: last.text });
 }
 
 /** Lets it see what the model answered. */
-export function answered(watch: Watch | undefined, response: Any): void {
+export async function answered(watch: Watch | undefined, response: Any): Promise<void> {
   if (typeof response?.getType !== "function" || response.getType() !== "ai") return;
   const malformed = (response.invalid_tool_calls?.length ?? 0) > 0;
-  watch?.tell({ kind: "llm", result: response.text, malformed });
+  await watch?.tell({ kind: "llm", result: response.text, malformed });
 }
 
 /** One call of a tool, as the breaker sees it. */
@@ -43,8 +43,8 @@ export class Called {
   }
 
   /** What to answer instead of calling the tool. */
-  refusal(): ToolMessage | undefined {
-    const content = this.#watch?.ask(this.#step);
+  async refusal(): Promise<ToolMessage | undefined> {
+    const content = await this.#watch?.ask(this.#step);
     if (content == null) return undefined;
     return new ToolMessage({
       content,
@@ -55,10 +55,10 @@ export class Called {
   }
 
   /** The answer of the tool, with what the breaker says to it. */
-  answered(answer: Any): Any {
+  async answered(answer: Any): Promise<Any> {
     if (this.#watch === undefined || typeof answer?.getType !== "function") return answer;
     const error = answer.status === "error";
-    const said = this.#watch.tell({ ...this.#step, result: answer.text, error });
+    const said = await this.#watch.tell({ ...this.#step, result: answer.text, error });
     if (said === null) return answer;
     const note = `\n\n${said}`;
     const content =
@@ -69,9 +69,9 @@ export class Called {
   }
 
   /** The tool threw. */
-  failed(error: unknown): void {
+  async failed(error: unknown): Promise<void> {
     if (OutlayError.isInstance(error)) return;
     const { name, message } = error instanceof Error ? error : new Error(String(error));
-    this.#watch?.tell({ ...this.#step, result: `${name}: ${message}`, error: true });
+    await this.#watch?.tell({ ...this.#step, result: `${name}: ${message}`, error: true });
   }
 }
