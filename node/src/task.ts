@@ -8,7 +8,15 @@
 import type { Breaker, BreakerConfig } from "./breaker.js";
 import { Call } from "./call.js";
 import { current, under } from "./context.js";
-import { Conflict, fromNative, InvalidInput, type OutlayError, Stopped, Unsupported } from "./errors.js";
+import {
+  BudgetExceeded,
+  Conflict,
+  fromNative,
+  InvalidInput,
+  type OutlayError,
+  Stopped,
+  Unsupported,
+} from "./errors.js";
 import { type Ledger, ledger } from "./ledger.js";
 import {
   type Amount,
@@ -69,9 +77,9 @@ export interface TaskOptions extends UnitLimits {
    */
   fallback?: readonly string[];
   /**
-   * What a call throws that a hard limit refuses: `raise` `BudgetExceeded`, or `ask` `ApprovalRequired`. `finish`,
-   * which needs `wrapUpUsd`, is as `raise` here: one last call is `reserve({ final: true })` or
-   * `call({ final: true }, fn)`.
+   * What a call throws that a hard limit refuses: `raise` `BudgetExceeded`, or `ask` `ApprovalRequired`. Under
+   * `finish`, which needs `wrapUpUsd`, the hooks of frameworks throw nothing and let the agent answer by one last
+   * call, without tools; elsewhere it is as `raise`.
    */
   onLimit?: "raise" | "ask" | "finish";
   /**
@@ -157,6 +165,26 @@ export class Task {
   readonly blocking: boolean;
   /** @internal */
   readonly watch: Watch | undefined;
+  /**
+   * May an agent finish by one last call, once a limit refuses one?
+   *
+   * @internal
+   */
+  readonly finishes: boolean;
+  /**
+   * Has a hook met a limit, and will now ask for the last answer?
+   *
+   * @internal
+   */
+  isFinishing = false;
+  /**
+   * Of the budget, how much was used when a hook last told the agent so.
+   *
+   * @internal
+   */
+  toldPercent = 0;
+  /** How errors call the limits of its own and of the tasks above. */
+  readonly #labels: readonly string[];
   readonly #waitMs: number;
   readonly #inherited: Partial<TaskSpec>;
   readonly #agents = new Map<string, Promise<Task>>();
@@ -166,7 +194,7 @@ export class Task {
   #ended = false;
 
   /** @internal */
-  constructor(handle: number, watch?: Watch, inherited: Partial<TaskSpec> = {}) {
+  constructor(handle: number, watch?: Watch, inherited: Partial<TaskSpec> = {}, above?: Task) {
     const facts = unwrap(native.taskFacts(handle));
     this.handle = handle;
     this.name = facts.name;
@@ -175,6 +203,8 @@ export class Task {
     this.tags = facts.tags;
     this.store = facts.store;
     this.blocking = facts.blocking;
+    this.finishes = facts.finishes;
+    this.#labels = [`task \`${facts.name}\``, ...(above === undefined ? [] : above.#labels)];
     this.#waitMs = facts.waitMs;
     this.watch = watch;
     this.#inherited = { ...inherited, onLimit: facts.onLimit };
@@ -356,7 +386,27 @@ export class Task {
    * What open calls hold counts as used. Empty without a hard limit.
    */
   async statusText(): Promise<string> {
-    return (await unwrapped(native.taskStatus(this.handle))).text;
+    return (await this.status()).text;
+  }
+
+  /**
+   * The same, with how many per cent are used of the limit that is the most used up.
+   *
+   * @internal
+   */
+  async status() {
+    return unwrapped(native.taskStatus(this.handle));
+  }
+
+  /**
+   * Did a limit refuse it that this task falls under, not only a task inside it?
+   *
+   * @internal
+   */
+  isUnder({ budget }: BudgetExceeded): boolean {
+    const { stopped } = this;
+    // What refused it, or an agent inside it, may also be a shared budget.
+    return this.#labels.includes(budget) || (BudgetExceeded.isInstance(stopped) && stopped.budget === budget);
   }
 
   /** What it spent, by model and attempt, and which part bought nothing. */
@@ -401,7 +451,7 @@ export class Task {
     const inside = { ...spec, ...this.#inherited, under: this.handle };
     try {
       const opened = await unwrapped(native.openTask(handle, inside));
-      const agent = new Task(opened, this.watch, this.#inherited);
+      const agent = new Task(opened, this.watch, this.#inherited, this);
       this.#opened.push(agent);
       return agent;
     } catch (error) {
@@ -471,6 +521,7 @@ export async function openTask(name: string, options: TaskOptions = {}): Promise
   known(options, ALL_OPTIONS, "a task");
   const above = current();
   const held: Ledger = await ledger(options.store);
+  const parent = above?.store === held.store ? above : undefined;
   const tags = tagTexts(options.tags);
   if (options.kind !== undefined) tags.kind = text(options.kind, "kind");
   const id = maybeText(options.id, "id");
@@ -498,12 +549,12 @@ export async function openTask(name: string, options: TaskOptions = {}): Promise
     ...(alerts !== undefined && { alerts }),
     ...(retryUsd != null && { retryUsd: decimal(retryUsd, "retryUsd") }),
     ...(wrapUpUsd != null && { wrapUpUsd: decimal(wrapUpUsd, "wrapUpUsd") }),
-    ...(above?.store === held.store && { under: above.handle }),
+    ...(parent !== undefined && { under: parent.handle }),
   };
   const breaker = options.breaker ?? kindBreaker(held, tags.kind);
   // Before the task opens: a configuration without meaning must not leave an attempt behind.
   const watch = breaker ? new Watch(breaker, options.enforce !== false) : above?.watch;
-  return new Task(await unwrapped(native.openTask(held.handle, spec)), watch, inherited);
+  return new Task(await unwrapped(native.openTask(held.handle, spec)), watch, inherited, parent);
 }
 
 let warned = false;

@@ -57,7 +57,7 @@ export class Frame {
   /** @param model what is asked, as the framework has it. */
   constructor(model: object, options: { turn?: string; countsTools: boolean; isTold?: boolean }) {
     this.#model = model;
-    this.turn = options.turn;
+    this.turn = this.#above?.turn ?? options.turn;
     this.countsTools = options.countsTools || this.#above?.countsTools === true;
     this.isTold = options.isTold === true || this.#above?.isTold === true;
   }
@@ -78,7 +78,7 @@ export class Frame {
   async hold(body: object, signal?: AbortSignal | null): Promise<number | undefined> {
     await this.#above?.giveBack(false);
     // A body of this path is always metered.
-    const ask = (await Ask.read(CHAT, "post", "/chat/completions", body)) as Ask;
+    const ask = (await this.run(() => Ask.read(CHAT, "post", "/chat/completions", body))) as Ask;
     const attempt = await ask.reserve(signal);
     attempt.sent();
     this.#held = attempt;

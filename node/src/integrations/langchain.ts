@@ -19,8 +19,11 @@ import { current, held, under } from "../context.js";
 import { known } from "../money.js";
 import { currentOrDefault } from "../task.js";
 import { refuseUnmetered } from "./attempt.js";
+import { orLast, within } from "./finish.js";
 import { Frame } from "./frame.js";
+import { cutShort, lastRequest, notCalled, withWords } from "./langchain_finish.js";
 import { answered, asked, Called } from "./langchain_watch.js";
+import { budgetNews, sharesOf, type TellBudget } from "./tell_budget.js";
 
 // biome-ignore lint/suspicious/noExplicitAny: LangChain types requests by the agent's own state.
 type Any = any;
@@ -39,20 +42,26 @@ const above = new AsyncLocalStorage<object>();
  * `BudgetExceeded`, which LangChain wraps in an error of its own, and `task` unwraps. Inside a task, what
  * an agent with a name does is a task of its own with the tag `agent`. Under `breaker`, the model is told
  * when it goes in circles, then refused the call, and then `ApprovalRequired` or `BreakerTripped` is thrown.
+ * Under `onLimit: "finish"` nothing is thrown where a limit is in the way: the model is told that the budget is
+ * spent, and asked for its answer, once and without tools.
  *
- * @param options `name`: the middleware's, if an agent has two of them.
+ * @param options `name`: the middleware's, if an agent has two of them. `tellBudget`: tell the model what is left
+ *   when 25, 50, 75 and 90 per cent of a limit are used, or so many: at the end of one request, so that what is
+ *   cached stays good.
+ * @throws {InvalidInput} shares that are no per cents from 1 to 100.
  * @example
  * const agent = createAgent({ model: "openai:gpt-4o", tools, middleware: [outlayMiddleware()] });
  * await task("refund", { usd: 0.5, toolCalls: 20 }, () =>
  *   agent.invoke({ messages: [{ role: "user", content: "Where is my money?" }] }));
  */
-export function outlayMiddleware(options: { name?: string } = {}): AgentMiddleware {
-  known(options, ["name"], "the middleware");
+export function outlayMiddleware(options: { name?: string; tellBudget?: TellBudget } = {}): AgentMiddleware {
+  known(options, ["name", "tellBudget"], "the middleware");
+  const shares = sharesOf(options.tellBudget);
   const middleware = {
     // As `createMiddleware` makes it, which would load a second copy of LangChain.
     [Symbol.for("AgentMiddleware")]: true,
     name: options.name ?? "outlay",
-    wrapModelCall: (request: Any, handler: Any) => inAgent(() => modelCall(request, handler)),
+    wrapModelCall: (request: Any, handler: Any) => inAgent(() => modelCall(request, handler, shares)),
     wrapToolCall: (request: Any, handler: Any) => inAgent(() => toolCall(request, handler)),
   };
   return middleware as unknown as AgentMiddleware;
@@ -66,16 +75,24 @@ async function inAgent<T>(fn: () => Promise<T>): Promise<T> {
   return under(await task.ofAgent(name), fn);
 }
 
-async function modelCall(request: Any, handler: Any): Promise<Any> {
+async function modelCall(request: Any, handler: Any, shares: readonly number[]): Promise<Any> {
+  return orLast(
+    async () => ask(request, withWords(request, await budgetNews(shares)), handler),
+    async (words) => ask(request, lastRequest(request, words, await itself(request.model)), handler),
+  );
+}
+
+/** Asks the model; `sent` is what goes on to the next hook, with what the agent is told besides. */
+async function ask(request: Any, sent: Any, handler: Any): Promise<Any> {
   const { messages } = request;
   const model = await itself(request.model);
   const watch = above.getStore() === messages ? undefined : current()?.watch;
   await asked(watch, messages);
   const frame = new Frame(model, { ...turnOf(messages), countsTools: true, isTold: true });
-  if (!frame.isOverClient) await frame.hold(await bodyOf(request, model), request.runtime?.signal);
+  if (!frame.isOverClient) await frame.hold(await bodyOf(sent, model), request.runtime?.signal);
   let response: Any;
   try {
-    response = await frame.run(() => above.run(messages, () => handler(request)));
+    response = await frame.run(() => above.run(sent.messages, () => handler(sent)));
   } catch (error) {
     await frame.failed(error);
     throw error;
@@ -93,19 +110,25 @@ async function toolCall(request: Any, handler: Any): Promise<Any> {
   if (refusal !== undefined) return refusal;
   const { turn } = held();
   const said = turn === undefined ? turnOf(request.state?.messages ?? []) : { turn };
-  await (await currentOrDefault()).toolCall(tool?.name ?? "unknown", said);
   try {
-    return await called.answered(await above.run(toolCall, () => handler(request)));
+    await (await currentOrDefault()).toolCall(tool?.name ?? "unknown", said);
+  } catch (error) {
+    return notCalled(toolCall, error);
+  }
+  try {
+    const run = () => above.run(toolCall, () => handler(request));
+    return await called.answered(await within(toolCall, run));
   } catch (error) {
     await called.failed(error);
-    throw error;
+    return cutShort(toolCall, error);
   }
 }
 
 /** What the user's message is called that is being answered. */
 function turnOf(messages: readonly Any[]): { turn?: string } {
-  const id = messages.findLast((message: Any) => message.getType?.() === "human")?.id;
-  return typeof id === "string" && id !== "" ? { turn: id.slice(0, TURN_MAX) } : {};
+  // A message without an id is no user's: it was put in on the way, as what is left of the budget.
+  const id = messages.findLast((message: Any) => message.getType?.() === "human" && message.id)?.id;
+  return typeof id === "string" ? { turn: id.slice(0, TURN_MAX) } : {};
 }
 
 /** The model, where the agent was given its name only. */

@@ -1,0 +1,40 @@
+/**
+ * When does an agent hear what is left of its budget?
+ *
+ * At given shares of the limit that is the most used up, once each, in a message after the last one. It is in
+ * that one request only: the next one begins as if it had never been, so what a provider has cached of the
+ * conversation stays good.
+ */
+
+import { current } from "../context.js";
+import { InvalidInput } from "../errors.js";
+
+/** Whether to tell the model what is left, or at how many per cent. */
+export type TellBudget = boolean | readonly number[];
+
+const SHARES = [25, 50, 75, 90];
+
+/**
+ * At how many per cent a model is told.
+ *
+ * @throws {InvalidInput} no share of a budget.
+ */
+export function sharesOf(tellBudget: TellBudget = false): readonly number[] {
+  if (typeof tellBudget === "boolean") return tellBudget ? SHARES : [];
+  const isShare = (share: unknown) => Number.isInteger(share) && 0 < Number(share) && Number(share) <= 100;
+  if (!Array.isArray(tellBudget) || !tellBudget.every(isShare)) {
+    throw new InvalidInput(`tellBudget \`${String(tellBudget)}\` is not per cents from 1 to 100`);
+  }
+  return [...tellBudget];
+}
+
+/** What to tell the model at the end of this request, if another share is used up. */
+export async function budgetNews(shares: readonly number[]): Promise<string | undefined> {
+  const task = current();
+  if (shares.length === 0 || task === undefined) return undefined;
+  const { text, usedPercent } = await task.status();
+  const reached = Math.max(0, ...shares.filter((share) => share <= (usedPercent ?? -1)));
+  if (reached <= task.toldPercent) return undefined;
+  task.toldPercent = reached;
+  return `[Budget: ${text}. Plan the rest of the work within what is left.]`;
+}
