@@ -64,10 +64,8 @@ export interface TaskOptions extends UnitLimits {
   /** Who opens it, for the ledger entry when a limit is raised. */
   by?: string;
   /**
-   * Watches the steps an integration sees for loops: true for the default thresholds, or a configuration.
-   * Tasks inside are watched with it. False: by none of its own, whatever is configured for its kind.
    * Watches the steps that a hook or a guarded client sees for loops: true for the default thresholds, or a
-   * configuration. Tasks inside are watched with it.
+   * configuration. Tasks inside are watched with it. False: by none of its own, whatever is configured for its kind.
    */
   breaker?: BreakerConfig | boolean;
   /**
@@ -207,9 +205,8 @@ export class Task {
     this.#labels = [`task \`${facts.name}\``, ...(above === undefined ? [] : above.#labels)];
     this.#waitMs = facts.waitMs;
     this.watch = watch;
-    this.#inherited = { ...inherited, onLimit: facts.onLimit };
     watch?.over(this);
-    this.#inherited = inherited;
+    this.#inherited = { ...inherited, onLimit: facts.onLimit };
     unreachable.register(this, handle);
   }
 

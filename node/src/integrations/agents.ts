@@ -16,22 +16,41 @@ import type { Model, ModelProvider, ModelRequest, ModelResponse, StreamEvent } f
 
 import { held } from "../context.js";
 import { InvalidInput } from "../errors.js";
+import { known } from "../money.js";
+import { bodyOf, lastRequest, messagesOf, saidTo, told, withWords } from "./agents_input.js";
 import { refuseUnmetered } from "./attempt.js";
-import { Frame, type Told } from "./frame.js";
+import { finishing, lastOf, orLast, refusalIn } from "./finish.js";
+import { Frame, turnBy } from "./frame.js";
+import { budgetNews, sharesOf, type TellBudget } from "./tell_budget.js";
+
+/** What holds for the models that are guarded. */
+export interface ModelOptions {
+  /**
+   * Tell the model what is left when 25, 50, 75 and 90 per cent of a limit are used, or so many: at the end of one
+   * request, so that what is cached stays good.
+   */
+  tellBudget?: TellBudget;
+}
 
 /**
  * Gives the models of another provider, kept inside the budgets of the task they are asked under.
  *
+ * Under `breaker` of the task the model is told when it goes in circles, then refused the result, and then
+ * `ApprovalRequired` or `BreakerTripped` is thrown. Under `onLimit: "finish"` nothing is thrown where a limit is in
+ * the way: the model is told that the budget is spent, and asked for its answer, once and without tools.
+ *
  * @param provider whose models; the SDK's own OpenAI models if absent.
- * @throws {InvalidInput} it is no provider of models.
+ * @param options `tellBudget`: tell the model what is left, at 25, 50, 75 and 90 per cent or so many.
+ * @throws {InvalidInput} it is no provider of models, or shares that are no per cents from 1 to 100.
  * @example
  * const runner = new Runner({ modelProvider: outlayModels() });
  * await task("refund", { usd: 0.5 }, () => runner.run(agent, "Where is my money?"));
  */
-export function outlayModels(provider?: ModelProvider): ModelProvider {
+export function outlayModels(provider?: ModelProvider, options: ModelOptions = {}): ModelProvider {
   if (provider !== undefined && typeof provider?.getModel !== "function") {
     throw new InvalidInput("what is given is no provider of models");
   }
+  const shares = sharesIn(options);
   let inner = provider;
   return {
     async getModel(name) {
@@ -39,7 +58,7 @@ export function outlayModels(provider?: ModelProvider): ModelProvider {
         const { OpenAIProvider } = await import("@openai/agents");
         inner = new OpenAIProvider();
       }
-      return guardedModel(await inner.getModel(name), name);
+      return wrapped(await inner.getModel(name), name, shares);
     },
   };
 }
@@ -48,18 +67,31 @@ export function outlayModels(provider?: ModelProvider): ModelProvider {
  * The same for one model, as an agent has it.
  *
  * @param name under which name it is priced, where it does not say.
+ * @param options as for `outlayModels`.
+ * @throws {InvalidInput} shares that are no per cents from 1 to 100.
  */
-export function guardedModel(model: Model, name?: string): Model {
-  return model instanceof Guarded ? model : new Guarded(model, name);
+export function guardedModel(model: Model, name?: string, options: ModelOptions = {}): Model {
+  return wrapped(model, name, sharesIn(options));
+}
+
+function sharesIn(options: ModelOptions): readonly number[] {
+  known(options, ["tellBudget"], "the models");
+  return sharesOf(options.tellBudget);
+}
+
+function wrapped(model: Model, name: string | undefined, shares: readonly number[]): Model {
+  return model instanceof Guarded ? model : new Guarded(model, name, shares);
 }
 
 class Guarded implements Model {
   readonly #model: Model;
   readonly #name: string;
+  readonly #shares: readonly number[];
   declare readonly getRetryAdvice: NonNullable<Model["getRetryAdvice"]>;
 
-  constructor(model: Model, name: string | undefined) {
+  constructor(model: Model, name: string | undefined, shares: readonly number[]) {
     this.#model = model;
+    this.#shares = shares;
     const { model: own, _model: hidden = own } = model as { model?: unknown; _model?: unknown };
     this.#name = typeof hidden === "string" ? hidden : (name ?? model.constructor.name);
     const advise = model.getRetryAdvice?.bind(model);
@@ -67,10 +99,46 @@ class Guarded implements Model {
   }
 
   async getResponse(request: ModelRequest): Promise<ModelResponse> {
-    const { frame, sent } = await this.#framed(request, false);
+    return orLast(
+      async () => this.#asked(request, await this.#told(request)),
+      (words) => this.#asked(request, lastRequest(request, words)),
+    );
+  }
+
+  async *getStreamedResponse(request: ModelRequest): AsyncIterable<StreamEvent> {
+    const task = finishing();
+    if (task?.isFinishing !== true) {
+      const events = this.#streamed(request, await this.#told(request));
+      let refused: unknown;
+      let isBegun = false;
+      try {
+        let next = await events.next();
+        for (; next.done !== true; next = await events.next()) {
+          isBegun = true;
+          yield next.value;
+        }
+        refused = next.value;
+      } catch (error) {
+        // What was handed on cannot be taken back.
+        if (isBegun) throw error;
+        refused = error;
+      } finally {
+        await events.return(undefined);
+      }
+      if (refused === undefined) return;
+      if (task === undefined || refusalIn(refused) === undefined) throw refused;
+    }
+    const events = await lastOf(task, async (words) => this.#streamed(request, lastRequest(request, words)));
+    const refused = yield* events;
+    if (refused !== undefined) throw refused;
+  }
+
+  /** Asks for a whole answer; `sent` is the request with what the model is told besides. */
+  async #asked(request: ModelRequest, sent: ModelRequest): Promise<ModelResponse> {
+    const { frame, patched } = await this.#framed(request, sent, false);
     let response: ModelResponse;
     try {
-      response = await frame.run(() => this.#model.getResponse(sent));
+      response = await frame.run(() => this.#model.getResponse(patched));
     } catch (error) {
       await frame.failed(error);
       throw error;
@@ -80,19 +148,25 @@ class Guarded implements Model {
     return response;
   }
 
-  async *getStreamedResponse(request: ModelRequest): AsyncIterable<StreamEvent> {
-    const { frame, sent } = await this.#framed(request, true);
+  /** The events of an answer, each counted; returns what refused a call of a tool that it asks for. */
+  async *#streamed(
+    request: ModelRequest,
+    sent: ModelRequest,
+    here = AsyncLocalStorage.snapshot(),
+  ): AsyncGenerator<StreamEvent, unknown> {
+    const { frame, patched } = await here(() => this.#framed(request, sent, true));
     // A generator runs where it is asked for more, not where it was made.
-    const within = frame.run(() => AsyncLocalStorage.snapshot());
-    const events = within(() => this.#model.getStreamedResponse(sent)[Symbol.asyncIterator]());
+    const within = here(() => frame.run(() => AsyncLocalStorage.snapshot()));
+    const events = within(() => this.#model.getStreamedResponse(patched)[Symbol.asyncIterator]());
     try {
       for (;;) {
         const { done, value } = await within(() => events.next());
-        if (done) break;
+        if (done) return undefined;
         if (value.type === "output_text_delta") await frame.push(value.delta);
         if (value.type === "response_done") {
           await frame.settle(told(value.response.usage));
-          await toolCalls(frame, request, value.response.output);
+          const refused = await toolCalls(frame, request, value.response.output).catch((error) => error);
+          if (refused !== undefined) return refused;
         }
         yield value;
       }
@@ -105,19 +179,27 @@ class Guarded implements Model {
     }
   }
 
-  async #framed(request: ModelRequest, stream: boolean): Promise<{ frame: Frame; sent: ModelRequest }> {
-    const frame = new Frame(this.#model, { countsTools: true });
-    if (frame.isOverClient) return { frame, sent: request };
-    const { modelSettings, previousResponseId, conversationId, prompt, tools } = request;
+  async #told(request: ModelRequest): Promise<ModelRequest> {
+    const news = await budgetNews(this.#shares);
+    return news === undefined ? request : saidTo(request, news);
+  }
+
+  async #framed(request: ModelRequest, sent: ModelRequest, stream: boolean) {
+    const frame = new Frame(this.#model, { ...turnBy(messagesOf(request.input)), countsTools: true });
+    if (frame.isOverClient) return { frame, patched: sent };
+    const { modelSettings, previousResponseId, conversationId, prompt, tools } = sent;
     const hosted = tools.find((tool) => tool.type === "hosted_tool");
     const unseen = hosted?.name ?? previousResponseId ?? conversationId ?? prompt;
     if (unseen !== undefined && held().maxUsd === undefined) {
       await refuseUnmetered(hosted ? `tool ${hosted.name}` : "a conversation the provider keeps");
     }
-    const chosen = await frame.hold(bodyOf(this.#name, request, stream), request.signal);
-    const maxTokens = chosen ?? modelSettings.maxTokens;
-    if (maxTokens === undefined) return { frame, sent: request };
-    return { frame, sent: { ...request, modelSettings: { ...modelSettings, maxTokens } } };
+    const { maxTokens = modelSettings.maxTokens, words } = await frame.hold(
+      bodyOf(this.#name, sent, stream),
+      sent.signal,
+    );
+    const patched = withWords(sent, words);
+    if (maxTokens === undefined) return { frame, patched };
+    return { frame, patched: { ...patched, modelSettings: { ...modelSettings, maxTokens } } };
   }
 }
 
@@ -130,62 +212,4 @@ async function toolCalls(frame: Frame, request: ModelRequest, output: readonly o
       await frame.toolCall(name);
     }
   }
-}
-
-/** The request as a chat completion, which the core can read. */
-function bodyOf(model: string, request: ModelRequest, stream: boolean): object {
-  const { systemInstructions, input, modelSettings, tools, handoffs, outputType } = request;
-  const system = systemInstructions ? [{ role: "system", content: systemInstructions }] : [];
-  const items = typeof input === "string" ? [{ role: "user", content: input }] : input.map(messageOf);
-  const functions = [
-    ...tools.map((tool) => ("parameters" in tool ? tool : { name: tool.name, parameters: tool })),
-    ...handoffs.map((handoff) => ({
-      name: handoff.toolName,
-      description: handoff.toolDescription,
-      parameters: handoff.inputJsonSchema,
-    })),
-    // The form of the answer is input, too.
-    ...(typeof outputType === "object" ? [{ name: "output", parameters: outputType }] : []),
-  ];
-  const { maxTokens } = modelSettings;
-  return {
-    model,
-    messages: [...system, ...items],
-    ...(maxTokens !== undefined && { max_tokens: maxTokens }),
-    ...(functions.length > 0 && {
-      tools: functions.map((each) => ({ type: "function", function: each })),
-    }),
-    ...(stream && { stream: true }),
-  };
-}
-
-function messageOf(item: object): object {
-  const { role = "user", content } = item as { role?: string; content?: unknown };
-  if (typeof content === "string") return { role, content };
-  if (Array.isArray(content)) return { role, content: content.map(partOf) };
-  return { role, content: JSON.stringify(item) };
-}
-
-function partOf(part: { text?: unknown; image?: unknown; type?: string; file?: unknown }): object {
-  if (typeof part.text === "string") return { type: "text", text: part.text };
-  if (part.type === "input_image") return { type: "image_url", image_url: { url: part.image } };
-  if (part.type === "input_file") return { type: "file", file: { file_data: part.file } };
-  return { type: "text", text: JSON.stringify(part) };
-}
-
-function told(usage: object): Told {
-  const { inputTokens, outputTokens, inputTokensDetails, outputTokensDetails } = usage as Record<
-    string,
-    object
-  >;
-  const first = (details: unknown) => (Array.isArray(details) ? details[0] : details) ?? {};
-  const isTold = Boolean(inputTokens) || Boolean(outputTokens);
-  const body = {
-    input_tokens: inputTokens,
-    output_tokens: outputTokens,
-    input_tokens_details: first(inputTokensDetails),
-    output_tokens_details: first(outputTokensDetails),
-  };
-  // The SDK says 0 where a model said nothing.
-  return { body: isTold ? { usage: body } : {}, provider: "openai", api: "responses" };
 }

@@ -9,14 +9,20 @@
  * A call of a tool is counted when the model asks for it, and refused before it is run. Where a model asks
  * through a guarded client, that client reserves instead. Tools a provider runs by itself are refused under
  * a limit in USD, unless the caller says by `call({ maxUsd })` what a request can cost.
+ *
+ * No hook sees tools run: the breaker of the task reads what they gave in the next request. An answer that
+ * asks for a call that does not fit is dropped for the last one, where the task may finish so.
  */
 
 import { AsyncLocalStorage } from "node:async_hooks";
 
 import { held } from "../context.js";
 import { known } from "../money.js";
+import { lastParams, messagesOf, saidTo, toolOf, withWords } from "./ai_prompt.js";
 import { refuseUnmetered } from "./attempt.js";
-import { Frame, type Told } from "./frame.js";
+import { finishing, lastOf, orLast, refusalIn } from "./finish.js";
+import { Frame, type Told, turnBy } from "./frame.js";
+import { budgetNews, sharesOf, type TellBudget } from "./tell_budget.js";
 
 // Structural, so that `ai` stays an optional peer: its own types come with each version.
 // biome-ignore lint/suspicious/noExplicitAny: `ai` 6 and 7 name the same shapes differently.
@@ -32,44 +38,83 @@ export interface OutlayMiddleware {
 /**
  * Keeps a language model inside the budgets of the task it is asked under.
  *
- * @param options `version`: the middleware specification, `v4` for `ai` 7 (the default), `v3` for 6.
+ * Under `breaker` of the task the model is told when it goes in circles, then refused the result, and then
+ * `ApprovalRequired` or `BreakerTripped` is thrown. Under `onLimit: "finish"` nothing is thrown where a limit is in
+ * the way: the model is told that the budget is spent, and asked for its answer, once and without tools.
+ *
+ * @param options `version`: the middleware specification, `v4` for `ai` 7 (the default), `v3` for 6. `tellBudget`:
+ *   tell the model what is left when 25, 50, 75 and 90 per cent of a limit are used, or so many: at the end of one
+ *   request, so that what is cached stays good.
+ * @throws {InvalidInput} shares that are no per cents from 1 to 100.
  * @example
  * const model = wrapLanguageModel({ model: openai("gpt-4o"), middleware: outlayMiddleware() });
  * await task("refund", { usd: 0.5 }, () => generateText({ model, prompt: "Where is my money?" }));
  */
-export function outlayMiddleware(options: { version?: "v3" | "v4" } = {}): OutlayMiddleware {
-  known(options, ["version"], "the middleware");
+export function outlayMiddleware(
+  options: { version?: "v3" | "v4"; tellBudget?: TellBudget } = {},
+): OutlayMiddleware {
+  known(options, ["version", "tellBudget"], "the middleware");
+  const shares = sharesOf(options.tellBudget);
+  const told = async (params: Any) => {
+    const news = await budgetNews(shares);
+    return news === undefined ? params : { ...params, prompt: saidTo(params.prompt, news) };
+  };
   return {
     specificationVersion: options.version ?? "v4",
-    async wrapGenerate({ model, params }) {
-      const { frame, sent } = await framed(model, params, false);
-      let result: Any;
-      try {
-        result = await frame.run(() => model.doGenerate(sent));
-      } catch (error) {
-        await frame.failed(error);
-        throw error;
-      }
-      await frame.settle(told(result.usage));
-      for (const part of result.content) await toolCall(frame, part);
-      return result;
-    },
+    wrapGenerate: ({ model, params }) =>
+      orLast(
+        async () => generate(model, params, await told(params)),
+        (words) => generate(model, params, lastParams(params, words)),
+      ),
     async wrapStream({ model, params }) {
-      const { frame, sent } = await framed(model, params, true);
-      let result: Any;
-      try {
-        result = await frame.run(() => model.doStream(sent));
-      } catch (error) {
-        await frame.failed(error);
-        throw error;
-      }
-      return { ...result, stream: counted(result.stream, frame) };
+      const task = finishing();
+      const here = AsyncLocalStorage.snapshot();
+      const last = (words: string) => open(model, params, lastParams(params, words));
+      const more = task && (() => here(() => lastOf(task, last)));
+      return orLast(
+        async () => streaming(await open(model, params, await told(params)), more),
+        async (words) => streaming(await last(words)),
+      );
     },
   };
 }
 
-async function framed(model: Any, params: Any, stream: boolean): Promise<{ frame: Frame; sent: Any }> {
-  const { prompt, maxOutputTokens, tools } = params;
+/** Asks for a whole answer; `sent` is the request with what the model is told besides. */
+async function generate(model: Any, params: Any, sent: Any): Promise<Any> {
+  const { frame, patched } = await framed(model, params, sent, false);
+  let result: Any;
+  try {
+    result = await frame.run(() => model.doGenerate(patched));
+  } catch (error) {
+    await frame.failed(error);
+    throw error;
+  }
+  await frame.settle(usageOf(result.usage));
+  for (const part of result.content) await toolCall(frame, part);
+  return result;
+}
+
+/** An answer that streams in. */
+interface Open {
+  readonly result: Any;
+  readonly frame: Frame;
+  /** Whoever reads may do so elsewhere, and only then may a client below send its request. */
+  readonly within: <T>(fn: () => T) => T;
+}
+
+async function open(model: Any, params: Any, sent: Any): Promise<Open> {
+  const { frame, patched } = await framed(model, params, sent, true);
+  try {
+    const result = await frame.run(() => model.doStream(patched));
+    return { result, frame, within: frame.run(() => AsyncLocalStorage.snapshot()) };
+  } catch (error) {
+    await frame.failed(error);
+    throw error;
+  }
+}
+
+async function framed(model: Any, params: Any, sent: Any, stream: boolean) {
+  const { prompt, maxOutputTokens, tools } = sent;
   const foreign = tools?.find((tool: Any) => tool.type !== "function");
   if (foreign && held().maxUsd === undefined) await refuseUnmetered(`tool ${foreign.id ?? foreign.name}`);
   const body = {
@@ -79,36 +124,64 @@ async function framed(model: Any, params: Any, stream: boolean): Promise<{ frame
     ...(tools?.length > 0 && { tools: tools.map(toolOf) }),
     ...(stream && { stream: true }),
   };
-  const frame = new Frame(model, { countsTools: true });
-  const chosen = await frame.hold(body, params.abortSignal);
-  return { frame, sent: { ...params, maxOutputTokens: chosen ?? maxOutputTokens } };
+  const frame = new Frame(model, { ...turnBy(params.prompt), countsTools: true });
+  const { maxTokens = maxOutputTokens, words } = await frame.hold(body, sent.abortSignal);
+  return { frame, patched: { ...sent, prompt: withWords(prompt, words), maxOutputTokens: maxTokens } };
 }
 
-/** The parts of a stream as they came, each counted; cut when the reservation is used up. */
-function counted(stream: ReadableStream<Any>, frame: Frame): ReadableStream<Any> {
-  const reader = stream.getReader();
-  // Whoever reads may do so elsewhere, and only then may a client below send its request.
-  const within = frame.run(() => AsyncLocalStorage.snapshot());
+function streaming(first: Open, more?: () => Promise<Open>): Any {
+  return { ...first.result, stream: counted(first, more) };
+}
+
+/**
+ * The parts of a stream as they came, each counted; cut when the reservation is used up.
+ *
+ * @param more the last answer, which takes the place of what asked for a call of a tool that does not fit.
+ */
+function counted(first: Open, more?: () => Promise<Open>): ReadableStream<Any> {
+  let { frame, within } = first;
+  let reader = first.result.stream.getReader();
   let refusal: unknown;
+  let last = more;
+  // From the first call of a tool on, until it is known that all of them fit.
+  let kept: Any[] = [];
+  const next = async (answer: Open) => {
+    ({ frame, within } = answer);
+    reader = answer.result.stream.getReader();
+    last = undefined;
+    refusal = undefined;
+    kept = [];
+  };
   return new ReadableStream<Any>(
     {
       async pull(controller) {
         try {
-          do {
+          for (;;) {
             const { done, value } = await within(() => reader.read());
             if (done) {
               await frame.end();
-              if (refusal !== undefined) throw refusal;
+              if (refusal !== undefined) {
+                if (last === undefined || refusalIn(refusal) === undefined) throw refusal;
+                await next(await last());
+                continue;
+              }
+              for (const part of kept) controller.enqueue(part);
               controller.close();
               return;
             }
             const delta = /^(text|reasoning|tool-input)-delta$/.test(value.type) ? value.delta : undefined;
             if (delta) await frame.push(delta);
-            if (value.type === "finish") await frame.settle(told(value.usage));
+            if (value.type === "finish") await frame.settle(usageOf(value.usage));
             // Read to its end even so: its usage is in its last part.
             refusal ??= await toolCall(frame, value).catch((error) => error);
-            if (refusal === undefined) controller.enqueue(value);
-          } while (refusal !== undefined);
+            if (refusal !== undefined || (more !== last && value.type === "stream-start")) continue;
+            if (last !== undefined && (kept.length > 0 || /^tool-(input-start|call)$/.test(value.type))) {
+              kept.push(value);
+              continue;
+            }
+            controller.enqueue(value);
+            return;
+          }
         } catch (error) {
           await frame.end();
           reader.cancel(error).catch(() => undefined);
@@ -128,43 +201,6 @@ async function toolCall(frame: Frame, part: Any): Promise<void> {
   if (part.type === "tool-call" && !part.providerExecuted) await frame.toolCall(String(part.toolName));
 }
 
-function told(usage: unknown): Told {
+function usageOf(usage: unknown): Told {
   return { body: { usage }, provider: "ai_sdk" };
-}
-
-function messagesOf(message: Any): object[] {
-  if (typeof message.content === "string") return [{ role: message.role, content: message.content }];
-  if (message.role === "tool") {
-    return message.content.map((part: Any) => ({
-      role: "tool",
-      tool_call_id: part.toolCallId ?? "",
-      content: JSON.stringify(part.output ?? part),
-    }));
-  }
-  const calls = message.content.filter((part: Any) => part.type === "tool-call");
-  const content = message.content.filter((part: Any) => part.type !== "tool-call").map(partOf);
-  const toolCalls = calls.map((part: Any) => ({
-    id: part.toolCallId,
-    type: "function",
-    function: { name: part.toolName, arguments: JSON.stringify(part.input ?? {}) },
-  }));
-  return [{ role: message.role, content, ...(calls.length > 0 && { tool_calls: toolCalls }) }];
-}
-
-function partOf(part: Any): object {
-  if (part.type !== "file") return { type: "text", text: part.text ?? JSON.stringify(part) };
-  const url = dataOf(part.data?.data ?? part.data?.url ?? part.data, part.mediaType);
-  if (String(part.mediaType).startsWith("image/")) return { type: "image_url", image_url: { url } };
-  return { type: "file", file: { file_data: url } };
-}
-
-function dataOf(data: Any, mediaType: string): string {
-  if (data instanceof URL) return data.href;
-  const text = data instanceof Uint8Array ? Buffer.from(data).toString("base64") : String(data);
-  return /^(https?|data):/.test(text) ? text : `data:${mediaType};base64,${text}`;
-}
-
-function toolOf(tool: Any): object {
-  const { name, description, inputSchema } = tool;
-  return { type: "function", function: { name, description, parameters: inputSchema ?? tool } };
 }

@@ -6,14 +6,16 @@
  * and from then on the call is the client's to record.
  */
 
-import { below, held } from "../context.js";
+import { below, current, held } from "../context.js";
 import { InvalidInput } from "../errors.js";
+import { native, unwrap } from "../native.js";
 import { currentOrDefault } from "../task.js";
 import { extractUsage } from "../usage.js";
 import { isAnthropicGuarded } from "./anthropic.js";
 import { Ask, type Attempt, failureOf } from "./attempt.js";
 import { Bill } from "./billed.js";
 import { isOpenAIGuarded } from "./openai.js";
+import { type Message, type Word, wordsIn } from "./words.js";
 
 const CHAT = new Bill("openai");
 // biome-ignore lint/suspicious/noExplicitAny: models have no type in common.
@@ -40,6 +42,14 @@ export interface Told {
 /** Forgets which models were seen above guarded clients: the guard is taken out. */
 export function forgetClients(): void {
   overClients = new WeakSet();
+}
+
+/** What must go into a request that is held. */
+export interface Held {
+  /** The maximum of output. */
+  maxTokens: number | undefined;
+  /** What the breaker has to say to the model. */
+  words: readonly Word[];
 }
 
 /** One call of a model, as a hook above the clients sees it. */
@@ -70,19 +80,22 @@ export class Frame {
   }
 
   /**
-   * Holds the worst case of a request, in the form of a chat completion; answers the maximum of output
-   * that must go into it.
+   * Holds the worst case of a request, in the form of a chat completion; answers what must go into it.
    *
    * @throws {BudgetExceeded | Unbounded | Unpriced} it may not be sent.
+   * @throws {ApprovalRequired | BreakerTripped} the task is watched, and goes in circles.
    */
-  async hold(body: object, signal?: AbortSignal | null): Promise<number | undefined> {
+  async hold(body: { messages: readonly Message[] }, signal?: AbortSignal | null): Promise<Held> {
     await this.#above?.giveBack(false);
     // A body of this path is always metered.
     const ask = (await this.run(() => Ask.read(CHAT, "post", "/chat/completions", body))) as Ask;
+    this.isTold = true;
     const attempt = await ask.reserve(signal);
     attempt.sent();
     this.#held = attempt;
-    return (attempt.patch.max_tokens ?? attempt.patch.max_completion_tokens) as number | undefined;
+    const { max_tokens, max_completion_tokens = max_tokens, messages } = attempt.patch;
+    const maxTokens = max_completion_tokens as number | undefined;
+    return { maxTokens, words: wordsIn(body.messages, messages) };
   }
 
   /** Runs what asks the model. */
@@ -152,6 +165,18 @@ export class Frame {
     this.#held = undefined;
     return attempt;
   }
+}
+
+/**
+ * What the turn is called that these messages without ids belong to: by the user's last one, and how many there are.
+ */
+export function turnBy(messages: readonly Message[]): { turn?: string } {
+  const task = current();
+  const said = messages.filter(({ role }) => role === "user");
+  if (task === undefined || said.length === 0) return {};
+  const sized = (_: string, part: unknown) => (part instanceof Uint8Array ? part.length : part);
+  const texts = [String(said.length), JSON.stringify(said.at(-1)?.content, sized)];
+  return { turn: unwrap(native.turnOf(task.handle, texts)) };
 }
 
 /** The clients of LangChain's OpenAI models, which make them when first asked. */

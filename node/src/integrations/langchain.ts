@@ -24,6 +24,7 @@ import { Frame } from "./frame.js";
 import { cutShort, lastRequest, notCalled, withWords } from "./langchain_finish.js";
 import { answered, asked, Called } from "./langchain_watch.js";
 import { budgetNews, sharesOf, type TellBudget } from "./tell_budget.js";
+import type { Message } from "./words.js";
 
 // biome-ignore lint/suspicious/noExplicitAny: LangChain types requests by the agent's own state.
 type Any = any;
@@ -89,10 +90,14 @@ async function ask(request: Any, sent: Any, handler: Any): Promise<Any> {
   const watch = above.getStore() === messages ? undefined : current()?.watch;
   await asked(watch, messages);
   const frame = new Frame(model, { ...turnOf(messages), countsTools: true, isTold: true });
-  if (!frame.isOverClient) await frame.hold(await bodyOf(sent, model), request.runtime?.signal);
+  let asking = sent;
+  if (!frame.isOverClient) {
+    const { words } = await frame.hold(await bodyOf(sent, model), request.runtime?.signal);
+    asking = words.reduce((before, { text }) => withWords(before, text), sent);
+  }
   let response: Any;
   try {
-    response = await frame.run(() => above.run(sent.messages, () => handler(sent)));
+    response = await frame.run(() => above.run(asking.messages, () => handler(asking)));
   } catch (error) {
     await frame.failed(error);
     throw error;
@@ -138,7 +143,7 @@ async function itself(model: Any): Promise<Any> {
 }
 
 /** The request as a chat completion, which the core can read. */
-async function bodyOf(request: Any, model: Any): Promise<object> {
+async function bodyOf(request: Any, model: Any): Promise<{ messages: readonly Message[]; model: string }> {
   const { messages, systemMessage, tools } = request;
   const settings = request.modelSettings ?? {};
   const said = model.getLsParams?.(settings) ?? {};
@@ -156,7 +161,7 @@ async function bodyOf(request: Any, model: Any): Promise<object> {
   };
 }
 
-function messageOf(message: Any): object {
+function messageOf(message: Any): Message {
   const { content, tool_calls: calls = [], tool_call_id } = message;
   const parts = typeof content === "string" ? content : content.map(partOf);
   const toolCalls = calls.map((call: Any) => ({
