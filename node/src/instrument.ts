@@ -7,15 +7,22 @@
 
 import { realpathSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { dirname, isAbsolute, join } from "node:path";
 
 import { InvalidInput, Unsupported } from "./errors.js";
-import { guardAnthropic, unguardAnthropic } from "./integrations/anthropic.js";
-import { forgetClients } from "./integrations/frame.js";
-import { guardOpenAI, unguardOpenAI } from "./integrations/openai.js";
+import type * as AnthropicGuard from "./integrations/anthropic.js";
+import type * as Frames from "./integrations/frame.js";
+import type * as OpenAIGuard from "./integrations/openai.js";
 
 type Client = { prototype: object };
 
+// Not loaded before somebody guards a client: a tenth of the time the package's import takes.
+const openai = () => require("./integrations/openai.js") as typeof OpenAIGuard;
+const anthropic = () => require("./integrations/anthropic.js") as typeof AnthropicGuard;
+const frames = () => require("./integrations/frame.js") as typeof Frames;
+
+const guardOpenAI = (owner: Client) => openai().guardOpenAI(owner);
+const guardAnthropic = (owner: Client) => anthropic().guardAnthropic(owner);
 const PACKAGES = [
   { name: "openai", client: "OpenAI", guard: guardOpenAI },
   { name: "@anthropic-ai/sdk", client: "BaseAnthropic", guard: guardAnthropic },
@@ -49,9 +56,9 @@ export function instrument(...clients: Client[]): void {
 
 /** Takes the guard out again. Calls in flight are still settled. */
 export function uninstrument(): void {
-  unguardOpenAI();
-  unguardAnthropic();
-  forgetClients();
+  openai().unguardOpenAI();
+  anthropic().unguardAnthropic();
+  frames().forgetClients();
 }
 
 /** The class at the root of the clients', which has what is wrapped. */
@@ -74,10 +81,20 @@ function copies(name: string): Record<string, unknown>[] {
 
 /** Where clients are looked for; never in the working directory, where an agent may write. */
 function places(): NodeJS.Require[] {
-  const program = process.argv[1] === undefined ? [] : [realpathSync(process.argv[1])];
-  const beside = [__filename, ...program].map((file) => createRequire(file));
+  const beside = [__filename, ...program()].map((file) => createRequire(file));
   const within = beside.flatMap((load) => FRAMEWORKS.map((name) => resolved(load, name)));
   return [...beside, ...within.filter((entry) => entry !== undefined).map((entry) => createRequire(entry))];
+}
+
+/** The file that was started, if one was: `node -e` has its first argument there. */
+function program(): string[] {
+  const given = process.argv[1] ?? "";
+  try {
+    return [realpathSync(given)];
+  } catch {
+    // Started without its ending, as `node app`.
+    return isAbsolute(given) ? [given] : [];
+  }
 }
 
 function resolved(load: NodeJS.Require, name: string): string | undefined {

@@ -1,6 +1,6 @@
 /** What belongs to the whole process: options, ledgers, budgets, the end. */
 
-import { isMainThread } from "node:worker_threads";
+import type * as Threads from "node:worker_threads";
 
 import { Audit } from "./audit.js";
 import { current } from "./context.js";
@@ -14,8 +14,12 @@ import { type Usage, usageSpec } from "./usage.js";
 /** The version of the package. */
 export const version: string = native.version();
 
-// Workers share the process's ledgers: these end with the process.
-if (isMainThread) process.on("exit", () => native.closeAll());
+process.on("exit", () => {
+  // Asked for here: every program would wait for it at its start.
+  const { isMainThread } = require("node:worker_threads") as typeof Threads;
+  // Workers share the process's ledgers: these end with the process.
+  if (isMainThread) native.closeAll();
+});
 
 /** Options of the process. What is not given stays as it was. */
 export interface Options {

@@ -1,6 +1,6 @@
 /** What do people order, allow, and find out? Halts, approvals, and what limits would have refused. */
 
-import { setTimeout as pause } from "node:timers/promises";
+import { promises } from "node:timers";
 import { ledger } from "./ledger.js";
 import { type Amount, decimal, known, Money, maybeText, text } from "./money.js";
 import { native, unwrapped } from "./native.js";
@@ -97,7 +97,7 @@ export async function waitApproval(
   const until = performance.now() + (options.timeoutMs ?? Number.POSITIVE_INFINITY);
   while ((await unwrapped(native.isApproved(handle, text(id, "id")))) === 0) {
     if (performance.now() >= until) return false;
-    await pause(LOOK_MS);
+    await promises.setTimeout(LOOK_MS);
   }
   return true;
 }

@@ -1,6 +1,6 @@
 /** How does an event loop wait for money that other calls hold? By asking again after a pause. */
 
-import { setTimeout as pause } from "node:timers/promises";
+import { promises } from "node:timers";
 
 const PAUSE_MIN_MS = 2;
 const PAUSE_MAX_MS = 100;
@@ -20,7 +20,7 @@ export async function patiently<T>(
     signal?.throwIfAborted();
     const result = await attempt(false);
     if (result !== undefined) return result;
-    await pause(ms, undefined, { signal: signal ?? undefined }).catch(() => undefined);
+    await promises.setTimeout(ms, undefined, { signal: signal ?? undefined }).catch(() => undefined);
   }
   signal?.throwIfAborted();
   return (await attempt(true)) as T;

@@ -1,6 +1,6 @@
 /** What will it cost, before anything runs? */
 
-import { readFile } from "node:fs/promises";
+import { promises } from "node:fs";
 
 import type * as Core from "./core.js";
 import { InvalidInput } from "./errors.js";
@@ -76,7 +76,7 @@ export class Plan {
  */
 export async function plan(flow: string | object): Promise<Plan> {
   const isPath = typeof flow === "string";
-  const asked = isPath ? await readFile(flow, "utf8") : json(flow);
+  const asked = isPath ? await promises.readFile(flow, "utf8") : json(flow);
   return new Plan(await unwrapped(native.plan(asked, !isPath)));
 }
 
