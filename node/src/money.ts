@@ -10,7 +10,7 @@ export type Amount = number | string | bigint | Money;
  * An exact amount of money.
  *
  * `String(money)` prints it with its unit, `usd` is the exact decimal, `nanos` the whole number of
- * nano-USD. Amounts can be compared with `<` and `>`.
+ * nano-USD. Amounts can be compared, added and subtracted; `<` and `>` compare them too, `===` does not.
  *
  * @example
  * new Money(0.5).usd; // "0.50"
@@ -34,6 +34,9 @@ export class Money {
    * @throws {InvalidInput} beyond nine billion USD.
    */
   static fromNanos(nanos: bigint): Money {
+    if (typeof nanos !== "bigint" || BigInt.asIntN(64, nanos) !== nanos) {
+      throw new InvalidInput(`\`nanos\` is \`${shown(nanos)}\`, no amount of money as a bigint`);
+    }
     const money = Object.create(Money.prototype) as { nanos: bigint };
     money.nanos = nanos;
     return Object.freeze(money) as unknown as Money;
@@ -42,6 +45,54 @@ export class Money {
   /** In USD, as an exact decimal. */
   get usd(): string {
     return unwrap(native.showMoney(this.nanos));
+  }
+
+  /**
+   * The sum of both.
+   *
+   * @throws {InvalidInput} no `Money`, or a sum beyond nine billion USD.
+   * @example
+   * const spent = new Money("0.10").plus(new Money("0.20"));
+   * spent.usd; // "0.30"
+   */
+  plus(other: Money): Money {
+    return Money.fromNanos(this.nanos + nanosOf(other));
+  }
+
+  /**
+   * What is left without the other; negative if that is more.
+   *
+   * @throws {InvalidInput} no `Money`, or a difference beyond nine billion USD.
+   * @example
+   * new Money(1).minus(new Money("0.0075")).usd; // "0.9925"
+   */
+  minus(other: Money): Money {
+    return Money.fromNanos(this.nanos - nanosOf(other));
+  }
+
+  /**
+   * Is it the same amount?
+   *
+   * @throws {InvalidInput} no `Money`.
+   * @example
+   * new Money(0.5).equals(new Money("0.50")); // true
+   */
+  equals(other: Money): boolean {
+    return this.nanos === nanosOf(other);
+  }
+
+  /**
+   * Which of both is more? -1 if the other is, 1 if this is, 0 if neither; for sorting.
+   *
+   * @throws {InvalidInput} no `Money`.
+   * @example
+   * const amounts = [new Money(2), new Money("0.5")].sort((one, other) => one.compare(other));
+   * amounts.map((amount) => amount.usd); // ["0.50", "2.00"]
+   */
+  compare(other: Money): -1 | 0 | 1 {
+    const nanos = nanosOf(other);
+    if (this.nanos === nanos) return 0;
+    return this.nanos < nanos ? -1 : 1;
   }
 
   /** With its unit: `0.0075 USD`. */
@@ -62,6 +113,11 @@ export class Money {
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return `Money('${this.usd}')`;
   }
+}
+
+function nanosOf(amount: unknown): bigint {
+  if (amount instanceof Money) return amount.nanos;
+  throw new InvalidInput(`\`other\` is \`${shown(amount)}\`, not an amount of money`);
 }
 
 /** What a limit may say beside its amount. */

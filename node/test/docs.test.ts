@@ -99,7 +99,7 @@ function runIn(names: object, code: string): Promise<unknown> {
   const plain = code
     .replace(/^import .*;.*$/gm, "")
     .replace(/ as const;/g, ";")
-    .replace(/^(?!const|await|console| )(.*); \/\/ (["[{\d].*)$/gm, "same($1, $2);");
+    .replace(/^(?!const|await|console| )(.*); \/\/ (["[{\d].*|true|false)$/gm, "same($1, $2);");
   // Sloppy code, in which `with` gives the names.
   const run = new Function("names", `with (names) { return (async () => {${plain}\n})() }`);
   return run(names) as Promise<unknown>;

@@ -395,7 +395,40 @@ test("money is exact", () => {
   assert.equal(String(new Money(1e-5)), "0.00001 USD");
   assert.equal(JSON.stringify({ cost: new Money(0.5) }), '{"cost":"0.50"}');
   assert.ok(new Money(2) > new Money("1.99"));
-  assert.throws(() => Money.fromNanos(2n ** 70n).usd, outlay.InvalidInput);
+  const most = Money.fromNanos(2n ** 63n - 1n);
+  assert.equal(most.minus(new Money(1)).plus(new Money(1)).usd, most.usd);
+  assert.equal(new Money(1).minus(new Money(3)).usd, "-2.00");
+  assert.equal(new Money(-0).usd, "0.00");
+  assert.ok(new Money("0.10").equals(new Money(0.1)) && !new Money(1).equals(new Money(2)));
+  assert.deepEqual(
+    [2, 1, 3, 1].map((usd) => new Money(usd).compare(new Money(2))),
+    [0, -1, 1, -1],
+  );
+  const no = { nanos: 1n } as Money;
+  const bad = [
+    () => Money.fromNanos(2n ** 63n),
+    () => Money.fromNanos(1 as unknown as bigint),
+    () => most.plus(Money.fromNanos(1n)),
+    () => most.minus(new Money(-1)),
+    () => most.plus(1 as unknown as Money),
+    () => most.minus(no),
+    () => most.equals("1" as unknown as Money),
+    () => most.compare(undefined as unknown as Money),
+    ...[
+      Number.NaN,
+      Number.POSITIVE_INFINITY,
+      "1e400",
+      "0x10",
+      "",
+      " ",
+      "1,5",
+      10n ** 30n,
+      null,
+      {},
+      true,
+    ].map((usd) => () => new Money(usd as number)),
+  ];
+  for (const act of bad) assert.throws(act, outlay.InvalidInput, String(act));
 });
 
 test("options change the process", async () => {
