@@ -1,9 +1,11 @@
 /**
  * Who is told that a share of a limit is spent?
  *
- * Whoever asks by `onAlert`, in a turn of the event loop after the alert was recorded.
+ * Whoever asks by `onAlert`, in a turn of the event loop after the alert was recorded; without asking, the
+ * warnings of the process and OpenTelemetry.
  */
 
+import { listened } from "./alerted.js";
 import type { AlertFacts } from "./core.js";
 import { InvalidInput } from "./errors.js";
 import { ledger } from "./ledger.js";
@@ -77,8 +79,6 @@ export async function alerts(options: Span = {}): Promise<Alert[]> {
   return found.map((facts) => new Alert(facts));
 }
 
-let isWaitedFor = false;
-
 /**
  * Hands each alert of every ledger of this process to `callback`, once it is recorded.
  *
@@ -89,7 +89,7 @@ let isWaitedFor = false;
  * alive. What a callback throws, or rejects with, is a warning of the process.
  *
  * @param callback takes the alert. Another one under the same name takes its place.
- * @param options `name`: what is noted of each alert that was delivered; at most 16 names.
+ * @param options `name`: what is noted of each alert that was delivered; at most 15 names.
  * @throws {InvalidInput} no function, a name that cannot be, or too many.
  * @example
  * await onAlert((alert) => process.stderr.write(`${alert}\n`), { name: "stderr" });
@@ -109,9 +109,6 @@ export async function onAlert(
       .then(callback)
       .catch((error: unknown) => failed(facts.id, error));
   };
+  await listened();
   await unwrapped(native.onAlert(name, hand));
-  if (isWaitedFor) return;
-  isWaitedFor = true;
-  // One more turn for what the last call has passed.
-  process.once("beforeExit", () => setImmediate(() => {}));
 }

@@ -1,7 +1,6 @@
 /** What belongs to the whole process: options, ledgers, budgets, the end. */
 
-import type * as Threads from "node:worker_threads";
-
+import { isMainThread, listened } from "./alerted.js";
 import { Audit } from "./audit.js";
 import { current } from "./context.js";
 import { InvalidInput } from "./errors.js";
@@ -14,12 +13,8 @@ import { type Usage, usageSpec } from "./usage.js";
 /** The version of the package. */
 export const version: string = native.version();
 
-process.on("exit", () => {
-  // Asked for here: every program would wait for it at its start.
-  const { isMainThread } = require("node:worker_threads") as typeof Threads;
-  // Workers share the process's ledgers: these end with the process.
-  if (isMainThread) native.closeAll();
-});
+// Workers share the process's ledgers: these end with the process.
+process.on("exit", () => isMainThread() && native.closeAll());
 
 /** Options of the process. What is not given stays as it was. */
 export interface Options {
@@ -207,10 +202,16 @@ export async function ledger(store?: string): Promise<Ledger> {
   const name = unwrap(native.storeName(maybeText(store, "store") ?? current()?.store));
   const open = ledgers.get(name);
   if (open !== undefined) return open;
-  const opening = unwrapped(native.openLedger(name)).then((facts) => new Ledger(facts.handle, facts.store));
+  const opening = opened(name);
   ledgers.set(name, opening);
   opening.catch(() => ledgers.delete(name));
   return opening;
+}
+
+async function opened(name: string): Promise<Ledger> {
+  await listened();
+  const facts = await unwrapped(native.openLedger(name));
+  return new Ledger(facts.handle, facts.store);
 }
 
 /** A budget that many tasks fall under. */

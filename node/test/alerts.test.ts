@@ -1,14 +1,16 @@
 /** Is somebody told that a share of a limit is spent: once, in turn, whatever the callback does? */
 
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { test } from "node:test";
 
+import { metrics } from "@opentelemetry/api";
 import { type Alert, alerts, budget, InvalidInput, Money, onAlert, task } from "outlay";
 
 import { stores } from "./stores.js";
 
+const ROOT = join(__dirname, "../..");
 const CALL = { model: "gpt-4o", inputTokens: 1000, maxOutputTokens: 500 };
 const USED = { inputTokens: 1000, outputTokens: 500 }; // 0.0075 USD
 
@@ -97,9 +99,9 @@ test("what cannot hear is refused", async () => {
     onAlert(() => {}, { as: "x" } as object),
     InvalidInput,
   );
-  // Three names are taken above.
+  // Three names are taken above, and one by the warnings of the process.
   const hear = (number: number) => onAlert(() => {}, { name: `name-${number}` });
-  for (let number = 3; number < 16; number++) await hear(number);
+  for (let number = 4; number < 16; number++) await hear(number);
   await assert.rejects(hear(16), InvalidInput);
   await hear(15);
 });
@@ -114,6 +116,62 @@ test("a process ends although it listens, and is told of its last call before", 
       const t = await openTask("t", { store: "memory:end" });
       t.reserveSync(call).settleSync({ inputTokens: 1000, outputTokens: 500 });
     })();`;
-  const root = join(__dirname, "../..");
-  assert.equal(execFileSync(process.execPath, ["-e", program], { cwd: root, encoding: "utf8" }), "50%\n");
+  const said = execFileSync(process.execPath, ["-e", program], {
+    cwd: ROOT,
+    encoding: "utf8",
+    stdio: "pipe",
+  });
+  assert.equal(said, "50%\n");
+});
+
+test("without asking, an alert is a warning of the process, once, which can be silenced", () => {
+  const program = `
+    const { budget, openTask } = require("outlay");
+    const { Worker } = require("node:worker_threads");
+    // A thread that opens a ledger too, and ends, takes no warning along.
+    const inside = "require('outlay').openTask('t', { store: 'memory:warned' })";
+    new Worker(inside, { eval: true }).on("exit", async () => {
+      await budget({ toolCalls: 2, store: "memory:warned" });
+      const t = await openTask("t", { store: "memory:warned" });
+      await t.toolCall("web");
+    });`;
+  const said = (...flags: string[]) =>
+    spawnSync(process.execPath, [...flags, "-e", program], { cwd: ROOT, encoding: "utf8" }).stderr;
+  const line =
+    /^\(node:\d+\) \[OUTLAY_ALERT\] OutlayWarning: the budget over all tasks has spent 1 of 2 tool calls, 50% of the limit\nalert [0-9a-f-]{36}\n/;
+  assert.match(said(), line);
+  assert.equal(said().match(/OUTLAY_ALERT/g)?.length, 1);
+  assert.equal(said("--disable-warning=OUTLAY_ALERT"), "");
+});
+
+test("OpenTelemetry gets a count, and its errors reach nobody's call", async () => {
+  const counts: unknown[][] = [];
+  const warnings: string[] = [];
+  await times(3, async (called) => {
+    process.on("warning", ({ message }) => {
+      if (message.includes("OpenTelemetry")) warnings.push(message);
+      if (message.includes("task `counted`") || message.includes("OpenTelemetry")) called();
+    });
+    const createCounter = (name: string) => ({
+      add(amount: number, attributes: Record<string, string>) {
+        if (!attributes["outlay.budget"]?.includes("counted")) return;
+        counts.push([name, amount, attributes]);
+        if (counts.length > 1) throw new Error("no exporter");
+      },
+    });
+    const set = metrics.setGlobalMeterProvider({ getMeter: () => ({ createCounter }) } as never);
+    assert.ok(set);
+    const alerts = ["50%", "100%"];
+    await task("counted", { toolCalls: 2, alerts, store: "memory:counted" }, async (t) => {
+      await t.toolCall("web");
+      await t.toolCall("web");
+    });
+  });
+  metrics.disable();
+  const told = { "outlay.budget": "task `counted`", "outlay.unit": "tool_calls" };
+  assert.deepEqual(counts, [
+    ["outlay.alerts", 1, { ...told, "outlay.threshold": "50%" }],
+    ["outlay.alerts", 1, { ...told, "outlay.threshold": "100%" }],
+  ]);
+  assert.deepEqual(warnings, ["OpenTelemetry could not be told: Error: no exporter"]);
 });
