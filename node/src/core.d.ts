@@ -641,6 +641,8 @@ export interface TermsSpec {
   final?: boolean;
   /** Does somebody above tell the breaker what is new in it? */
   watched?: boolean;
+  /** Can whoever sends it send no other model? */
+  keepsModel?: boolean;
   /** The host it goes to, which may speak a dialect of its API. */
   host?: string;
 }

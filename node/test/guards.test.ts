@@ -230,6 +230,18 @@ for (const { name, isGuarded, run } of HOOKS) {
       assert.ok(!told.slice(0, 2).includes(true), "of what was not spent yet");
     });
 
+    test("what it holds is the model it sends, whatever the task may fall back to", async () => {
+      const usd = [new Limit(1), new Limit("0.00001", { soft: true })];
+      await within({ usd, fallback: ["gpt-4o-mini"] }, async (t) => {
+        for (let asked = 0; asked < 3; asked++) await run();
+        const bill = await provider.bill();
+        assert.equal(bill.served, 3);
+        assert.equal((await t.spent()).nanos, BigInt(bill.cost_nanos));
+        const models = new Set(bill.entries.map(({ model }) => model));
+        assert.deepEqual([...models], isGuarded ? ["gpt-4o-mini"] : ["gpt-4o"]);
+      });
+    });
+
     test("answers by its last call once a limit is met", () =>
       within({ llmCalls: 4, wrapUpUsd: 0.1, onLimit: "finish" }, async (t) => {
         await provider.reset(DONE, looks(3));
@@ -311,6 +323,30 @@ for (const { name, isGuarded, run } of HOOKS) {
     });
   });
 }
+
+test("of an agent inside a tool of another, where no hook sees tools, the inner one takes the last call", async () => {
+  const [hook] = HOOKS;
+  const task = { llmCalls: 3, wrapUpUsd: 0.1, onLimit: "finish" } as const;
+  const said: string[] = [];
+  const refused = within(task, async () => {
+    const own = openai7.createOpenAI({ baseURL: provider.openaiUrl, apiKey: "any" });
+    await provider.reset(DONE, looks(2));
+    await ai7.generateText({
+      model: ai7.wrapLanguageModel({ model: own.chat("gpt-4o"), middleware: outlayMiddleware() }),
+      prompt: "how is the weather?",
+      maxRetries: 0,
+      stopWhen: ai7.stepCountIs(9),
+      tools: {
+        look: ai7.tool({
+          inputSchema: ai7.jsonSchema({ type: "object" }),
+          execute: async () => said.push((await hook?.run()) ?? ""),
+        }),
+      },
+    });
+  });
+  await assert.rejects(refused, (error: BudgetExceeded) => error.unit === "last_call");
+  assert.deepEqual(said, [DONE.text]);
+});
 
 function answerOf(text: string) {
   return {

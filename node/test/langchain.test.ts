@@ -296,6 +296,17 @@ for (const [unit, made] of [
   });
 }
 
+test("a call the middleware holds the money of is of the turn, too", async () => {
+  const refused = within({ llmCalls: new Limit(1, { window: "turn" }) }, async (t) => {
+    const agent = agentOf(new OwnHttp());
+    const asked = (id: string) => agent.invoke({ messages: [new HumanMessage({ content: "rain?", id })] });
+    await asked("1");
+    await asked("2");
+    await asked("2").finally(async () => assert.equal((await t.used()).llmCalls, 2));
+  });
+  await assert.rejects(refused, (error: BudgetExceeded) => error.window === "turn");
+});
+
 test("what an agent with a name does is its own, and ends with its task", async () => {
   const store = "memory:agents";
   await budget({ tags: { agent: "support" }, usd: 0.002, store });

@@ -36,6 +36,8 @@ pub struct TermsSpec {
     pub r#final: Option<bool>,
     /// Does somebody above tell the breaker what is new in it?
     pub watched: Option<bool>,
+    /// Can whoever sends it send no other model?
+    pub keeps_model: Option<bool>,
     /// The host it goes to, which may speak a dialect of its API.
     pub host: Option<String>,
 }
@@ -75,6 +77,7 @@ pub fn read_request(
         let host = terms.host;
         let terms = Terms {
             is_watched: terms.watched == Some(true),
+            keeps_model: terms.keeps_model == Some(true),
             max_usd: most,
             max_input_tokens: terms.max_input_tokens.map(i64::unsigned_abs),
             turn: terms.turn,

@@ -37,6 +37,7 @@ const WAIT_MS: u64 = 30_000;
 
 /// What the caller knows about one request beside its body.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Terms {
     /// The most it can cost, by the caller's own word.
     pub max_usd: Option<Money>,
@@ -52,6 +53,8 @@ pub struct Terms {
     pub is_regional: bool,
     /// Does somebody above tell the breaker of the task what happens?
     pub is_watched: bool,
+    /// Can whoever sends it send no other model? Then none of the task's `fallback` takes it.
+    pub keeps_model: bool,
 }
 
 /// How an exchange without a response failed.
@@ -168,7 +171,7 @@ impl Task {
             .map_err(|error| Error::invalid(format!("the request is no JSON: {error}")))?;
         let told = self.told(api, &mut body, terms)?;
         let outgoing = Outgoing { told, ..self.read(api, &body, terms)? };
-        if self.fallback().is_none() {
+        if self.fallback().is_none() || terms.keeps_model {
             return Ok(outgoing);
         }
         let ledger = self.ledger().current()?;

@@ -40,8 +40,7 @@ export class Ask {
    *
    * @param base what the url is relative to, if it is.
    * @throws {Unsupported} it is billed and cannot be metered, under a hard limit on money.
-   * @throws {Unbounded | Unpriced | InvalidInput} its worst case cannot be known.
-   * @throws {ApprovalRequired | BreakerTripped} the task is watched, and goes in circles by what is new in it.
+   * @throws {Unbounded | Unpriced | InvalidInput | ApprovalRequired | BreakerTripped} as `of`.
    */
   static async read(
     bill: Bill,
@@ -57,12 +56,23 @@ export class Ask {
       await refuseUnmetered(`${bill.provider} ${method.toUpperCase()} ${bill.path(url)}`);
       return null;
     }
+    const host = URL.canParse(url, base) ? new URL(url, base).hostname : undefined;
+    return Ask.of(api, json, host === undefined ? {} : { host });
+  }
+
+  /**
+   * Reads a request of an API from its JSON.
+   *
+   * @param from the host it goes to, and whether whoever sends it can send no other model.
+   * @throws {Unbounded | Unpriced | InvalidInput} its worst case cannot be known.
+   * @throws {ApprovalRequired | BreakerTripped} the task is watched, and goes in circles by what is new in it.
+   */
+  static async of(api: string, json: string, from: { host?: string; keepsModel?: true }): Promise<Ask> {
     const { maxUsd, maxInputTokens, final, turn: said, frame } = held();
     const turn = said ?? frame?.turn;
     const task = await currentOrDefault();
-    const host = URL.canParse(url, base) ? new URL(url, base).hostname : undefined;
     const terms = {
-      ...(host && { host }),
+      ...from,
       ...(turn !== undefined && { turn }),
       ...(final && { final }),
       ...(maxUsd !== undefined && { maxUsd }),

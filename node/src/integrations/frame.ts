@@ -13,11 +13,9 @@ import { currentOrDefault } from "../task.js";
 import { extractUsage } from "../usage.js";
 import { isAnthropicGuarded } from "./anthropic.js";
 import { Ask, type Attempt, failureOf } from "./attempt.js";
-import { Bill } from "./billed.js";
 import { isOpenAIGuarded } from "./openai.js";
 import { type Message, type Word, wordsIn } from "./words.js";
 
-const CHAT = new Bill("openai");
 // biome-ignore lint/suspicious/noExplicitAny: models have no type in common.
 type Any = any;
 
@@ -87,8 +85,9 @@ export class Frame {
    */
   async hold(body: { messages: readonly Message[] }, signal?: AbortSignal | null): Promise<Held> {
     await this.#above?.giveBack(false);
-    // A body of this path is always metered.
-    const ask = (await this.run(() => Ask.read(CHAT, "post", "/chat/completions", body))) as Ask;
+    // A hook has no other model to ask than its framework's.
+    const from = { keepsModel: true } as const;
+    const ask = await this.run(() => Ask.of("openai.chat", JSON.stringify(body), from));
     this.isTold = true;
     const attempt = await ask.reserve(signal);
     attempt.sent();
