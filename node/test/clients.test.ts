@@ -338,3 +338,26 @@ test("a gateway's own charge is what a call costs", () =>
     });
     assert.equal((await t.spent()).usd, "0.00125");
   }));
+
+test("a host that keeps requests in a region costs what it asks for that", async () => {
+  const usage = { prompt_tokens: 1_000_000, completion_tokens: 0, total_tokens: 1_000_000 };
+  const choices = [{ index: 0, message: { role: "assistant", content: "hi" }, finish_reason: "stop" }];
+  const answer = JSON.stringify({ id: "1", object: "chat.completion", model: "gpt-5.4", choices, usage });
+  const spent: number[] = [];
+  for (const host of ["api.openai.com", "eu.api.openai.com"]) {
+    await within({ usd: 100 }, async (t) => {
+      const headers = { "content-type": "application/json" };
+      const client = new OpenAI({
+        baseURL: `https://${host}/v1`,
+        apiKey: "any",
+        fetch: async () => new Response(answer, { headers }),
+      });
+      const messages = [{ role: "user" as const, content: "hello" }];
+      await client.chat.completions.create({ model: "gpt-5.4", messages, max_completion_tokens: 10 });
+      spent.push(Number((await t.spent()).nanos));
+    });
+  }
+  const [everywhere = 0, inEurope = 0] = spent;
+  assert.ok(everywhere > 0);
+  assert.equal(inEurope * 10, everywhere * 11);
+});

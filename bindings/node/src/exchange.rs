@@ -78,6 +78,7 @@ pub fn read_request(
         let terms = Terms {
             is_watched: terms.watched == Some(true),
             keeps_model: terms.keeps_model == Some(true),
+            is_regional: host.as_deref().is_some_and(outlay::meter::is_regional),
             max_usd: most,
             max_input_tokens: terms.max_input_tokens.map(i64::unsigned_abs),
             turn: terms.turn,
