@@ -20,6 +20,7 @@ import { outlayModels } from "outlay/openai-agents";
 
 import { endpoints, within } from "./clients.js";
 import { type Bill, Provider } from "./provider.js";
+import { noting, RESULT } from "./sent.js";
 
 // biome-ignore lint/suspicious/noExplicitAny: frameworks in several generations.
 type Any = any;
@@ -270,12 +271,8 @@ test("hooks over hooks over a guarded client tell the breaker once", async () =>
   const tools = [{ name: "look", arguments: "{}" }];
   await within({ breaker: true }, async () => {
     await provider.reset({ text: "Rainy." }, Array(3).fill({ tool_calls: tools }));
-    const sent: string[] = [];
-    const noting: typeof fetch = (url, init) => {
-      sent.push(String(init?.body));
-      return fetch(url, init);
-    };
-    const own = openai7.createOpenAI({ baseURL: provider.openaiUrl, apiKey: "any", fetch: noting });
+    const sent: Any[] = [];
+    const own = openai7.createOpenAI({ baseURL: provider.openaiUrl, apiKey: "any", fetch: noting(sent) });
     const middleware = [outlayMiddleware(), outlayMiddleware()];
     await ai7.generateText({
       model: ai7.wrapLanguageModel({ model: own.chat("gpt-4o"), middleware }),
@@ -284,12 +281,12 @@ test("hooks over hooks over a guarded client tell the breaker once", async () =>
       tools: {
         look: ai7.tool({
           inputSchema: ai7.jsonSchema({ type: "object" }),
-          execute: async () => "nothing found",
+          execute: async () => RESULT,
         }),
       },
     });
     assert.deepEqual(
-      sent.map((body) => body.split("outlay breaker").length - 1),
+      sent.map((body) => JSON.stringify(body).split("outlay breaker").length - 1),
       [0, 0, 0, 1],
     );
   });
