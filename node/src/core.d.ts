@@ -589,8 +589,6 @@ export interface TaskFacts {
   waitMs: number;
   /** What a hard limit does to a call: `raise`, `ask` or `finish`. */
   onLimit: string;
-  /** May an agent finish by one last call, once a limit refuses one? */
-  finishes: boolean;
 }
 
 /** How a task is opened. */

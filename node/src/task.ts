@@ -201,7 +201,7 @@ export class Task {
     this.tags = facts.tags;
     this.store = facts.store;
     this.blocking = facts.blocking;
-    this.finishes = facts.finishes;
+    this.finishes = facts.onLimit === "finish";
     this.#labels = [`task \`${facts.name}\``, ...(above === undefined ? [] : above.#labels)];
     this.#waitMs = facts.waitMs;
     this.watch = watch;

@@ -86,8 +86,6 @@ pub struct TaskFacts {
     pub wait_ms: i64,
     /// What a hard limit does to a call: `raise`, `ask` or `finish`.
     pub on_limit: String,
-    /// May an agent finish by one last call, once a limit refuses one?
-    pub finishes: bool,
 }
 
 /// What is known of a request before it is made.
@@ -209,7 +207,6 @@ pub fn task_facts(task: u32) -> Tagged<TaskFacts> {
             blocking: task.ledger().is_blocking(),
             wait_ms: task.wait_ms().unwrap_or(0) as i64,
             on_limit: task.on_limit().name().to_owned(),
-            finishes: task.on_limit() == OnLimit::Finish,
         })
     })
 }
