@@ -7,6 +7,7 @@
 
 import { AsyncLocalStorage } from "node:async_hooks";
 
+import { InvalidInput } from "./errors.js";
 import type { Frame } from "./integrations/frame.js";
 import { type Amount, known, Money, maybeCount, maybeText, yes } from "./money.js";
 import type { Task } from "./task.js";
@@ -82,7 +83,9 @@ export function current(): Task | undefined {
 export function call<T>(options: CallOptions, fn: () => T): T {
   known(options, ["maxUsd", "maxInputTokens", "final", "turn"], "call");
   const above = held();
-  const maxUsd = options.maxUsd === undefined ? above.maxUsd : new Money(options.maxUsd).usd;
+  const most = options.maxUsd === undefined ? undefined : new Money(options.maxUsd);
+  if (most !== undefined && most.nanos < 0n) throw new InvalidInput(`\`maxUsd\` is negative: ${most}`);
+  const maxUsd = most?.usd ?? above.maxUsd;
   const maxInputTokens = maybeCount(options.maxInputTokens, "maxInputTokens") ?? above.maxInputTokens;
   const final = options.final === undefined ? above.final : yes(options.final, "final");
   const turn = maybeText(options.turn, "turn") ?? above.turn;

@@ -110,8 +110,10 @@ export function configure(options: Options): void {
 }
 
 function plain(_name: string, value: unknown): unknown {
-  const isLost = typeof value === "function" || (typeof value === "number" && !Number.isFinite(value));
-  if (isLost) throw new Error(`\`${String(value).slice(0, 40)}\``);
+  const isLost = typeof value === "function" || typeof value === "symbol";
+  // JSON would leave it out, or make it null.
+  if (isLost || (typeof value === "number" && !Number.isFinite(value)))
+    throw new Error(`\`${String(value).slice(0, 40)}\``);
   return value;
 }
 
@@ -258,7 +260,8 @@ const BUDGET = [
  */
 export async function budget(options: Budget): Promise<void> {
   known(options, BUDGET, "budget");
-  const { window = "life", tz } = options;
+  const window = maybeText(options.window, "window") ?? "life";
+  const tz = maybeText(options.tz, "tz");
   const per = maybeText(options.per, "per");
   const by = maybeText(options.by, "by");
   const alerts = thresholds(options.alerts);

@@ -1,7 +1,7 @@
 /** How many tokens is this, and what does it cost? Both are asked of the core; nothing is sent. */
 
 import { InvalidInput } from "./errors.js";
-import { known, Money, maybeText, text } from "./money.js";
+import { known, Money, maybeText, shown, text } from "./money.js";
 import { native, unwrap } from "./native.js";
 import { type Usage, usageSpec } from "./usage.js";
 
@@ -47,7 +47,13 @@ export function count(model: string, what: Countable): Count {
   }
   const name = text(model, "model");
   if (isText) return unwrap(native.countText(name, text(words, "text"))) as Count;
-  const request = JSON.stringify({ messages, tools, tool_choice: toolChoice });
+  if (!Array.isArray(messages)) throw new InvalidInput(`\`messages\` is \`${shown(messages)}\`, not a list`);
+  let request: string;
+  try {
+    request = JSON.stringify({ messages, tools, tool_choice: toolChoice });
+  } catch (error) {
+    throw new InvalidInput(`the messages are no JSON: ${(error as Error).message}`);
+  }
   return unwrap(native.countMessages(name, request)) as Count;
 }
 

@@ -143,10 +143,11 @@ export class Limit {
 
   /** @throws {InvalidInput} an amount, a window or a time zone that cannot be. */
   constructor(amount: Amount, options: LimitOptions = {}) {
+    known(options, ["soft", "window", "tz"], "a limit");
     this.amount = decimal(amount, "amount");
-    this.soft = options.soft ?? false;
-    this.window = options.window ?? "life";
-    this.tz = options.tz;
+    this.soft = maybeYes(options.soft, "soft") ?? false;
+    this.window = maybeText(options.window, "window") ?? "life";
+    this.tz = maybeText(options.tz, "tz");
     unwrap(native.checkLimit(spec("usd", this)));
   }
 }
@@ -182,8 +183,7 @@ export function limitSpecs(limits: UnitLimits, window: LimitOptions = {}): Limit
 
 function spec(unit: string, limit: LimitOptions & { amount: string }): LimitSpec {
   const { amount, soft = false, window = "life", tz } = limit;
-  if (typeof window !== "string") throw new InvalidInput(`window \`${window}\` is not a text`);
-  return { unit, amount, soft: Boolean(soft), window, ...(tz !== undefined && { tz: String(tz) }) };
+  return { unit, amount, soft, window, ...(tz !== undefined && { tz }) };
 }
 
 /** The shortest decimal form of a number a person typed. */
@@ -234,10 +234,31 @@ export function maybeText(value: unknown, name: string): string | undefined {
   return value === undefined || value === null ? undefined : text(value, name);
 }
 
+/** Texts in a list, which may be absent. */
+export function maybeTexts(value: unknown, name: string): string[] | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (!Array.isArray(value)) throw new InvalidInput(`\`${name}\` is \`${shown(value)}\`, not a list`);
+  return value.map((each) => text(each, name));
+}
+
 /** A yes or a no: whatever else counts as true would be guessed. */
 export function yes(value: unknown, name: string): boolean {
   if (typeof value !== "boolean") throw new InvalidInput(`\`${name}\` is \`${shown(value)}\`, not a boolean`);
   return value;
+}
+
+/** The same for what may be absent. */
+export function maybeYes(value: unknown, name: string): boolean | undefined {
+  return value === undefined || value === null ? undefined : yes(value, name);
+}
+
+/** What a program gave, for a message: whatever that may be. */
+export function shown(value: unknown): string {
+  try {
+    return (typeof value === "object" ? (JSON.stringify(value) ?? "?") : String(value)).slice(0, 40);
+  } catch {
+    return "?";
+  }
 }
 
 /** Shares of a limit, as the core reads them. */
@@ -259,12 +280,4 @@ export function tagTexts(tags: unknown): Record<string, string> {
       return [key, value];
     }),
   );
-}
-
-function shown(value: unknown): string {
-  try {
-    return (typeof value === "object" ? (JSON.stringify(value) ?? "?") : String(value)).slice(0, 40);
-  } catch {
-    return "?";
-  }
 }

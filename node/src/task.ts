@@ -27,6 +27,9 @@ import {
   Money,
   maybeCount,
   maybeText,
+  maybeTexts,
+  maybeYes,
+  shown,
   tagTexts,
   text,
   thresholds,
@@ -256,6 +259,7 @@ export class Task {
   }
 
   #reserveNow(request: Request): Call {
+    if (typeof request !== "object" || request === null) known(request, REQUEST, "a request");
     const { model, inputTokens, maxOutputTokens } = request;
     let answer: number;
     if (inputTokens !== undefined && isHot(request)) {
@@ -525,12 +529,12 @@ export async function openTask(name: string, options: TaskOptions = {}): Promise
   const by = maybeText(options.by, "by");
   const waitMs = maybeCount(options.waitMs, "waitMs");
   const onLimit = maybeText(options.onLimit, "onLimit");
-  const fallback = options.fallback?.map((model) => text(model, "fallback"));
+  const fallback = maybeTexts(options.fallback, "fallback");
   const alerts = thresholds(options.alerts);
   const { retryUsd, wrapUpUsd } = options;
   const inherited = {
-    observe: options.enforce === false,
-    clamp: options.clamp === true,
+    observe: maybeYes(options.enforce, "enforce") === false,
+    clamp: maybeYes(options.clamp, "clamp") === true,
     ...(waitMs !== undefined && { waitMs }),
     ...(onLimit !== undefined && { onLimit }),
   };
@@ -588,7 +592,7 @@ function kindBreaker(held: Ledger, kind: string | undefined): BreakerConfig | un
 /** When the last call may start, as the core takes it. */
 function deadlineSpec(deadline: number | Date | undefined): Partial<TaskSpec> {
   if (deadline === undefined || deadline === null) return {};
-  const wrong = () => new InvalidInput(`deadline \`${String(deadline)}\` is neither seconds nor a Date`);
+  const wrong = () => new InvalidInput(`deadline \`${shown(deadline)}\` is neither seconds nor a Date`);
   if (deadline instanceof Date) {
     if (Number.isNaN(deadline.getTime())) throw wrong();
     return { deadlineAtMs: deadline.getTime() };
@@ -616,6 +620,7 @@ function modelNumber(model: string): number {
 
 function requestSpec(request: Request) {
   known(request, REQUEST, "a request");
+  maybeCount(request.waitMs, "waitMs");
   const counts = ["inputTokens", "maxOutputTokens", "choices"] as const;
   const texts = ["provider", "id", "serviceTier", "turn"] as const;
   return {

@@ -5,7 +5,7 @@
  */
 
 import { InvalidInput } from "./errors.js";
-import { type Amount, decimal, known, Money, maybeCount, text } from "./money.js";
+import { type Amount, count, decimal, known, Money, text } from "./money.js";
 import { native, type UsageSpec, unwrap } from "./native.js";
 
 /**
@@ -84,8 +84,8 @@ export function usageSpec(usage: Usage): UsageSpec {
   known(usage, NAMES, "a usage");
   const spec: UsageSpec = {};
   for (const kind of KINDS) {
-    const tokens = maybeCount(usage[kind], kind);
-    if (tokens !== undefined) spec[kind] = tokens;
+    // Null is refused: who does not know a count must not say that it is none.
+    if (usage[kind] !== undefined) spec[kind] = count(usage[kind], kind);
   }
   if (usage.cost !== undefined) spec.cost = decimal(usage.cost, "cost");
   return spec;
