@@ -26,7 +26,9 @@ rmSync(dist, { recursive: true, force: true });
 execFileSync(join(root, "node_modules/.bin/tsc"), ["--project", root], { stdio: "inherit" });
 mkdirSync(join(dist, "integrations"), { recursive: true });
 copyFileSync(join(root, "../tests/billed.json"), join(dist, "integrations/billed.json"));
-copyFileSync(join(root, "src/core.d.ts"), join(dist, "core.d.ts"));
+// A program need not have the types of Node.js.
+const declared = readFileSync(join(root, "src/core.d.ts"), "utf8").replace(/\bBuffer\b/g, "Uint8Array");
+writeFileSync(join(dist, "core.d.ts"), declared);
 
 for (const entry of [
   "index",

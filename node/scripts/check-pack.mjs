@@ -56,6 +56,11 @@ console.log(fetch !== before, undo() === undefined && fetch === before);`,
 await task("kept", { usd: 1, store: "sqlite:kept.db" }, async (t) => {
   await (await t.reserve({ model: "gpt-4o", inputTokens: 1000, maxOutputTokens: 4000 })).settle({ inputTokens: 1000 });
 });`,
+  "plain.mts": `import { task } from "outlay";
+import { outlayMiddleware } from "outlay/ai";
+import { guardFetch } from "outlay/fetch";
+import { Provider } from "outlay/testing";
+console.log(outlayMiddleware(), guardFetch, Provider);${SPEND}`,
   "typed.cts": `import outlay = require("outlay");
 export const told: string = outlay.version;`,
 };
@@ -109,6 +114,14 @@ try {
   const strict = ["--strict", "--noEmit", "--module", "nodenext", "--target", "es2022"];
   const lib = ["--lib", "es2023,esnext.disposable", "--types", "node"];
   run(join(bin, "tsc"), [...strict, ...lib, "typed.mts", "typed.cts"], { cwd: project, stdio: "inherit" });
+  // As a stranger begins: no types of Node.js, no `lib`, what we declare checked too.
+  for (const resolution of [
+    ["--module", "node16"],
+    ["--module", "esnext", "--moduleResolution", "bundler"],
+  ]) {
+    const begun = ["--strict", "--noEmit", "--target", "es2022", "--types", "", ...resolution];
+    run(join(bin, "tsc"), [...begun, "plain.mts"], { cwd: project, stdio: "inherit" });
+  }
 } finally {
   rmSync(project, { recursive: true, force: true });
 }

@@ -1,5 +1,8 @@
 /** What is one call, from its reservation to its end? */
 
+// For programs whose own `lib` has no `Symbol.asyncDispose`.
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import { count, Money } from "./money.js";
 import { native, unwrap, whole } from "./native.js";
 import { soon } from "./turn.js";

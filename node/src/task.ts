@@ -5,6 +5,9 @@
  * inside falls under it, however deep.
  */
 
+// For programs whose own `lib` has no `Symbol.asyncDispose`.
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import type { Breaker, BreakerConfig } from "./breaker.js";
 import { Call } from "./call.js";
 import { current, under } from "./context.js";
