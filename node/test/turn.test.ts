@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { test } from "node:test";
-import { ledger, type Task, task } from "outlay";
+import { budget, type Call, ledger, type Task, task } from "outlay";
 
 import { PYTHON } from "./provider.js";
 import { sqlite } from "./stores.js";
@@ -42,10 +42,11 @@ test("a free ledger does a call at once, and many calls let the loop turn", asyn
   await (await ledger(store)).checkBalances();
 });
 
-test("while another process writes, the loop turns, and the call waits", async () => {
+test("while another process writes, the loop turns, and only what has to be written waits", async () => {
   const store = sqlite();
   await task("t", { usd: 1, store }, async (t) => {
     await called(t);
+    const [first, second, third] = [await t.reserve(CALL), await t.reserve(CALL), await t.reserve(CALL)];
     const script = `
 import sqlite3, sys
 db = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -58,16 +59,29 @@ db.execute("ROLLBACK")`;
     });
     const ended = once(child, "exit");
     await once(child.stdout, "data");
-    let isReserved = false;
-    const reserving = t.reserve(CALL).then((call) => {
-      isReserved = true;
-      return call;
+    const done: string[] = [];
+    const begun = Object.entries({
+      reserve: () => t.reserve(CALL),
+      settle: () => first.settle(USAGE),
+      void: () => second.void(),
+      dispose: () => third[Symbol.asyncDispose](),
+      tool: () => t.toolCall("web"),
+      open: () => task("u", { store }, () => 1),
+      budget: () => budget({ tags: { tenant: "acme" }, usd: 1, store }),
+    }).map(async ([name, act]) => {
+      const result = await act();
+      done.push(name);
+      return result;
     });
     for (let i = 0; i < 100; i++) await turns();
-    assert.equal(isReserved, false);
+    // What asks no ledger, or only reads it, waits for nobody.
+    assert.deepEqual([first.state, t.stopped, String(await t.spent())], ["open", null, "0.0075 USD"]);
+    assert.deepEqual(done, []);
     child.stdin.end("go\n");
-    await (await reserving).settle(USAGE);
-    assert.equal(String(await t.spent()), "0.015 USD");
+    const [reserved] = (await Promise.all(begun)) as [Call];
+    await reserved.settle(USAGE);
+    assert.equal(done.length, begun.length);
+    assert.equal(String(await t.spent()), "0.065 USD"); // three calls of 0.0075 USD, one in doubt
     await ended;
   });
   await (await ledger(store)).checkBalances();
