@@ -252,6 +252,14 @@ def test_an_attempt_that_fails_is_an_error(told: Told, any_store: str) -> None:
     assert all(SECRET not in span.to_json() for span in told.spans(""))
 
 
+def test_what_a_task_is_said_to_have_failed_of_is_not_told_of_its_agents(told: Told) -> None:
+    with outlay.task("t", store="memory:") as t:
+        t._of_agent("support")
+        t.fail(SECRET)
+    for span in told.spans("invoke_agent"):
+        assert attributes(span)["error.type"] == "_OTHER"
+
+
 def test_calls_in_threads_and_tasks_inside_are_below_theirs(told: Told) -> None:
     outlay.instrument()
     tracer = told.tracers.get_tracer("program")

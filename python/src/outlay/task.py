@@ -241,6 +241,7 @@ class Task:
             self._ended = True
         for agent in self._agents.values():
             if agent is not None:
+                agent._outcome = agent._outcome or self._outcome
                 agent._end(outcome, reason)
         try:
             self._native.end(outcome, reason, self._value)
