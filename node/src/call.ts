@@ -29,6 +29,11 @@ export class Call {
     unreachable.register(this, blocking ? -handle : handle);
   }
 
+  /** @internal */
+  get handle(): number {
+    return this.#handle;
+  }
+
   /** Its id in the ledger. */
   get id(): string {
     return this.#known.id;

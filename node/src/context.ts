@@ -56,7 +56,8 @@ export function held(): Held {
 
 /** Runs `fn` under a task. */
 export function under<T>(task: Task, fn: () => T): T {
-  return storage.run({ ...held(), task }, fn);
+  const run = () => storage.run({ ...held(), task }, fn);
+  return task.trace === undefined ? run() : task.trace.within(run);
 }
 
 /** Runs `fn` below a framework's hook, which told `frame` what it knows. */

@@ -645,6 +645,38 @@ export interface TermsSpec {
   host?: string;
 }
 
+/** What a call came to. */
+export interface TraceEnd {
+  /** `open`, `settled`, `voided` or `in_doubt`. */
+  state: string;
+  /** What it cost, in nano-USD, if it is settled. */
+  charge?: bigint;
+  /** What the charge was above the reservation. */
+  overrun?: bigint;
+  /** Is it our count, not the provider's? */
+  estimated: boolean;
+  /** The model that answered. */
+  model?: string;
+  /** All input, all output, read from a cache, written to one, reasoning. */
+  tokens?: Array<number>;
+}
+
+/** What OpenTelemetry calls a call, and what is known of it from its reservation on. */
+export interface TraceNames {
+  /** The operation. */
+  operation: string;
+  /** The provider; empty if nobody knows. */
+  provider: string;
+  /** The model it is reserved for. */
+  model: string;
+  /** Its id in the ledger. */
+  id: string;
+  /** What is held for it, in nano-USD. */
+  reserved: bigint;
+  /** The most output tokens each answer may have. */
+  maxOutputTokens: number;
+}
+
 /** What one call used, in whole tokens; what is absent is none. */
 export interface UsageSpec {
   /** All input tokens. */
@@ -711,7 +743,10 @@ export function askBreaker(breaker: number, step: string, onlyCheck: boolean): T
 /** Ends it by the response. */
 export function attemptAnswered(exchange: number, status: number, body: string): Promise<number | Failure>;
 
-/** Ends it without a response: `not_sent`, `timeout`, `connection` or `cancelled`. */
+/**
+ * Ends it without a response: `not_sent`, `given_back` (and never was to be), `timeout`, `connection` or
+ * `cancelled`.
+ */
 export function attemptFailed(exchange: number, kind: string): Promise<number | Failure>;
 
 /** Notes that the request is about to be sent. */
@@ -722,6 +757,9 @@ export function attemptSettle(exchange: number, used: UsageSpec): Promise<number
 
 /** How its call stands: `open`, `settled`, `voided` or `in_doubt`. */
 export function attemptState(exchange: number): Tagged<string>;
+
+/** What an attempt came to. */
+export function attemptTrace(exchange: number): Tagged<TraceEnd>;
 
 /** Computes chains, balances and names again, and holds them against a checkpoint, by whose key. */
 export function audit(ledger: number, checkpoint?: string | undefined | null, key?: string | undefined | null): Promise<Audit | Failure>;
@@ -734,6 +772,9 @@ export function callEnd(call: number): Tagged<CallEnd>;
 
 /** What is known of a call from its reservation on. */
 export function callFacts(call: number): Tagged<CallFacts>;
+
+/** What a call came to. */
+export function callTrace(call: number): Tagged<TraceEnd>;
 
 /** Recomputes every balance from the entries. */
 export function checkBalances(ledger: number): Promise<number | Failure>;
@@ -782,6 +823,9 @@ export function extractUsage(body: string, provider: string, api: string): Tagge
 
 /** Erases the value of a tag for ever. */
 export function forget(ledger: number, key: string, value: string): Promise<number | Failure>;
+
+/** What OpenTelemetry calls the operation and the provider of a request of this protocol. */
+export function genaiNames(api: string, host?: string | undefined | null): Tagged<Array<string>>;
 
 /** Lets no call in a scope start until it is undone; answers how many open attempts lie in it. */
 export function halt(ledger: number, scope: string, by: string, reason: string): Promise<number | Failure>;
@@ -957,6 +1001,12 @@ export function toolCall(task: number, tool: string, turn?: string | undefined |
 
 /** Counts a call of a tool. Negative if it failed. */
 export function toolCallSync(task: number, tool: string, turn?: string | undefined | null): number;
+
+/** Keeps what an attempt will be settled by. */
+export function traceAttempt(exchange: number): Tagged<TraceNames>;
+
+/** Keeps what a call will be settled by. */
+export function traceCall(call: number): Tagged<TraceNames>;
 
 /** The same for a ledger in a file, if nothing else uses it: -2 if it would have to wait. */
 export function tryEndCall(call: number, how: string): number;

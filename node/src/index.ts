@@ -106,6 +106,7 @@ export type {
 } from "./report.js";
 export { type SuggestedLimits, type Suggestions, suggestLimits } from "./suggest.js";
 export { openTask, type Request, type Task, type TaskOptions, task, type Used } from "./task.js";
+export { type TelemetryOptions, telemetry } from "./telemetry.js";
 export { type ExtractedUsage, extractUsage, type Usage } from "./usage.js";
 export {
   type Span,

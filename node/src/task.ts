@@ -42,6 +42,8 @@ import {
 import { failure, native, type TaskSpec, unwrap, unwrapped, whole } from "./native.js";
 import { patiently } from "./patience.js";
 import { Summary } from "./report.js";
+import type { TaskTrace } from "./spans.js";
+import { traced } from "./telemetry.js";
 import { soon } from "./turn.js";
 import { Watch } from "./watch.js";
 
@@ -189,6 +191,8 @@ export class Task {
   toldPercent = 0;
   /** How errors call the limits of its own and of the tasks above. */
   readonly #labels: readonly string[];
+  /** @internal */
+  trace: TaskTrace | undefined;
   readonly #waitMs: number;
   readonly #inherited: Partial<TaskSpec>;
   readonly #agents = new Map<string, Promise<Task>>();
@@ -213,6 +217,7 @@ export class Task {
     this.watch = watch;
     watch?.over(this);
     this.#inherited = { ...inherited, onLimit: facts.onLimit };
+    this.trace = undefined;
     unreachable.register(this, handle);
   }
 
@@ -456,6 +461,8 @@ export class Task {
     try {
       const opened = await unwrapped(native.openTask(handle, inside));
       const agent = new Task(opened, this.watch, this.#inherited, this);
+      agent.trace = traced(agent, this.trace);
+      agent.trace?.begin();
       this.#opened.push(agent);
       return agent;
     } catch (error) {
@@ -468,9 +475,17 @@ export class Task {
   async #end(end: readonly [string, string?]): Promise<void> {
     this.#ended = true;
     await Promise.allSettled(this.#agents.values());
-    for (const agent of this.#opened) await agent.#end(end);
+    for (const agent of this.#opened) {
+      agent.#outcome ??= this.#outcome;
+      await agent.#end(end);
+    }
     const [outcome, reason] = end;
-    unwrap(await native.endTask(this.handle, outcome, reason, this.#value));
+    try {
+      unwrap(await native.endTask(this.handle, outcome, reason, this.#value));
+    } finally {
+      // What the caller gives as a reason may be any text.
+      this.trace?.end(outcome, this.#outcome === undefined ? reason : undefined);
+    }
   }
 }
 
@@ -558,7 +573,10 @@ export async function openTask(name: string, options: TaskOptions = {}): Promise
   const breaker = options.breaker ?? kindBreaker(held, tags.kind);
   // Before the task opens: a configuration without meaning must not leave an attempt behind.
   const watch = breaker ? new Watch(breaker, options.enforce !== false) : above?.watch;
-  return new Task(await unwrapped(native.openTask(held.handle, spec)), watch, inherited, parent);
+  const task = new Task(await unwrapped(native.openTask(held.handle, spec)), watch, inherited, parent);
+  task.trace = traced(task, parent?.trace);
+  task.trace?.begin();
+  return task;
 }
 
 let warned = false;
@@ -583,7 +601,9 @@ export async function currentOrDefault(): Promise<Task> {
       "OutlayWarning",
     );
   }
-  return new Task(await unwrapped(native.defaultTask((await ledger()).handle)));
+  const task = new Task(await unwrapped(native.defaultTask((await ledger()).handle)));
+  task.trace = traced(task);
+  return task;
 }
 
 /** The breaker that is configured for tasks of a kind. */

@@ -21,7 +21,7 @@ use crate::{
 };
 
 static OUTGOING: Table<Outgoing> = Table::new();
-static EXCHANGES: Table<Exchange> = Table::new();
+pub(crate) static EXCHANGES: Table<Exchange> = Table::new();
 
 /// What the caller knows about one request beside its body.
 #[napi(object)]
@@ -132,13 +132,14 @@ pub fn attempt_answered(env: &Env, exchange: u32, status: u16, body: String) -> 
     later(env, move || exchange?.answered(status, &body).map(|()| 0.0))
 }
 
-/// Ends it without a response: `not_sent`, `timeout`, `connection` or `cancelled`.
+/// Ends it without a response: `not_sent`, `given_back` (and never was to be), `timeout`, `connection` or
+/// `cancelled`.
 #[napi(ts_return_type = "Promise<number | Failure>")]
 pub fn attempt_failed(env: &Env, exchange: u32, kind: String) -> napi::Result<Object<'_>> {
     let exchange = EXCHANGES.get(exchange);
     later(env, move || {
         let failure = match kind.as_str() {
-            "not_sent" => Failed::NotSent,
+            "not_sent" | "given_back" => Failed::NotSent,
             "timeout" | "connection" | "cancelled" => Failed::Unknown,
             other => {
                 let message = format!("failure `{other}` is not known");

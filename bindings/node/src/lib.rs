@@ -29,3 +29,4 @@ mod report;
 mod table;
 mod task;
 mod threads;
+mod tracing;

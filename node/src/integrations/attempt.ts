@@ -7,31 +7,58 @@
  */
 
 import { held } from "../context.js";
+import type { OutgoingFacts } from "../core.js";
 import { InvalidInput, type OutlayError } from "../errors.js";
 import { native, unwrap, unwrapped } from "../native.js";
 import { patiently } from "../patience.js";
+import type { Asked, TaskTrace, Told } from "../spans.js";
 import { currentOrDefault } from "../task.js";
 import { type Usage, usageSpec } from "../usage.js";
 import type { Bill } from "./billed.js";
 import type { Frame } from "./frame.js";
 
 /** How an attempt without a response ended. */
-export type Failure = "not_sent" | "timeout" | "connection" | "cancelled";
+export type Failure = "not_sent" | "given_back" | "timeout" | "connection" | "cancelled";
 
-const unreachable = new FinalizationRegistry((handle: number) => native.releaseAttempt(handle));
+const unreachable = new FinalizationRegistry(async ({ handle, isSent, told }: Held) => {
+  if (told !== undefined) {
+    await record(native.streamEnd(handle));
+    await record(native.attemptFailed(handle, isSent ? "connection" : "not_sent"));
+    told.check("abandoned");
+  }
+  native.releaseAttempt(handle);
+});
 const unreadable = new FinalizationRegistry((handle: number) => native.releaseRequest(handle));
 const warned = new Set<string>();
+
+/** What outlives an attempt. */
+interface Held {
+  readonly handle: number;
+  isSent: boolean;
+  /** Whom to tell that it ended because nobody could reach it any more. */
+  told?: Told;
+}
 
 /** One request as the guard sees it; reserved for anew at each of its HTTP attempts. */
 export class Ask {
   readonly #handle: number;
   readonly #waitMs: number;
   readonly #above: Frame | undefined;
+  readonly #trace: TaskTrace | undefined;
+  readonly #asked: Asked;
 
-  private constructor(handle: number, waitMs: number, above: Frame | undefined) {
+  private constructor(
+    facts: OutgoingFacts,
+    above: Frame | undefined,
+    trace: TaskTrace | undefined,
+    asked: Asked,
+  ) {
+    const { handle, waitMs } = facts;
     this.#handle = handle;
     this.#waitMs = waitMs;
     this.#above = above;
+    this.#trace = trace;
+    this.#asked = asked;
     unreadable.register(this, handle);
   }
 
@@ -79,8 +106,15 @@ export class Ask {
       ...(maxInputTokens !== undefined && { maxInputTokens }),
       ...(frame?.isTold && { watched: true }),
     };
-    const facts = await unwrapped(native.readRequest(task.handle, api, json, terms));
-    return new Ask(facts.handle, facts.waitMs, frame);
+    const { trace } = task;
+    const asked = { api, host, model: trace && modelOf(json) };
+    try {
+      const facts = await unwrapped(native.readRequest(task.handle, api, json, terms));
+      return new Ask(facts, frame, trace, asked);
+    } catch (error) {
+      trace?.refused(asked, error);
+      throw error;
+    }
   }
 
   /**
@@ -93,9 +127,14 @@ export class Ask {
     await this.#above?.giveBack();
     const tryOnce = async (isLast: boolean) => {
       const facts = await unwrapped(native.reserveAttempt(this.#handle, !isLast));
-      return facts === null ? undefined : new Attempt(facts.handle, facts.patch ?? null);
+      return facts === null ? undefined : new Attempt(facts.handle, facts.patch ?? null, this.#trace);
     };
-    return patiently(this.#waitMs, tryOnce, signal);
+    try {
+      return await patiently(this.#waitMs, tryOnce, signal);
+    } catch (error) {
+      this.#trace?.refused(this.#asked, error);
+      throw error;
+    }
   }
 }
 
@@ -114,19 +153,30 @@ export class Attempt {
   readonly #handle: number;
   /** The top-level fields to set in the body. */
   readonly patch: Readonly<Record<string, unknown>>;
-  /** May a byte of it have left? */
-  isSent = false;
+  readonly #held: Held;
 
-  constructor(handle: number, patch: string | null) {
+  constructor(handle: number, patch: string | null, trace?: TaskTrace) {
     this.#handle = handle;
     this.patch = patch === null ? {} : (JSON.parse(patch) as Record<string, unknown>);
-    unreachable.register(this, handle);
+    this.#held = { handle, isSent: false };
+    unreachable.register(this, this.#held);
+    trace?.started(this, handle);
+  }
+
+  /** May a byte of it have left? */
+  get isSent(): boolean {
+    return this.#held.isSent;
+  }
+
+  /** Tells `told`, which must not reach it, once it was ended because nothing else could. */
+  whenLeft(told: Told): void {
+    this.#held.told = told;
   }
 
   /** Notes that the request is about to be sent. */
   sent(): void {
     unwrap(native.attemptSent(this.#handle));
-    this.isSent = true;
+    this.#held.isSent = true;
   }
 
   /** Ends it by the response. */
@@ -217,6 +267,14 @@ export function failureOf(error: unknown): Failure {
     seen.add(cause);
   }
   return error instanceof Error && error.name === "AbortError" ? "cancelled" : "connection";
+}
+
+function modelOf(json: string): unknown {
+  try {
+    return (JSON.parse(json) as { model?: unknown } | null)?.model;
+  } catch {
+    return undefined;
+  }
 }
 
 /** A request's body as JSON, undefined if it is none. */

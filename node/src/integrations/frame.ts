@@ -107,7 +107,7 @@ export class Frame {
     const attempt = this.#taken();
     if (attempt === undefined) return;
     if (toClient && this.#model.constructor.name in ONE_CLIENT) overClients.add(this.#model);
-    await attempt.failed("not_sent");
+    await attempt.failed("given_back");
   }
 
   /**

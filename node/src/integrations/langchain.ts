@@ -17,6 +17,7 @@ import type { AgentMiddleware } from "langchain";
 
 import { current, held, under } from "../context.js";
 import { known } from "../money.js";
+import type { Running } from "../spans.js";
 import { currentOrDefault } from "../task.js";
 import { refuseUnmetered } from "./attempt.js";
 import { orLast, within } from "./finish.js";
@@ -115,14 +116,19 @@ async function toolCall(request: Any, handler: Any): Promise<Any> {
   if (refusal !== undefined) return refusal;
   const { turn } = held();
   const said = turn === undefined ? turnOf(request.state?.messages ?? []) : { turn };
+  const name = tool?.name ?? "unknown";
+  let running: Running | undefined;
   try {
-    await (await currentOrDefault()).toolCall(tool?.name ?? "unknown", said);
+    const task = await currentOrDefault();
+    running = await task.trace?.countTool(name, said);
+    if (running === undefined) await task.toolCall(name, said);
   } catch (error) {
     return notCalled(toolCall, error);
   }
   try {
     const run = () => above.run(toolCall, () => handler(request));
-    return await called.answered(await within(toolCall, run));
+    const ran = () => (running === undefined ? run() : running(run));
+    return await called.answered(await within(toolCall, ran));
   } catch (error) {
     await called.failed(error);
     return cutShort(toolCall, error);
