@@ -56,6 +56,7 @@ fn what_the_packages_name_is_in_the_crate() {
             outlay::Ledger::tax, outlay::Ledger::value, outlay::Ledger::waste, outlay::Ledger::alerts,
             outlay::Ledger::forecast, outlay::Ledger::what_if, outlay::Ledger::report_html,
             outlay::Ledger::kinds, outlay::Ledger::slo, outlay::Ledger::margin,
+            outlay::Ledger::suggest_limits,
     );
     let mut exist: BTreeSet<String> =
         exist.iter().map(|path| path.replace([' ', '\n'], "").replace("outlay::", "")).collect();

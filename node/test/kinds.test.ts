@@ -11,6 +11,8 @@ import {
   Limit,
   Money,
   openTask,
+  suggestLimits,
+  type Task,
   task,
 } from "outlay";
 
@@ -54,7 +56,9 @@ for (const [kind, fresh] of stores) {
       await assert.rejects(t.toolCall("web"), BudgetExceeded);
     });
     await task("refund", { usd: 0.01, kind: "refund", store }, async (t) => {
-      const agent = await t.ofAgent("writer");
+      // Hidden from the types: integrations alone ask for it.
+      const { ofAgent } = t as unknown as { ofAgent(name: string): Promise<Task> };
+      const agent = await ofAgent.call(t, "writer");
       for (const each of [t, agent]) await assert.rejects(each.reserve(CALL), ApprovalRequired);
     });
   });
@@ -91,3 +95,24 @@ test("what cannot be changes nothing", async () => {
     assert.equal(String(await t.available()), "0.25 USD");
   });
 });
+
+for (const [kind, fresh] of stores) {
+  test(`limits are suggested from what runs have used, in ${kind}`, async () => {
+    const store = fresh();
+    for (const calls of [3, 1, 2, 9]) {
+      await task("run", { kind: "refund", store }, async (t) => {
+        for (let call = 0; call < calls; call++) await t.toolCall("web");
+      });
+    }
+    const { kinds, share, toml, withoutKind, isCut } = await suggestLimits({ share: 75, since: "1h", store });
+    assert.deepEqual([share, withoutKind, isCut], [75, 0, false]);
+    const [refund] = kinds;
+    assert.deepEqual([refund?.kind, refund?.runs, refund?.succeeded, refund?.refused], ["refund", 4, 4, 1]);
+    assert.deepEqual(refund?.limits, [{ unit: "tool_calls", amount: "3", refused: 1 }]);
+    assert.match(refund?.warning ?? "", /too few/);
+    assert.ok(toml.endsWith("[kinds.refund]\ntool_calls = 3   # 1 of 4 used more\n"), toml);
+    for (const wrong of [{ share: 0 }, { share: 1.5 }, { kind: "nobody" }, { since: "x" }]) {
+      await assert.rejects(suggestLimits({ store, ...wrong }), InvalidInput);
+    }
+  });
+}

@@ -18,7 +18,10 @@
 //! # Ok::<(), outlay::Error>(())
 //! ```
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write as _},
+};
 
 use super::since::Since;
 use crate::{
@@ -214,7 +217,7 @@ fn key(text: &str) -> String {
         match letter {
             '"' | '\\' => quoted.extend(['\\', letter]),
             // Also what a terminal would obey.
-            _ if letter.is_control() => quoted += &format!("\\U{:08x}", u32::from(letter)),
+            _ if letter.is_control() => drop(write!(quoted, "\\U{:08x}", u32::from(letter))),
             _ => quoted.push(letter),
         }
     }

@@ -89,8 +89,7 @@ impl Task {
     /// Tells no handler of alerts of it: that is for the caller to do, without its locks.
     pub(super) fn open(ledger: Ledger, mut options: TaskOptions) -> Result<Self> {
         options.check()?;
-        let config = ledger.config();
-        let watch = kinds::complete(&mut options, &config.kinds)?;
+        let watch = kinds::complete(&mut options, &ledger.config().kinds)?;
         let above_last = Last::inherited(&options)?;
         let above =
             options.parent.as_ref().map_or_else(|| Ok(Tags::new()), |parent| parent.above(&ledger))?;
@@ -98,7 +97,8 @@ impl Task {
         for (key, value) in own.iter() {
             tags.set(key, value)?;
         }
-        let fallback = Fallback::inherited(options.fallback, options.parent.as_ref(), &config.routes);
+        let fallback =
+            Fallback::inherited(options.fallback, options.parent.as_ref(), &ledger.config().routes);
         let mut want = OpenTask {
             id: None,
             caller: options.id,
@@ -140,9 +140,7 @@ impl Task {
                         watch: OnceLock::new(),
                         last: above_last,
                     };
-                    let task = Self::putting_by(inner, wrap_up.filter(|_| !observes))?;
-                    watch.iter().for_each(|watch| task.watch_by(watch));
-                    return Ok(task);
+                    return Ok(Self::putting_by(inner, wrap_up.filter(|_| !observes))?.watched(watch));
                 }
                 Opened::Held { owner } if ledger.is_alive(owner)? => {
                     return Err(running(&want.caller.unwrap_or_default()));
@@ -165,6 +163,12 @@ impl Task {
             inner.last = Some(last);
         }
         Ok(task)
+    }
+
+    /// The same, watched by this if by any.
+    fn watched(self, watch: Option<Arc<Watch>>) -> Self {
+        watch.iter().for_each(|watch| self.watch_by(watch));
+        self
     }
 
     /// The tags of what lies under it in `ledger`.
