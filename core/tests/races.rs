@@ -12,7 +12,9 @@ use std::{
 };
 
 use fixture::{Place, cents, request, spend, usd};
-use outlay::{BudgetOptions, ErrorKind, Ledger, Limit, Task, TaskOptions, Usage};
+use outlay::{
+    Attempt, BudgetOptions, ErrorKind, Ledger, Limit, Task, TaskOptions, Usage, run::config::Choices,
+};
 
 const THREADS: usize = 64;
 const CAP: &str = "1.00";
@@ -57,6 +59,66 @@ fn sixty_four_threads_make_exactly_twenty_calls_in_memory() {
 #[test]
 fn sixty_four_threads_make_exactly_twenty_calls_in_a_file() {
     one_task(&Place::sqlite());
+}
+
+/// A ledger in which the limit of each task comes from its kind.
+fn of_kind(ledger: &Ledger) {
+    let kinds = format!(r#"{{"kinds": {{"refund": {{"usd": "{CAP}"}}}}}}"#);
+    let choices = Choices::from_json(&kinds).unwrap();
+    ledger.set_config(ledger.config().as_ref().clone().with(&choices).unwrap().into());
+}
+
+fn refund() -> TaskOptions {
+    TaskOptions::new("refund").tag("kind", "refund").unwrap()
+}
+
+#[test]
+fn sixty_four_threads_keep_the_limit_of_a_kind() {
+    for place in [Place::memory(), Place::sqlite()] {
+        of_kind(&place.ledger);
+        let tasks = [place.ledger.open_task(refund()).unwrap(), place.ledger.open_task(refund()).unwrap()];
+        assert_eq!(race(&tasks), 40, "each has its own");
+        assert_eq!([cents(&tasks[0]), cents(&tasks[1])], [(100, 0, 0); 2]);
+        place.check();
+    }
+}
+
+/// One task entered by id from two owners, whichever is first: of both together.
+#[test]
+fn owners_that_take_turns_at_a_task_keep_the_limit_of_its_kind_together() {
+    let place = Place::sqlite();
+    let other = place.another_owner();
+    let ledgers = [&place.ledger, &other];
+    ledgers.into_iter().for_each(of_kind);
+    let made = AtomicUsize::new(0);
+    let start = Barrier::new(ledgers.len());
+    thread::scope(|scope| {
+        for ledger in ledgers {
+            let (made, start) = (&made, &start);
+            scope.spawn(move || {
+                start.wait();
+                loop {
+                    let task = match ledger.open_task(refund().id("refund-4711")) {
+                        Ok(task) => task,
+                        // The other one has it.
+                        Err(error) => {
+                            assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+                            thread::yield_now();
+                            continue;
+                        }
+                    };
+                    let call = spend(&task, CALL_CENTS);
+                    task.end(Attempt::Failed, None).unwrap();
+                    match call {
+                        Ok(_) => made.fetch_add(1, Ordering::Relaxed),
+                        Err(error) => break assert_eq!(error.kind(), ErrorKind::BudgetExceeded, "{error}"),
+                    };
+                }
+            });
+        }
+    });
+    assert_eq!(made.into_inner(), 20);
+    place.check();
 }
 
 #[test]

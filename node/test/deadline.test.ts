@@ -2,7 +2,18 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { BudgetExceeded, Conflict, current, InvalidInput, type TaskOptions, task, value } from "outlay";
+import {
+  ApprovalRequired,
+  approve,
+  BudgetExceeded,
+  Conflict,
+  current,
+  InvalidInput,
+  type TaskOptions,
+  task,
+  value,
+  waitApproval,
+} from "outlay";
 
 import { stores } from "./stores.js";
 
@@ -46,6 +57,25 @@ for (const [kind, fresh] of stores) {
       await open(3600);
       await open(3600);
       await assert.rejects(open(60), Conflict);
+    });
+
+    test("the wait for an approval does not count", async () => {
+      const store = fresh();
+      await task("t", { deadline: 3600, usd: 0.01, onLimit: "ask", store }, async (t) => {
+        const until = async () => Date.parse((await t.statusText()).replace(/.*calls until /, ""));
+        const before = await until();
+        const required = await t.reserve(CALL).catch((error: unknown) => error);
+        assert.ok(ApprovalRequired.isInstance(required));
+        // Times are shown in seconds.
+        const asked = Date.now();
+        while (Date.now() - asked < 1100) {
+          assert.equal(await waitApproval(required.id, { timeoutMs: 100, store }), false);
+        }
+        const waiting = waitApproval(required.id, { timeoutMs: 60_000, store });
+        await approve(required.id, { add: 1, by: "maria", store });
+        assert.equal(await waiting, true);
+        assert.ok((await until()) > before, "it moved by what was waited");
+      });
     });
 
     test("what a run was worth is held against what it cost", async () => {

@@ -1,7 +1,8 @@
 //! What is left, and what would have been refused?
 
 use outlay::{
-    BudgetOptions, Limit, TaskOptions, Unit,
+    Attempt, BudgetOptions, Limit, TaskOptions, Unit, Usage,
+    ledger::{Kind, flag},
     report::{ObservedRow, Since},
 };
 
@@ -50,6 +51,55 @@ fn what_would_have_been_refused_is_told_by_task_and_limit(place: &Place) {
     let own = rows(place, None).into_iter().find(|row| row.calls == 4).unwrap();
     assert_eq!(own.last_at - own.first_at, DAY);
     place.check();
+}
+
+/// A limit of each unit over each window of a task, which the second call passes.
+fn each_limit() -> impl Iterator<Item = Limit> {
+    let amounts = [(Unit::Usd, 10_000_000), (Unit::Tokens, 1_000), (Unit::LlmCalls, 1), (Unit::ToolCalls, 1)];
+    let over = move |window: &'static str| {
+        amounts.map(|(unit, amount)| Limit::new(unit, amount).unwrap().per(self::window(window)))
+    };
+    ["life", "day", "rolling:1h", "turn", "retries"].into_iter().flat_map(over)
+}
+
+/// Two calls that use the whole limit each, in an attempt that every window covers.
+fn two_calls(place: &Place, options: TaskOptions, unit: Unit) -> Vec<bool> {
+    place.ledger.open_task(options.clone().id("again")).unwrap().end(Attempt::Failed, None).unwrap();
+    let task = place.ledger.open_task(options.id("again")).unwrap();
+    let call = || match unit {
+        Unit::ToolCalls => task.tool_call_in("web", Some("t")).map(|()| None),
+        _ => task.reserve(&request(1_000).turn("t")).map(|call| {
+            let over = call.over_soft();
+            call.settle(&Usage::tokens(0, 1_000)).unwrap();
+            Some(over)
+        }),
+    };
+    [call(), call()].map(|called| called.unwrap().unwrap_or_default()).to_vec()
+}
+
+#[test]
+fn every_unit_of_every_window_is_observed() {
+    for limit in each_limit() {
+        for place in [Place::memory(), Place::sqlite()] {
+            two_calls(&place, watching([limit.clone()]), limit.unit);
+            let found: Vec<_> = rows(&place, None).into_iter().map(|row| (row.unit, row.calls)).collect();
+            assert_eq!(found, [(Some(limit.unit.name().to_owned()), 1)], "{limit:?}");
+        }
+    }
+}
+
+#[test]
+fn every_unit_of_every_window_may_be_soft() {
+    for limit in each_limit() {
+        let place = Place::sqlite();
+        let options = TaskOptions::new("t").limit(limit.clone().soft());
+        let over = two_calls(&place, options, limit.unit);
+        if limit.unit != Unit::ToolCalls {
+            assert_eq!(over, [false, true], "{limit:?}");
+        }
+        let is_over = place.last_flags(Kind::Reserved) & flag::OVER_SOFT != 0;
+        assert!(is_over, "{limit:?}");
+    }
 }
 
 fn what_is_enforced_or_fits_is_not_in_it(place: &Place) {
