@@ -12,6 +12,6 @@ pub mod scope;
 pub use alert::{Threshold, Thresholds};
 pub use breaker::{Breaker, Detector, Evidence, Level, Step, StepKind, Verdict};
 pub use budget::{Ask, Balance, Denial, Grant, Output, View, decide};
-pub use deadline::Deadline;
+pub use deadline::{Deadline, Deadlines};
 pub use limit::{Amounts, Ceiling, Limit, Slot, Unit, Window};
 pub use scope::Scope;

@@ -619,6 +619,8 @@ export interface TaskSpec {
   deadlineMs?: number;
   /** The same, in milliseconds since 1970. */
   deadlineAtMs?: number;
+  /** From when on its calls are late, in milliseconds after its first opening. */
+  softDeadlineMs?: number;
   /** At which shares of its limits to tell. */
   alerts?: Array<string>;
   /** The most all attempts after the first may cost together. */

@@ -2,7 +2,7 @@
 
 import { type BreakerConfig, plainConfig } from "./breaker.js";
 import { InvalidInput } from "./errors.js";
-import { type Amount, known, type UnitLimits } from "./money.js";
+import { type Amount, known, type Limit, type UnitLimits } from "./money.js";
 import type { TaskOptions } from "./task.js";
 
 /** The options of `task` that may be configured for its kind. */
@@ -11,8 +11,8 @@ export interface KindOptions extends UnitLimits, Pick<TaskOptions, "onLimit" | "
   retryUsd?: Amount;
   /** What is put by for one last call. */
   wrapUpUsd?: Amount;
-  /** When its last call may start: so many seconds after the task was opened for the first time. */
-  deadline?: number;
+  /** When its last call may start, or is late: so many seconds after the task was opened for the first time. */
+  deadline?: number | Limit | readonly (number | Limit)[];
   /** Watches the steps an integration sees for loops; functions cannot be configured. */
   breaker?: BreakerConfig | boolean;
 }

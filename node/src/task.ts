@@ -26,6 +26,7 @@ import {
   count,
   decimal,
   known,
+  Limit,
   limitSpecs,
   Money,
   maybeCount,
@@ -90,10 +91,11 @@ export interface TaskOptions extends UnitLimits {
   onLimit?: "raise" | "ask" | "finish";
   /**
    * When its last call may start: so many seconds after the task was opened for the first time, or a `Date`.
-   * Calls after it, in any attempt and in tasks inside, are `BudgetExceeded`. Waits for an approval do not
-   * count.
+   * Calls after it, in any attempt and in tasks inside, are `BudgetExceeded`. `new Limit(300, { soft: true })`
+   * refuses nothing: calls after it are `overSoft`, and `statusText()` says by when it was to be done. An array
+   * may hold one of each. Waits for an approval do not count.
    */
-  deadline?: number | Date;
+  deadline?: number | Date | Limit | readonly (number | Date | Limit)[];
   /**
    * Put so much by for one last call when the attempt starts, and one call of a model, under every limit it
    * falls under. `reserve({ final: true })` or `call({ final: true }, fn)` takes its place; no call follows it in
@@ -612,17 +614,29 @@ function kindBreaker(held: Ledger, kind: string | undefined): BreakerConfig | un
   return config == null ? undefined : (JSON.parse(config) as BreakerConfig);
 }
 
-/** When the last call may start, as the core takes it. */
-function deadlineSpec(deadline: number | Date | undefined): Partial<TaskSpec> {
+/** When the last call may start, or is late, as the core takes it. */
+function deadlineSpec(deadline: TaskOptions["deadline"]): Partial<TaskSpec> {
   if (deadline === undefined || deadline === null) return {};
+  const several: readonly unknown[] = Array.isArray(deadline) ? deadline : [deadline];
+  const found = several.map(oneDeadline);
+  if (new Set(found.map(({ softDeadlineMs }) => softDeadlineMs !== undefined)).size < found.length) {
+    throw new InvalidInput("a task has one hard and one soft deadline at most");
+  }
+  return Object.assign({}, ...found) as Partial<TaskSpec>;
+}
+
+function oneDeadline(deadline: unknown): Partial<TaskSpec> {
   const wrong = () => new InvalidInput(`deadline \`${shown(deadline)}\` is neither seconds nor a Date`);
   if (deadline instanceof Date) {
     if (Number.isNaN(deadline.getTime())) throw wrong();
     return { deadlineAtMs: deadline.getTime() };
   }
+  const isLimit = deadline instanceof Limit && deadline.window === "life";
+  const seconds = isLimit ? Number(deadline.amount || Number.NaN) : deadline;
   // A hundred years: of what is no number, the comparison is false too.
-  if (typeof deadline !== "number" || !(deadline >= 0 && deadline <= CENTURY_S)) throw wrong();
-  return { deadlineMs: Math.floor(deadline * 1000) };
+  if (typeof seconds !== "number" || !(seconds >= 0 && seconds <= CENTURY_S)) throw wrong();
+  const length = Math.floor(seconds * 1000);
+  return isLimit && deadline.soft ? { softDeadlineMs: length } : { deadlineMs: length };
 }
 
 function isHot(request: Request): boolean {

@@ -9,6 +9,7 @@ import {
   Conflict,
   current,
   InvalidInput,
+  Limit,
   type TaskOptions,
   task,
   value,
@@ -59,6 +60,24 @@ for (const [kind, fresh] of stores) {
       await assert.rejects(open(60), Conflict);
     });
 
+    test("a soft one is told and refuses nothing", async () => {
+      const store = fresh();
+      const soft = new Limit(0, { soft: true });
+      await task("t", { deadline: soft, store }, async (t) => {
+        assert.match(await t.statusText(), /^to be done by /);
+        const call = await t.reserve(CALL);
+        assert.equal(call.overSoft, true);
+        await call.void();
+        await t.toolCall("web");
+      });
+      await task("t", { deadline: [new Limit(5000, { soft: true }), 3600], store }, async (t) => {
+        assert.match(await t.statusText(), /^to be done by .*; calls until /);
+        const call = await t.reserve(CALL);
+        assert.equal(call.overSoft, false);
+        await call.void();
+      });
+    });
+
     test("the wait for an approval does not count", async () => {
       const store = fresh();
       await task("t", { deadline: 3600, usd: 0.01, onLimit: "ask", store }, async (t) => {
@@ -101,7 +120,18 @@ for (const [kind, fresh] of stores) {
 }
 
 test("what is no deadline, or no worth, is refused", async () => {
-  const nothing = [-1, Number.NaN, Number.POSITIVE_INFINITY, "60", true, new Date(Number.NaN), 1e40, {}];
+  const wrongly = [new Limit("soon"), new Limit(5, { window: "day" }), [5, 6], [5, new Date()], [[5]]];
+  const nothing = [
+    ...wrongly,
+    -1,
+    Number.NaN,
+    Number.POSITIVE_INFINITY,
+    "60",
+    true,
+    new Date(Number.NaN),
+    1e40,
+    {},
+  ];
   for (const deadline of nothing) {
     const options = { deadline, store: "memory:wrong" } as TaskOptions;
     await assert.rejects(

@@ -62,8 +62,33 @@ def test_a_deadline_is_a_time_too() -> None:
         late.tool_call("search")
 
 
+def test_a_soft_one_is_told_and_refuses_nothing(any_store: str) -> None:
+    soft = outlay.Limit(0, soft=True)
+    with outlay.task("t", deadline=soft, store=any_store) as task:
+        assert task.status_text().startswith("to be done by ")
+        call = task.reserve(model="gpt-4o", input_tokens=9, max_output_tokens=9)
+        assert call.over_soft
+        call.void()
+        task.tool_call("web")
+    later = outlay.Limit("0.5e4", soft=True)
+    with outlay.task("t", deadline=[later, 3600], store=any_store) as task:
+        assert "; calls until " in task.status_text()
+        call = task.reserve(model="gpt-4o", input_tokens=9, max_output_tokens=9)
+        assert not call.over_soft
+        call.void()
+    outlay.configure(kinds={"t": {"deadline": [3600, soft]}})
+    with outlay.task("t", kind="t", store=any_store) as task:
+        assert "to be done by" in task.status_text()
+        assert "calls until" in task.status_text()
+
+
 @pytest.mark.parametrize(
-    "wrong", [-1, float("nan"), float("inf"), "60", True, datetime(2026, 11, 22), 10**400]
+    "wrong",
+    [
+        *[-1, float("nan"), float("inf"), "60", True, datetime(2026, 11, 22), 10**400],
+        *[outlay.Limit("soon"), outlay.Limit(5, window="day"), outlay.Limit(-5, soft=True)],
+        *[[5, 6], [5, datetime(2026, 11, 22, tzinfo=timezone.utc)], [[5]], outlay.Limit("nan")],
+    ],
 )
 def test_what_is_no_deadline_is_refused(wrong: object) -> None:
     with pytest.raises(outlay.InvalidInput, match="deadline"):

@@ -113,8 +113,8 @@ fn show(ledger: &Opened, asked: &Show) -> Result<String> {
     if !state.limits.is_empty() {
         parts.push(tables::limits(&state.limits));
     }
-    if let Some(deadline) = state.deadline {
-        parts.push(format!("calls until {}", show_time(deadline)));
+    for (said, time) in [("to be done by", state.deadline.soft), ("calls until", state.deadline.hard)] {
+        parts.extend(time.map(|time| format!("{said} {}", show_time(time))));
     }
     if !tags.is_empty() {
         parts.push(format!("tags: {}", tags.join(" ")));

@@ -288,7 +288,8 @@ pub(crate) fn task(task: &TaskState) -> Value {
         "tags": tags,
         "parent_id": id(task.parent),
         "opened_at": time(Some(task.opened_at)),
-        "deadline": time(task.deadline),
+        "deadline": time(task.deadline.hard),
+        "soft_deadline": time(task.deadline.soft),
         "observes": task.observes,
     }));
     object.extend(balance(&task.balance));

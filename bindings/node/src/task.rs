@@ -59,6 +59,8 @@ pub struct TaskSpec {
     pub deadline_ms: Option<i64>,
     /// The same, in milliseconds since 1970.
     pub deadline_at_ms: Option<i64>,
+    /// From when on its calls are late, in milliseconds after its first opening.
+    pub soft_deadline_ms: Option<i64>,
     /// At which shares of its limits to tell.
     pub alerts: Option<Vec<String>>,
     /// The most all attempts after the first may cost together.
@@ -171,6 +173,9 @@ pub fn open_task(env: &Env, ledger: u32, spec: TaskSpec) -> napi::Result<Object<
         let after = spec.deadline_ms.map(Deadline::After);
         if let Some(deadline) = spec.deadline_at_ms.map(Deadline::At).or(after) {
             options = options.deadline(deadline);
+        }
+        if let Some(length) = spec.soft_deadline_ms {
+            options = options.soft_deadline(Deadline::After(length));
         }
         if let Some(alerts) = &spec.alerts {
             options = options.alerts(Thresholds::parse(alerts.iter().map(String::as_str))?);

@@ -52,7 +52,8 @@ impl Ledger {
     #[pyo3(signature = (
         name, *, id=None, usd=None, tokens=None, llm_calls=None, tool_calls=None, tags=None,
         enforce=true, clamp=false, wait_ms=None, on_limit=None, under=None, by=None, fallback=None,
-        deadline_ms=None, deadline_at_ms=None, wrap_up_usd=None, alerts=None, retry_usd=None
+        deadline_ms=None, deadline_at_ms=None, wrap_up_usd=None, alerts=None, retry_usd=None,
+        soft_deadline_ms=None
     ))]
     #[allow(clippy::too_many_arguments)]
     fn task(
@@ -77,6 +78,7 @@ impl Ledger {
         wrap_up_usd: Option<&Bound<'_, PyAny>>,
         alerts: Option<Vec<Bound<'_, PyAny>>>,
         retry_usd: Option<&Bound<'_, PyAny>>,
+        soft_deadline_ms: Option<i64>,
     ) -> PyResult<Task> {
         // Python watches itself, also before a call of a tool is made.
         let mut options = TaskOptions::new(name).unwatched();
@@ -110,6 +112,9 @@ impl Ledger {
         let after = deadline_ms.map(Deadline::After);
         if let Some(deadline) = deadline_at_ms.map(Deadline::At).or(after) {
             options = options.deadline(deadline);
+        }
+        if let Some(length) = soft_deadline_ms {
+            options = options.soft_deadline(Deadline::After(length));
         }
         if let Some(alerts) = thresholds(py, alerts)? {
             options = options.alerts(alerts);

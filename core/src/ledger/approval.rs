@@ -88,7 +88,9 @@ pub(crate) fn ask(tx: &mut dyn Tx, task: u32, attempt: u32, id: Id, denial: &Den
 /// Which of these a denial is about, and how much more it would have needed.
 pub(super) fn refusing(views: &[View<'_>], denial: &Denial) -> Option<(usize, i64)> {
     if denial.deadline.is_some() {
-        let late = |view: &View<'_>| view.label == denial.budget && view.deadline == denial.deadline;
+        let late = |view: &View<'_>| {
+            view.label == denial.budget && view.deadline.and_then(|times| times.hard) == denial.deadline
+        };
         return views.iter().position(late).map(|index| (index, 0));
     }
     views.iter().enumerate().find_map(|(index, view)| {

@@ -1,72 +1,85 @@
 //! Until when may a task make calls?
 //!
 //! A deadline stands on the account of the task's life: it holds for all attempts and for the tasks
-//! below. The time a person takes to approve what a task asks for does not count: it moves the
+//! below. A soft one is told and refuses nothing. The time a person takes to approve what a task asks for does not count: it moves the
 //! deadline of that task and of those above it.
 
 use super::{
     commit::intern,
-    entry::{Entry, Kind},
+    entry::{Entry, Kind, flag},
     open::DEPTH_MAX,
     store::{Account, TaskRow, Tx, present},
 };
 use crate::{
     error::{Error, Result},
-    policy::{Deadline, Window, limit::show_time},
+    policy::{Deadline, Deadlines, Window, limit::show_time},
     value::Millis,
 };
 
 /// The deadline of an account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Until {
-    /// When the last call may start, waits added; nothing without a deadline.
-    pub at: Option<Millis>,
-    /// How much of that was added for waits.
+    /// The deadlines, waits added.
+    pub times: Deadlines,
+    /// How much of them was added for waits.
     pub waited_ms: Millis,
     /// Up to when waits were added: two at a time count once.
     pub counted_ms: Millis,
 }
 
 impl Until {
-    /// The deadline of a task opened now.
-    pub fn of(deadline: Option<Deadline>, now: Millis) -> Self {
-        Self { at: deadline.map(|deadline| deadline.at(now)), ..Self::default() }
+    /// The deadlines of a task opened now: the hard and the soft one.
+    pub fn of(declared: [Option<Deadline>; 2], now: Millis) -> Self {
+        let [hard, soft] = declared.map(|one| one.map(|deadline| deadline.at(now)));
+        Self { times: Deadlines { hard, soft }, ..Self::default() }
     }
 
-    fn moved(self, by: Millis) -> Self {
-        Self { at: self.at.map(|at| at.saturating_add(by)), ..self }
+    fn moved(self, [hard, soft]: [Millis; 2]) -> Self {
+        let moved = |time: Option<Millis>, by: Millis| time.map(|at| at.saturating_add(by));
+        let times = Deadlines { hard: moved(self.times.hard, hard), soft: moved(self.times.soft, soft) };
+        Self { times, ..self }
     }
 }
 
-/// By how much a deadline declared again lies after the one there is.
-pub(super) fn check_later(tx: &mut dyn Tx, row: &TaskRow, want: Option<Deadline>) -> Result<Millis> {
-    let (Some(want), Some(account)) = (want, life_of(tx, row.no)?) else { return Ok(0) };
+/// By how much deadlines declared again, the hard and the soft one, lie after those there are.
+pub(super) fn check_later(
+    tx: &mut dyn Tx,
+    row: &TaskRow,
+    want: [Option<Deadline>; 2],
+) -> Result<[Millis; 2]> {
+    let Some(account) = life_of(tx, row.no)?.filter(|_| want != [None; 2]) else { return Ok([0; 2]) };
+    let Deadlines { hard, soft } = account.until.moved([-account.until.waited_ms; 2]).times;
     let label = &account.label;
-    let Some(there) = account.until.moved(-account.until.waited_ms).at else {
-        return Err(Error::conflict(format!("{label} exists without a deadline")));
+    let later = |want: Option<Deadline>, there: Option<Millis>, word: &str| {
+        let Some(want) = want else { return Ok(0) };
+        let missing = || Error::conflict(format!("{label} exists without a {word}"));
+        let (there, declared) = (there.ok_or_else(missing)?, want.at(row.opened_ms));
+        if declared < there {
+            let [there, declared] = [there, declared].map(show_time);
+            let message = format!("{label} exists with a {word} at {there}, later than {declared}");
+            return Err(Error::conflict(message));
+        }
+        Ok(declared.saturating_sub(there))
     };
-    let declared = want.at(row.opened_ms);
-    if declared < there {
-        let [there, declared] = [there, declared].map(show_time);
-        let message = format!("{label} exists with a deadline at {there}, later than {declared}");
-        return Err(Error::conflict(message));
-    }
-    Ok(declared.saturating_sub(there))
+    Ok([later(want[0], hard, "deadline")?, later(want[1], soft, "soft deadline")?])
 }
 
-/// Moves the deadline of a task, which is a grant.
-pub(super) fn extend(tx: &mut dyn Tx, task: u32, more: Millis, by: Option<&str>) -> Result<()> {
-    let Some(mut account) = life_of(tx, task)?.filter(|_| more > 0) else { return Ok(()) };
+/// Moves the deadlines of a task, the hard and the soft one, which is a grant.
+pub(super) fn extend(tx: &mut dyn Tx, task: u32, more: [Millis; 2], by: Option<&str>) -> Result<()> {
+    let Some(mut account) = life_of(tx, task)?.filter(|_| more != [0; 2]) else { return Ok(()) };
     account.until = account.until.moved(more);
-    let (at_ms, subject) = (tx.now()?, account.no);
-    let mut entry = Entry { kind: Kind::Granted, at_ms, task, subject, ..Entry::default() };
-    let until = account.until.at.map(show_time).unwrap_or_default();
-    entry.evidence = intern(tx, &mut entry, "deadline", &until)?;
-    if let Some(by) = by {
-        entry.note = intern(tx, &mut entry, "by", by)?;
-    }
     tx.put_account(&account)?;
-    tx.append(&mut entry)?;
+    let Deadlines { hard, soft } = account.until.times;
+    let moved = [(hard, more[0], "deadline", 0), (soft, more[1], "soft deadline", flag::OVER_SOFT)];
+    for (until, _, key, flags) in moved.into_iter().filter(|(_, more, ..)| *more > 0) {
+        let (at_ms, subject) = (tx.now()?, account.no);
+        let mut entry = Entry { kind: Kind::Granted, at_ms, task, subject, flags, ..Entry::default() };
+        entry.evidence = intern(tx, &mut entry, key, &until.map(show_time).unwrap_or_default())?;
+        if let Some(by) = by {
+            entry.note = intern(tx, &mut entry, "by", by)?;
+        }
+        tx.append(&mut entry)?;
+    }
     tx.bump()
 }
 
@@ -77,9 +90,9 @@ pub(super) fn add_wait(tx: &mut dyn Tx, task: u32, since: Millis) -> Result<()> 
     let mut above = tx.task(task)?;
     for _ in 0..=DEPTH_MAX {
         let Some(row) = above else { break };
-        if let Some(mut account) = life_of(tx, row.no)?.filter(|account| account.until.at.is_some()) {
+        if let Some(mut account) = life_of(tx, row.no)?.filter(|account| account.until.times.any()) {
             let waited = now.saturating_sub(since.max(account.until.counted_ms)).max(0);
-            account.until = account.until.moved(waited);
+            account.until = account.until.moved([waited; 2]);
             account.until.waited_ms += waited;
             account.until.counted_ms = now;
             tx.put_account(&account)?;

@@ -33,7 +33,8 @@ pub(crate) struct OpenTask {
     /// All tags, inherited ones too.
     pub tags: Tags,
     pub limits: Vec<Limit>,
-    pub deadline: Option<Deadline>,
+    /// The hard and the soft one.
+    pub deadlines: [Option<Deadline>; 2],
     /// Nothing leaves what there is.
     pub alerts: Option<Thresholds>,
     pub observes: bool,
@@ -98,7 +99,7 @@ pub(crate) fn open_task(tx: &mut dyn Tx, want: &OpenTask) -> Result<Opened> {
         return Err(Error::conflict(format!("task `{}` lies under another task", want.name)));
     }
     let accounts = tx.accounts_of_task(no)?;
-    let later = deadline::check_later(tx, &row, want.deadline)?;
+    let later = deadline::check_later(tx, &row, want.deadlines)?;
     raise(tx, accounts, &ceilings, want.by.as_deref(), no)?;
     deadline::extend(tx, no, later, want.by.as_deref())?;
     if let Some(alerts) = &want.alerts {
@@ -156,8 +157,7 @@ fn new_task(tx: &mut dyn Tx, want: &OpenTask, ceilings: &[(Window, Ceiling)]) ->
     for (window, ceiling) in unlimited.then_some(&life).into_iter().chain(ceilings) {
         let label = format!("task `{}`", want.name);
         let (task, window, ceiling) = (row.no, window.clone(), *ceiling);
-        let deadline = want.deadline.filter(|_| window == Window::Life);
-        let until = Until::of(deadline, now);
+        let until = if window == Window::Life { Until::of(want.deadlines, now) } else { Until::default() };
         let alerts = want.alerts.clone().unwrap_or_default();
         tx.put_account(&Account { task, window, ceiling, until, alerts, label, ..Account::default() })?;
     }

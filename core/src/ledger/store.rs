@@ -75,7 +75,7 @@ pub(crate) struct Account {
 impl Account {
     /// The account as a decision sees it.
     pub fn view(&self, balance: Balance) -> View<'_> {
-        let deadline = self.until.at;
+        let deadline = self.until.times.any().then_some(&self.until.times);
         View { label: &self.label, ceiling: &self.ceiling, window: &self.window, balance, deadline }
     }
 }

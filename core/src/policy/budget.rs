@@ -5,7 +5,10 @@
 
 use std::fmt::Write as _;
 
-use super::limit::{Amounts, Ceiling, Unit, Window, show_time};
+use super::{
+    deadline::Deadlines,
+    limit::{Amounts, Ceiling, Unit, Window, show_time},
+};
 use crate::{
     error::{Error, ErrorKind, Field, Result},
     value::{Millis, Money},
@@ -52,8 +55,8 @@ pub struct View<'a> {
     pub window: &'a Window,
     /// The sum of all slots that count now.
     pub balance: Balance,
-    /// From when on no call may start.
-    pub deadline: Option<Millis>,
+    /// From when on no call may start, or is late.
+    pub deadline: Option<&'a Deadlines>,
 }
 
 impl View<'_> {
@@ -68,7 +71,7 @@ impl View<'_> {
 
     /// The denial of a call that comes after the deadline.
     fn late(&self, now: Millis) -> Option<Denial> {
-        let deadline = self.deadline.filter(|deadline| *deadline <= now)?;
+        let deadline = self.deadline?.hard.filter(|deadline| *deadline <= now)?;
         Some(Denial {
             budget: self.label.to_owned(),
             unit: Unit::Usd,
@@ -174,7 +177,7 @@ pub struct Grant {
     pub amounts: Amounts,
     /// How long each answer may get, in tokens.
     pub max_output_tokens: u64,
-    /// Does it pass a soft limit?
+    /// Does it pass a soft limit or deadline?
     pub over_soft: bool,
 }
 
@@ -248,7 +251,11 @@ struct Passes {
 fn passes(views: &[View<'_>], amounts: &Amounts, now: Millis) -> Passes {
     let mut passes = Passes { hard: false, soft: false };
     for View { balance, ceiling, deadline, .. } in views {
-        passes.hard |= deadline.is_some_and(|deadline| deadline <= now);
+        if let Some(deadline) = deadline {
+            let is_past = |time: Option<Millis>| time.is_some_and(|time| time <= now);
+            passes.hard |= is_past(deadline.hard);
+            passes.soft |= is_past(deadline.soft);
+        }
         for unit in 0..Unit::ALL.len() {
             let requested = amounts.0[unit];
             let parts = [balance.in_doubt.0[unit], balance.pending.0[unit], requested];
@@ -426,7 +433,8 @@ mod tests {
     #[test]
     fn a_deadline_ends_what_is_free_too_and_is_named_before_any_amount() {
         let (none, spent) = (Ceiling::default(), usd(0));
-        let late = View { deadline: Some(1_795_305_600_000), ..view(&none, 0, 0) };
+        let passed = Deadlines { hard: Some(1_795_305_600_000), soft: None };
+        let late = View { deadline: Some(&passed), ..view(&none, 0, 0) };
         assert!(decide(&[late], &Ask::TOOL, 1_795_305_599_999).is_ok());
         let denial = decide(&[view(&spent, 5, 0), late], &ASK, 1_795_305_600_000).unwrap_err();
         assert_eq!((denial.limit_name(), denial.contended), ("deadline", false));

@@ -11,6 +11,22 @@ pub enum Deadline {
     At(Millis),
 }
 
+/// The deadlines of a task as they stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deadlines {
+    /// From when on no call may start.
+    pub hard: Option<Millis>,
+    /// From when on a call is told to be late.
+    pub soft: Option<Millis>,
+}
+
+impl Deadlines {
+    /// Is there one?
+    pub const fn any(&self) -> bool {
+        self.hard.is_some() || self.soft.is_some()
+    }
+}
+
 impl Deadline {
     /// The time it means for a task opened at `opened`.
     ///

@@ -6,7 +6,7 @@ use super::names::Names;
 use crate::{
     error::{Error, ErrorKind, Result},
     ledger::store::{Account, CallRow, Filter, TaskRow, Tx, Which, present},
-    policy::{Balance, Unit, Window},
+    policy::{Balance, Deadlines, Unit, Window},
     run::Ledger,
     value::{Id, Millis, Money},
 };
@@ -103,8 +103,8 @@ pub struct TaskState {
     pub standing: Standing,
     /// When it was first opened.
     pub opened_at: Millis,
-    /// From when on its calls are refused, waits for approvals added.
-    pub deadline: Option<Millis>,
+    /// From when on its calls are refused, or told to be late, waits for approvals added.
+    pub deadline: Deadlines,
     /// Does it only observe?
     pub observes: bool,
     /// What it used, holds and cannot tell, with everything below it.
@@ -319,7 +319,7 @@ fn range_of(prefix: &str) -> Option<(Id, Id)> {
 pub(super) fn task_state(tx: &mut dyn Tx, names: &mut Names, row: &TaskRow) -> Result<TaskState> {
     let now = tx.now()?;
     let mut balance = Balance::default();
-    let (mut all, mut deadline) = (Vec::new(), None);
+    let (mut all, mut deadline) = (Vec::new(), Deadlines::default());
     for account in tx.accounts_of_task(row.no)? {
         let own = match account.window {
             Window::Turn => {
@@ -330,7 +330,7 @@ pub(super) fn task_state(tx: &mut dyn Tx, names: &mut Names, row: &TaskRow) -> R
         };
         if account.window == Window::Life {
             balance = own;
-            deadline = account.until.at;
+            deadline = account.until.times;
         }
         all.extend(limits(&account, &own, now));
     }

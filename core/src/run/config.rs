@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 use super::{
     approval::Approvers,
-    kinds::{self, KindChoice, Kinds},
     cost::{Rates, Slo, SloChoice, slos},
+    kinds::{self, KindChoice, Kinds},
     prices,
     route::{Route, RouteChoice},
 };

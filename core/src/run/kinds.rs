@@ -48,7 +48,7 @@ pub struct KindChoice {
     pub retry_usd: Option<Value>,
     /// See [`TaskOptions::wrap_up`].
     pub wrap_up_usd: Option<Value>,
-    /// Seconds after the task was opened for the first time.
+    /// Seconds after the task was opened for the first time, a table of `amount` and `soft`, or a list.
     pub deadline: Option<Value>,
     /// `raise`, `ask` or `finish`.
     pub on_limit: Option<String>,
@@ -76,6 +76,7 @@ struct LimitChoice {
 pub struct KindOptions {
     limits: Vec<Limit>,
     deadline: Option<Deadline>,
+    soft_deadline: Option<Deadline>,
     on_limit: Option<OnLimit>,
     wrap_up: Option<Money>,
     fallback: Option<route::Models>,
@@ -118,7 +119,7 @@ impl KindOptions {
             options.wrap_up = Some(put_by.map_err(|error| wrong("wrap_up_usd", &error))?);
         }
         if let Some(after) = &choice.deadline {
-            options.deadline = Some(deadline(after).map_err(|error| wrong("deadline", &error))?);
+            options.read_deadline(after).map_err(|error| wrong("deadline", &error))?;
         }
         if let Some(word) = &choice.on_limit {
             options.on_limit = Some(OnLimit::parse(word).map_err(|error| wrong("on_limit", &error))?);
@@ -139,6 +140,20 @@ impl KindOptions {
             }
         };
         Ok(options)
+    }
+
+    fn read_deadline(&mut self, value: &Value) -> Result<()> {
+        let one = std::slice::from_ref(value);
+        for value in value.as_array().map_or(one, Vec::as_slice) {
+            let choice = LimitChoice::read(value)?;
+            let place = if choice.soft { &mut self.soft_deadline } else { &mut self.deadline };
+            let has_window = choice.window.is_some_and(|window| window != "life");
+            if has_window || place.is_some() {
+                return Err(Error::invalid(format!("`{value}` is not one hard or one soft deadline")));
+            }
+            *place = Some(deadline(&choice.amount)?);
+        }
+        Ok(())
     }
 
     /// Each option that is given, in the order of [`KindChoice`], and its value as it was written.
@@ -193,7 +208,9 @@ pub(super) fn complete(options: &mut TaskOptions, kinds: &Kinds) -> Result<Optio
     };
     let own: Vec<Limit> = kind.limits.iter().filter(|limit| !is_given(limit)).cloned().collect();
     options.limits.extend(own);
-    options.deadline = options.deadline.or(kind.deadline);
+    if options.deadline.is_none() && options.soft_deadline.is_none() {
+        (options.deadline, options.soft_deadline) = (kind.deadline, kind.soft_deadline);
+    }
     options.on_limit = options.on_limit.or(kind.on_limit);
     options.wrap_up = options.wrap_up.or(kind.wrap_up);
     options.fallback = options.fallback.take().or_else(|| kind.fallback.clone());
@@ -209,13 +226,17 @@ fn limits(unit: Unit, value: &Value) -> Result<Vec<Limit>> {
     }
 }
 
-fn limit(unit: Unit, value: &Value) -> Result<Limit> {
-    let choice = match value {
-        Value::Object(_) => {
-            LimitChoice::deserialize(value).map_err(|error| Error::invalid(error.to_string()))?
+impl LimitChoice {
+    fn read(value: &Value) -> Result<Self> {
+        match value {
+            Value::Object(_) => Self::deserialize(value).map_err(|error| Error::invalid(error.to_string())),
+            amount => Ok(Self { amount: amount.clone(), soft: false, window: None, tz: None }),
         }
-        amount => LimitChoice { amount: amount.clone(), soft: false, window: None, tz: None },
-    };
+    }
+}
+
+fn limit(unit: Unit, value: &Value) -> Result<Limit> {
+    let choice = LimitChoice::read(value)?;
     let amount = number(&choice.amount)?;
     let limit = match unit {
         Unit::Usd => Limit::usd(&amount)?,

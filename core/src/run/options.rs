@@ -28,6 +28,7 @@ pub struct TaskOptions {
     pub(super) tags: Tags,
     pub(super) limits: Vec<Limit>,
     pub(super) deadline: Option<Deadline>,
+    pub(super) soft_deadline: Option<Deadline>,
     pub(super) alerts: Option<Thresholds>,
     pub(super) observes: bool,
     pub(super) clamps: bool,
@@ -84,6 +85,24 @@ impl TaskOptions {
     #[must_use]
     pub fn deadline(mut self, deadline: Deadline) -> Self {
         self.deadline = Some(deadline);
+        self
+    }
+
+    /// From when on its calls are told to be late, in whatever attempt: they are over a soft limit, and
+    /// the status says until when it was to be done. Waits for approvals do not count here either.
+    ///
+    /// ```
+    /// use outlay::{Ledger, Request, TaskOptions, policy::Deadline};
+    ///
+    /// let options = TaskOptions::new("t").soft_deadline(Deadline::After(0));
+    /// let task = Ledger::in_memory().open_task(options)?;
+    /// let call = task.reserve(&Request::model("gpt-4o").input_tokens(9).max_output_tokens(9))?;
+    /// assert!(call.over_soft());
+    /// # Ok::<(), outlay::Error>(())
+    /// ```
+    #[must_use]
+    pub fn soft_deadline(mut self, deadline: Deadline) -> Self {
+        self.soft_deadline = Some(deadline);
         self
     }
 

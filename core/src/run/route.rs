@@ -13,7 +13,7 @@ use crate::{
     ledger::{commit::Facts, flag, held},
     meter::{Abilities, Ability},
     policy::{
-        Ask,
+        Ask, View,
         budget::observe,
         router::{Candidate, Unfit, judge},
     },
@@ -229,9 +229,12 @@ impl Task {
         ledger.act(move |tx| {
             let now = tx.now()?;
             let balances = held::balances(tx, no)?;
-            let views: Vec<_> = balances.iter().map(|(account, balance)| account.view(*balance)).collect();
+            // A cheaper model makes nobody less late.
+            let views =
+                balances.iter().map(|(account, balance)| View { deadline: None, ..account.view(*balance) });
+            let views: Vec<_> = views.collect();
             let (grant, denied) = observe(&views, &ask, now);
-            Ok(grant.over_soft || denied.is_some_and(|denial| !denial.contended && denial.deadline.is_none()))
+            Ok(grant.over_soft || denied.is_some_and(|denial| !denial.contended))
         })
     }
 }

@@ -68,9 +68,12 @@ fn of(views: &[View<'_>]) -> Status {
         let most = limits.iter().map(|(left, limit)| percent(limit - left, *limit)).max();
         status.used_percent = status.used_percent.max(most);
     }
-    if let Some(deadline) = views.iter().filter_map(|view| view.deadline).min() {
+    let times = views.iter().filter_map(|view| view.deadline);
+    let (hard, soft) = (times.clone().filter_map(|times| times.hard), times.filter_map(|times| times.soft));
+    for (said, time) in [("to be done by", soft.min()), ("calls until", hard.min())] {
+        let Some(time) = time else { continue };
         let separator = if status.text.is_empty() { "" } else { "; " };
-        let _ = write!(status.text, "{separator}calls until {}", show_time(deadline));
+        let _ = write!(status.text, "{separator}{said} {}", show_time(time));
     }
     status
 }

@@ -106,7 +106,7 @@ impl Task {
             parent: options.parent.as_ref().map_or(0, |parent| parent.0.no),
             tags,
             limits: options.limits,
-            deadline: options.deadline,
+            deadlines: [options.deadline, options.soft_deadline],
             alerts: options.alerts,
             observes: options.observes,
             by: options.by,

@@ -1,7 +1,10 @@
 //! Until when? No call starts after the deadline of its task or of one above, in any attempt.
 
 use outlay::{
-    Attempt, ErrorKind, Field, Limit, Task, TaskOptions, ledger::Kind, policy::Deadline, run::OnLimit,
+    Attempt, ErrorKind, Field, Limit, Request, Task, TaskOptions,
+    ledger::{Kind, flag},
+    policy::{Deadline, Deadlines},
+    run::OnLimit,
 };
 
 use crate::fixture::{HOUR, MINUTE, NOON, Place, refused, request, spend};
@@ -109,6 +112,73 @@ fn the_wait_for_an_approval_does_not_count(place: &Place) {
     place.check();
 }
 
+fn soft(place: &Place, minutes: i64) -> outlay::Result<Task> {
+    let options = TaskOptions::new("refund").id("refund-4711").deadline(Deadline::After(HOUR));
+    place.ledger.open_task(options.soft_deadline(Deadline::After(minutes * MINUTE)))
+}
+
+fn a_soft_deadline_is_told_and_refuses_nothing(place: &Place) {
+    let task = soft(place, 10).unwrap();
+    let told = "to be done by 2026-11-22T12:10:00Z; calls until 2026-11-22T13:00:00Z";
+    assert_eq!(task.status().unwrap().text, told);
+    let below = place.ledger.open_task(TaskOptions::new("step").under(&task)).unwrap();
+    let is_late = |task: &Task| {
+        let call = task.reserve(&request(1_000)).unwrap();
+        call.void().unwrap();
+        call.over_soft()
+    };
+    place.clock.set(NOON + 10 * MINUTE - 1);
+    assert_eq!([&task, &below].map(is_late), [false; 2]);
+    place.clock.advance(1);
+    assert_eq!([&task, &below].map(is_late), [true; 2]);
+    task.tool_call("web").unwrap();
+    if place.is_shared() {
+        assert_eq!(place.last_flags(Kind::Reserved) & flag::OVER_SOFT, flag::OVER_SOFT);
+    }
+    assert!(task.stopped().is_none());
+    assert!(place.ledger.observed(None).unwrap().rows.is_empty());
+    place.check();
+}
+
+fn a_soft_deadline_only_moves_on(place: &Place) {
+    let end = |task: Task| task.end(Attempt::Failed, None).unwrap();
+    end(soft(place, 10).unwrap());
+    end(soft(place, 10).unwrap());
+    let earlier = refused(soft(place, 9), ErrorKind::Conflict);
+    let said =
+        "task `refund` exists with a soft deadline at 2026-11-22T12:10:00Z, later than 2026-11-22T12:09:00Z";
+    assert_eq!(earlier.to_string(), said);
+    end(soft(place, 20).unwrap());
+    let state = place.ledger.find_task("refund-4711").unwrap();
+    assert_eq!(state.deadline, Deadlines { hard: Some(NOON + HOUR), soft: Some(NOON + 20 * MINUTE) });
+    let other = || TaskOptions::new("t").id("t-1");
+    end(place.ledger.open_task(other().deadline(Deadline::After(HOUR))).unwrap());
+    let late = other().soft_deadline(Deadline::After(HOUR));
+    let missing = refused(place.ledger.open_task(late), ErrorKind::Conflict);
+    assert_eq!(missing.to_string(), "task `t` exists without a soft deadline");
+}
+
+fn the_wait_for_an_approval_does_not_count_for_a_soft_one_either(place: &Place) {
+    let options = TaskOptions::new("t").limit(Limit::usd("0.01").unwrap()).on_limit(OnLimit::Ask);
+    let options = options.soft_deadline(Deadline::After(10 * MINUTE));
+    let task = place.ledger.open_task(options).unwrap();
+    let asked = refused(task.reserve(&request(5_000)), ErrorKind::ApprovalRequired);
+    let Some(Field::Text(id)) = asked.field("id") else { panic!("{asked}") };
+    place.clock.advance(HOUR);
+    place.ledger.approve(&id.parse().unwrap(), "0.50", "maria", None).unwrap();
+    place.clock.advance(10 * MINUTE - 1);
+    assert!(!task.reserve(&request(1_000)).unwrap().over_soft());
+    place.clock.advance(1);
+    assert!(task.reserve(&request(1_000)).unwrap().over_soft());
+}
+
+fn being_late_takes_no_cheaper_model(place: &Place) {
+    let options = TaskOptions::new("t").fallback(["gpt-4o-mini"]).unwrap();
+    let task = place.ledger.open_task(options.soft_deadline(Deadline::At(NOON))).unwrap();
+    let call = task.reserve(&Request::model("gpt-4o").input_tokens(9).max_output_tokens(9)).unwrap();
+    assert_eq!((call.over_soft(), call.model()), (true, "gpt-4o"));
+}
+
 fn a_task_that_observes_records_what_came_too_late(place: &Place) {
     let options = TaskOptions::new("t").observe().deadline(Deadline::At(NOON));
     let task = place.ledger.open_task(options).unwrap();
@@ -125,5 +195,9 @@ on_every_store! {
     a_task_without_a_deadline_gets_none_later,
     what_waits_for_money_ends_at_the_deadline,
     the_wait_for_an_approval_does_not_count,
+    a_soft_deadline_is_told_and_refuses_nothing,
+    a_soft_deadline_only_moves_on,
+    the_wait_for_an_approval_does_not_count_for_a_soft_one_either,
+    being_late_takes_no_cheaper_model,
     a_task_that_observes_records_what_came_too_late,
 }

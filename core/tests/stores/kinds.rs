@@ -5,7 +5,7 @@ use std::sync::Arc;
 use outlay::{
     Attempt, Config, ErrorKind, Field, Limit, Money, Result, Task, TaskOptions, Unit,
     meter::Api,
-    policy::{Deadline, Thresholds},
+    policy::{Deadline, Deadlines, Thresholds},
     run::{OnLimit, Terms, config::Choices},
 };
 use serde_json::json;
@@ -66,7 +66,7 @@ fn a_task_takes_what_its_kind_has(place: &Place) {
     assert_eq!(cents(&task).1, 5, "what is put by is pending");
     assert_eq!(task.available().unwrap(), Some(usd("0.40")));
     let state = place.ledger.find_task(&task.id().to_string()).unwrap();
-    assert_eq!(state.deadline, Some(NOON + 10 * MINUTE));
+    assert_eq!(state.deadline.hard, Some(NOON + 10 * MINUTE));
     task.tool_call("web").unwrap();
     task.tool_call("web").unwrap();
     let third = refused(task.tool_call("web"), ErrorKind::BudgetExceeded);
@@ -90,7 +90,7 @@ fn the_callers_own_option_wins(place: &Place) {
     assert_eq!(counts.len(), 2);
     assert_eq!((task.on_limit(), cents(&task).1), (OnLimit::Raise, 20));
     let state = place.ledger.find_task(&task.id().to_string()).unwrap();
-    assert_eq!(state.deadline, Some(NOON + MINUTE));
+    assert_eq!(state.deadline.hard, Some(NOON + MINUTE));
 }
 
 fn tasks_of_no_kind_of_another_or_inside_take_nothing(place: &Place) {
@@ -154,6 +154,18 @@ fn a_breaker_watches_unless_the_caller_says_otherwise(place: &Place) {
     assert_eq!(nudges(&open(place, TaskOptions::new("t"))), [false; 3]);
 }
 
+fn its_deadline_may_be_soft(place: &Place) {
+    configured(place, "deadline = [600, { amount = 300, soft = true }]");
+    let deadlines = |options| {
+        let task = open(place, options);
+        place.ledger.find_task(&task.id().to_string()).unwrap().deadline
+    };
+    let (hard, soft) = (Some(NOON + 10 * MINUTE), Some(NOON + 5 * MINUTE));
+    assert_eq!(deadlines(refund()), Deadlines { hard, soft });
+    let own = refund().soft_deadline(Deadline::After(MINUTE));
+    assert_eq!(deadlines(own), Deadlines { hard: None, soft: Some(NOON + MINUTE) }, "the option as a whole");
+}
+
 fn its_limits_hold_and_only_under_enforcement(place: &Place) {
     configured(place, "usd = 0.05");
     let task = open(place, refund());
@@ -171,6 +183,7 @@ on_every_store![
     tasks_of_no_kind_of_another_or_inside_take_nothing,
     a_changed_configuration_is_as_a_changed_declaration,
     a_breaker_watches_unless_the_caller_says_otherwise,
+    its_deadline_may_be_soft,
     its_limits_hold_and_only_under_enforcement,
 ];
 
@@ -187,6 +200,8 @@ fn what_cannot_be_is_refused_by_name() {
         ("wrap_up_usd = []", "kinds.refund.wrap_up_usd: `[]` is not a number"),
         ("deadline = -5", "kinds.refund.deadline: `-5` is not a number of seconds"),
         ("deadline = 1e12", "kinds.refund.deadline: "),
+        ("deadline = [5, 6]", "kinds.refund.deadline: `6` is not one hard or one soft deadline"),
+        ("deadline = { amount = 5, window = 'day' }", "kinds.refund.deadline: "),
         ("on_limit = 'stop'", "kinds.refund.on_limit: on_limit `stop` is not `raise`, `ask` or `finish`"),
         ("fallback = ['']", "kinds.refund.fallback: "),
         ("alerts = ['often']", "kinds.refund.alerts: "),

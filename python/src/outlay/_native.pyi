@@ -1154,6 +1154,7 @@ class Ledger:
         wrap_up_usd: _Number | None = None,
         alerts: Sequence[_Number] | None = None,
         retry_usd: _Number | None = None,
+        soft_deadline_ms: SupportsIndex | None = None,
     ) -> Task:
         """
         Opens a task.

@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from ._native import Limit
 from .errors import InvalidInput
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _CENTURY_S = 100 * 366 * 86_400
+_SOFT = "soft_deadline_ms"
 
 
-def read_deadline(deadline: float | datetime | None) -> dict[str, int]:
-    """When the last call may start, as the core takes it; nothing if at any time."""
+def read_deadline(deadline: Any) -> dict[str, int]:
+    """When the last call may start, or is late, as the core takes it; nothing if at any time."""
     if deadline is None:
         return {}
-    if isinstance(deadline, datetime):
-        if deadline.utcoffset() is None:
-            raise InvalidInput(f"deadline `{deadline}` has no time zone")
-        return {"deadline_at_ms": (deadline - _EPOCH) // timedelta(milliseconds=1)}
+    each: list[Any] = list(deadline) if isinstance(deadline, (list, tuple)) else [deadline]
+    found = [_deadline(one) for one in each]
+    if len({name == _SOFT for name, _ in found}) < len(found):
+        raise InvalidInput(f"deadline `{deadline!r}` is not one hard and one soft one")
+    return dict(found)
+
+
+def _deadline(given: Any) -> tuple[str, int]:
+    name, seconds = "deadline_ms", given
+    if isinstance(given, datetime):
+        if given.utcoffset() is None:
+            raise InvalidInput(f"deadline `{given}` has no time zone")
+        return "deadline_at_ms", (given - _EPOCH) // timedelta(milliseconds=1)
+    if isinstance(given, Limit) and given.window == "life":
+        name = _SOFT if given.soft else name
+        with contextlib.suppress(ValueError):
+            seconds = float(given.amount)
     # A hundred years: of what is no number, the comparison is false too.
-    number = isinstance(deadline, (int, float)) and not isinstance(deadline, bool)
-    if not number or not 0 <= deadline <= _CENTURY_S:
-        raise InvalidInput(f"deadline `{deadline!r}` is neither seconds nor a datetime")
-    return {"deadline_ms": int(deadline * 1000)}
+    number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    if not number or not 0 <= seconds <= _CENTURY_S:
+        raise InvalidInput(f"deadline `{given!r}` is neither seconds nor a datetime")
+    return name, int(seconds * 1000)
 
 
 def read_alerts(alerts: Sequence[Any] | None) -> list[Any] | None:

@@ -379,7 +379,7 @@ def task(
     by: str | None = None,
     breaker: Mapping[str, Any] | bool | None = None,
     fallback: Sequence[str] | None = None,
-    deadline: float | datetime | None = None,
+    deadline: float | datetime | _native.Limit | Sequence[Any] | None = None,
     wrap_up_usd: int | float | str | Decimal | _native.Money | None = None,
     alerts: Sequence[float | str | Decimal] | None = None,
     retry_usd: int | float | str | Decimal | _native.Money | None = None,
@@ -417,7 +417,9 @@ def task(
             off those of the configuration.
         deadline: when its last call may start: so many seconds after the task was opened for the
             first time, or a ``datetime`` with a time zone. Calls after it, in any attempt and in
-            tasks inside, are ``BudgetExceeded``. Waits for an approval do not count.
+            tasks inside, are ``BudgetExceeded``. ``Limit(300, soft=True)`` refuses nothing: calls
+            after it are ``over_soft``, and ``status_text()`` says by when it was to be done. A list
+            may hold one of each. Waits for an approval do not count.
         wrap_up_usd: put so much by for one last call when the attempt starts, and one call of a
             model, under every limit it falls under. ``reserve(final=True)`` or
             ``outlay.call(final=True)`` takes its place; no call follows it in the attempt. It

@@ -12,7 +12,7 @@ use crate::{
         entry::{Cell as _, Entry, Kind, read_proofs, read_under},
         store::{Account, CallRow, Run, State, TaskRow},
     },
-    policy::{Amounts, Balance, Ceiling, Thresholds, Window},
+    policy::{Amounts, Balance, Ceiling, Deadlines, Thresholds, Window},
     value::{Id, Tags, Usage},
 };
 
@@ -92,7 +92,7 @@ pub(super) fn run_of(row: &Row<'_>) -> rusqlite::Result<Run> {
 
 pub(super) const ACCOUNT: &str = "no, task, budget, value, window, zone, hard_usd, hard_tokens, \
     hard_llm_calls, hard_tool_calls, soft_usd, soft_tokens, soft_llm_calls, soft_tool_calls, \
-    deadline_ms, waited_ms, counted_ms, alerts";
+    deadline_ms, soft_deadline_ms, waited_ms, counted_ms, alerts";
 
 /// The account without its label, which is made of names.
 pub(super) fn account_of(row: &Row<'_>) -> rusqlite::Result<(Account, String, Option<String>)> {
@@ -101,16 +101,20 @@ pub(super) fn account_of(row: &Row<'_>) -> rusqlite::Result<(Account, String, Op
         ceiling.hard[unit] = row.get(6 + unit)?;
         ceiling.soft[unit] = row.get(10 + unit)?;
     }
-    let alerts: String = row.get(17)?;
+    let alerts: String = row.get(18)?;
     let alerts = Thresholds::parse(alerts.split(", ").filter(|text| !text.is_empty()))
-        .map_err(|_| rusqlite::Error::InvalidColumnType(17, "alerts".to_owned(), Type::Text))?;
+        .map_err(|_| rusqlite::Error::InvalidColumnType(18, "alerts".to_owned(), Type::Text))?;
     let account = Account {
         no: row.get(0)?,
         task: row.get(1)?,
         budget: row.get(2)?,
         value: row.get(3)?,
         ceiling,
-        until: Until { at: row.get(14)?, waited_ms: row.get(15)?, counted_ms: row.get(16)? },
+        until: Until {
+            times: Deadlines { hard: row.get(14)?, soft: row.get(15)? },
+            waited_ms: row.get(16)?,
+            counted_ms: row.get(17)?,
+        },
         alerts,
         ..Account::default()
     };
@@ -120,7 +124,8 @@ pub(super) fn account_of(row: &Row<'_>) -> rusqlite::Result<(Account, String, Op
 /// What of an account can change, in the order of its columns.
 pub(super) fn limits_of(account: &Account) -> impl Iterator<Item = Value> {
     let until = account.until;
-    let times = [until.at, Some(until.waited_ms), Some(until.counted_ms)];
+    let Deadlines { hard, soft } = until.times;
+    let times = [hard, soft, Some(until.waited_ms), Some(until.counted_ms)];
     account.ceiling.hard.into_iter().chain(account.ceiling.soft).chain(times).map(Value::from)
 }
 

@@ -22,7 +22,7 @@ CREATE TABLE accounts (
     window TEXT NOT NULL, zone TEXT,
     hard_usd INTEGER, hard_tokens INTEGER, hard_llm_calls INTEGER, hard_tool_calls INTEGER,
     soft_usd INTEGER, soft_tokens INTEGER, soft_llm_calls INTEGER, soft_tool_calls INTEGER,
-    deadline_ms INTEGER, waited_ms INTEGER NOT NULL DEFAULT 0,
+    deadline_ms INTEGER, soft_deadline_ms INTEGER, waited_ms INTEGER NOT NULL DEFAULT 0,
     counted_ms INTEGER NOT NULL DEFAULT 0, alerts TEXT NOT NULL DEFAULT '');
 CREATE INDEX accounts_task ON accounts (task) WHERE task <> 0;
 CREATE INDEX accounts_budget ON accounts (budget, value) WHERE budget <> 0;

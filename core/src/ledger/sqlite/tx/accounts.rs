@@ -39,7 +39,7 @@ impl Session {
         if account.no != 0 {
             let sql = "UPDATE accounts SET hard_usd = ?, hard_tokens = ?, hard_llm_calls = ?, \
                        hard_tool_calls = ?, soft_usd = ?, soft_tokens = ?, soft_llm_calls = ?, \
-                       soft_tool_calls = ?, deadline_ms = ?, waited_ms = ?, counted_ms = ?, alerts = ? \
+                       soft_tool_calls = ?, deadline_ms = ?, soft_deadline_ms = ?, waited_ms = ?, counted_ms = ?, alerts = ? \
                        WHERE no = ?";
             let last = [Value::Text(account.alerts.to_string()), Value::Integer(i64::from(account.no))];
             self.run(sql, rusqlite::params_from_iter(limits_of(account).chain(last)))?;
@@ -48,7 +48,8 @@ impl Session {
         let (hard, soft) = (account.ceiling.hard, account.ceiling.soft);
         let sql = "INSERT INTO accounts (task, budget, value, window, zone, hard_usd, hard_tokens, \
                    hard_llm_calls, hard_tool_calls, soft_usd, soft_tokens, soft_llm_calls, soft_tool_calls, \
-                   deadline_ms, alerts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+                   deadline_ms, soft_deadline_ms, alerts) \
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let (window, zone) = (account.window.to_string(), account.window.zone());
         let params = params![
             account.task,
@@ -64,7 +65,8 @@ impl Session {
             soft[1],
             soft[2],
             soft[3],
-            account.until.at,
+            account.until.times.hard,
+            account.until.times.soft,
             account.alerts.to_string()
         ];
         self.inserted(sql, params)

@@ -6,7 +6,8 @@ use super::{
     super::{
         Session,
         rows::{
-            ATTEMPT, BILL, COUNT, MOVEMENT, MOVEMENT_COLUMNS, REQUEST, TASK, attempt_of, bill_of, count_of, entry_of, failed, movement_of, request_of, run_of, task_of,
+            ATTEMPT, BILL, COUNT, MOVEMENT, MOVEMENT_COLUMNS, REQUEST, TASK, attempt_of, bill_of, count_of,
+            entry_of, failed, movement_of, request_of, run_of, task_of,
         },
     },
     Entry, Error, Filter, Millis, Result,
