@@ -63,7 +63,7 @@ export {
 } from "./errors.js";
 export { type Exported, type ExportOptions, exportLedger } from "./exports.js";
 export { instrument, uninstrument } from "./instrument.js";
-export type { KindOptions } from "./kinds.js";
+export type { KindOptions } from "./kind_options.js";
 export {
   type KindRow,
   type KindsReport,

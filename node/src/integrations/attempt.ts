@@ -107,7 +107,7 @@ export class Ask {
       ...(frame?.isTold && { watched: true }),
     };
     const { trace } = task;
-    const asked = { api, host, model: trace && modelOf(json) };
+    const asked = { api, host: from.host, model: trace && modelOf(json) };
     try {
       const facts = await unwrapped(native.readRequest(task.handle, api, json, terms));
       return new Ask(facts, frame, trace, asked);
