@@ -12,7 +12,7 @@ import { Worker } from "node:worker_threads";
 import { setTracingDisabled } from "@openai/agents";
 import { BudgetExceeded, budget, configure, instrument, ledger, task } from "outlay";
 
-import { agrees, endpoints, within } from "./clients.js";
+import { agrees, type Endpoint, endpoints, within } from "./clients.js";
 import { hooks } from "./hooks.js";
 import { Provider, PYTHON } from "./provider.js";
 import { race } from "./race.js";
@@ -21,6 +21,7 @@ import { sqlite, stores } from "./stores.js";
 const run = promisify(execFile);
 const RACER = join(__dirname, "racer.js");
 const RACER_PY = join(__dirname, "../../test/racer.py");
+const sum = (made: number[]) => made.reduce((all, each) => all + each, 0);
 
 for (const [kind, fresh] of stores) {
   test(`64 async workers share one cap, on a ledger in ${kind}`, async () => {
@@ -38,11 +39,7 @@ async function shared(racers: (store: string) => Promise<number>[]): Promise<voi
   const store = sqlite();
   await budget({ tags: { team: "blue" }, usd: 1, store });
   const made = await Promise.all(racers(store));
-  assert.equal(
-    made.reduce((sum, each) => sum + each, 0),
-    20,
-    String(made),
-  );
+  assert.equal(sum(made), 20, String(made));
   await (await ledger(store)).checkBalances();
   await task("after", { tags: { team: "blue" }, store }, async (t) => {
     assert.equal((await t.available())?.usd, "0.00");
@@ -104,33 +101,50 @@ describe("guarded clients", () => {
   });
   after(() => provider.stop());
 
+  /** Calls as long as calls fit; how many did. */
+  async function untilRefused(client: Endpoint, stream: boolean): Promise<number> {
+    const order = { model: client.name === "messages" ? "claude-race" : "gpt-race", max: 5000 };
+    for (let made = 0; ; made++) {
+      try {
+        if (stream) for await (const _ of await client.stream(order));
+        else await client.ask(order);
+      } catch (error) {
+        if (BudgetExceeded.isInstance(error)) return made;
+        throw error;
+      }
+    }
+  }
   for (const name of ["chat", "responses", "messages"]) {
     for (const stream of [false, true]) {
-      test(`64 workers of ${name} make 20 calls${stream ? " with streams" : ""}`, () =>
+      const how = `${name}${stream ? " with streams" : ""}`;
+      const fresh = async () => {
+        await provider.control({ reset: true, default: { fill: true, latency_ms: 5 }, prices });
+        const client = endpoints(provider).all.find((each) => each.name === name);
+        assert.ok(client);
+        return client;
+      };
+
+      test(`64 workers of ${how} make 20 calls`, () =>
         within({ usd: 1 }, async (t) => {
-          await provider.control({ reset: true, default: { fill: true, latency_ms: 5 }, prices });
-          const client = endpoints(provider).all.find((each) => each.name === name);
-          assert.ok(client);
-          const model = name === "messages" ? "claude-race" : "gpt-race";
-          const untilRefused = async () => {
-            for (let made = 0; ; made++) {
-              try {
-                if (stream) for await (const _ of await client.stream({ model, max: 5000 }));
-                else await client.ask({ model, max: 5000 });
-              } catch (error) {
-                if (BudgetExceeded.isInstance(error)) return made;
-                throw error;
-              }
-            }
-          };
-          const made = await Promise.all(Array.from({ length: 64 }, untilRefused));
-          assert.equal(
-            made.reduce((sum, each) => sum + each, 0),
-            20,
-          );
+          const client = await fresh();
+          const made = await Promise.all(Array.from({ length: 64 }, () => untilRefused(client, stream)));
+          assert.equal(sum(made), 20);
           const bill = await agrees(t, provider);
           assert.deepEqual([bill.served, bill.cost_nanos], [20, 1_000_000_000]);
         }));
+
+      test(`64 tasks of ${how} under one budget in a file make 20 calls`, async () => {
+        const [client, store] = [await fresh(), sqlite()];
+        const tags = { tenant: "acme" };
+        await budget({ tags, usd: 1, store });
+        const own = (number: number) =>
+          task(`race ${number}`, { tags, store }, () => untilRefused(client, stream));
+        const made = await Promise.all(Array.from({ length: 64 }, (_, number) => own(number)));
+        assert.equal(sum(made), 20, String(made));
+        const bill = await provider.bill();
+        assert.deepEqual([bill.count, bill.served, bill.cost_nanos], [20, 20, 1_000_000_000]);
+        await (await ledger(store)).checkBalances();
+      });
     }
   }
 
@@ -153,11 +167,7 @@ describe("guarded clients", () => {
           }
         };
         const made = await Promise.all(Array.from({ length: 64 }, untilRefused));
-        assert.equal(
-          made.reduce((sum, each) => sum + each, 0),
-          20,
-          hook.name,
-        );
+        assert.equal(sum(made), 20, hook.name);
         const bill = await provider.bill();
         assert.deepEqual([bill.count, bill.served, bill.cost_nanos], [20, 20, 1_000_000_000]);
         assert.deepEqual([(await t.spent()).usd, (await t.pending()).usd], ["1.00", "0.00"]);
