@@ -19,7 +19,7 @@ fn main() {
     let began = Instant::now();
     fill(&ledger, count).expect("a filled ledger");
     println!("{count} calls written in {:.1} s", began.elapsed().as_secs_f64());
-    for by in [By::Task, By::Attempt, By::Model, By::Tag("tenant".into())] {
+    for by in [By::Task, By::Attempt, By::Kind, By::Turn, By::Model, By::Tag("tenant".into())] {
         let mut fastest = f64::MAX;
         for _ in 0..3 {
             let began = Instant::now();
@@ -43,6 +43,10 @@ fn main() {
     let began = Instant::now();
     ledger.value(None).expect("a report");
     println!("value over {count} calls: {:.3} s", began.elapsed().as_secs_f64());
+    let began = Instant::now();
+    let kinds = ledger.kinds(None).expect("a report");
+    println!("kinds over {count} calls: {:.3} s", began.elapsed().as_secs_f64());
+    assert_eq!(kinds.totals.runs, tax.totals.runs);
     let began = Instant::now();
     ledger.what_if(&WhatIfOptions::model("gpt-4.1-mini")).expect("a report");
     println!("what-if over {count} calls: {:.3} s", began.elapsed().as_secs_f64());
