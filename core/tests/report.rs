@@ -6,7 +6,7 @@ use outlay::{
     Attempt, Balance, Call, Clock, Config, ErrorKind, Id, Ledger, Limit, ManualClock, Money, Outcome,
     Request, Task, TaskOptions, Unit, Usage, Window,
     meter::Api,
-    report::{By, Figures, KindsReport, Report, ReportOptions, Since, Standing, Summary},
+    report::{By, Figures, KindsReport, MarginOptions, Report, ReportOptions, Since, Standing, Summary},
     run::{BudgetOptions, Exchange, Terms},
 };
 use proptest::{collection::vec, prelude::*};
@@ -250,6 +250,9 @@ fn check(ledger: &Ledger) {
         }
         assert_eq!((spent, runs), (kept.spent(Unit::Usd), totals.runs));
     }
+    let margin = ledger.margin(&MarginOptions::by(By::Agent)).unwrap();
+    let spent: i64 = margin.rows.iter().map(|row| row.spent.nanos()).sum();
+    assert_eq!((spent, margin.unearned.nanos()), (kept.spent(Unit::Usd), spent));
     let agents = report(ledger, By::Agent);
     for budget in ledger.budgets().unwrap().iter().filter(|budget| budget.value.is_some()) {
         let row = agents.rows.iter().find(|row| row.key == budget.value);
