@@ -247,9 +247,13 @@ impl<'a> Fold<'a> {
             return Ok(Err(Missing::TooLong));
         }
         let mut amounts = [Money::ZERO; 2];
-        for (amount, usage) in amounts.iter_mut().zip([least, most]) {
+        for (index, usage) in [least, most].into_iter().enumerate() {
+            if index == 1 && most == least {
+                amounts[1] = amounts[0];
+                break;
+            }
             match price.amount_served(&usage, tier) {
-                Ok((charge, _)) => *amount = charge,
+                Ok((charge, _)) => amounts[index] = charge,
                 Err(error) if error.kind() == ErrorKind::Unpriced => return Ok(Err(Missing::NoPrice)),
                 Err(error) => return Err(error),
             }
@@ -268,7 +272,7 @@ impl Route {
             .as_ref()
             .is_some_and(|(own, of_region, _)| (*own, *of_region) == (minute, is_regional));
         if !is_known {
-            let price = prices.find(self.provider.as_deref(), &self.wanted, at).ok();
+            let price = prices.known(self.provider.as_deref(), &self.wanted, at);
             let price = if is_regional {
                 price.and_then(|price| price.in_region().ok()).map(Arc::new)
             } else {

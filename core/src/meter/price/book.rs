@@ -196,6 +196,11 @@ impl PriceBook {
         row.price.clone().ok_or_else(|| not_in_tokens(provider, model, &row.other))
     }
 
+    /// The same, without the words why there is none: these take a while to find.
+    pub(crate) fn known(&self, provider: Option<&str>, model: &str, at: Millis) -> Option<Arc<ModelPrice>> {
+        row::at(&self.rows(provider, model)?, at)?.price.clone()
+    }
+
     /// All prices of `model`, each with the time it holds from; the first from the beginning.
     ///
     /// # Errors
