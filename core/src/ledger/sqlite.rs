@@ -7,6 +7,7 @@
 mod file;
 mod rows;
 mod schema;
+mod taken;
 mod tx;
 mod views;
 
@@ -26,6 +27,7 @@ use rustc_hash::FxHashMap;
 
 pub(crate) use file::path_of;
 use rows::failed;
+use taken::Taken;
 
 use super::{
     alert::note_recorded,
@@ -93,6 +95,7 @@ pub(super) struct Session {
     owner: u32,
     cache: Cache,
     names: FxHashMap<String, u32>,
+    taken: Taken,
     now: Millis,
     entries: Vec<Entry>,
     /// Does the transaction record alerts?
@@ -222,6 +225,7 @@ impl Session {
             owner,
             cache: Cache::default(),
             names: FxHashMap::default(),
+            taken: Taken::default(),
             now: 0,
             entries: Vec::new(),
             alerted: false,
@@ -246,6 +250,7 @@ impl Session {
             Ok(())
         };
         db.wal_hook(Some(committed)).map_err(failed)?;
+        taken::teach(&db, &self.taken).map_err(failed)?;
         self.db = Some(db);
         Ok(())
     }

@@ -312,7 +312,12 @@ pub(crate) trait Tx: Orders + Alerts {
     fn bills(&mut self, filter: Filter, visit: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
         self.entries(filter, &mut |entry| entry.call.is_none() || visit(&entry))
     }
-    /// Hands out the beginnings and ends of attempts, in order: of each when, its attempt, what the attempt
+    /// The same, and of them what was paid: of a reservation when, for which task and model, held where,
+    /// and what would have refused it; of its end flags and USD.
+    fn payments(&mut self, filter: Filter, visit: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
+        self.entries(filter, &mut |entry| entry.call.is_none() || visit(&entry))
+    }
+    /// Hands out the beginnings and ends of attempts, each in order: of each when, its attempt, what the attempt
     /// is part of, how it ended and what it was worth.
     fn attempts(&mut self, visit: &mut dyn FnMut(&Entry)) -> Result<()> {
         self.entries(Filter::default(), &mut |entry| {

@@ -91,8 +91,8 @@ impl Ledger {
 fn rows(tx: &mut dyn Tx, filter: Filter) -> Result<Vec<ObservedRow>> {
     let mut calls: FxHashMap<Id, Key> = FxHashMap::default();
     let mut sums: BTreeMap<Key, ObservedRow> = BTreeMap::new();
-    tx.entries(filter, &mut |entry| {
-        add(&entry, &mut calls, &mut sums);
+    tx.payments(filter, &mut |entry| {
+        add(entry, &mut calls, &mut sums);
         true
     })?;
     // Tasks of one name are one row.

@@ -54,7 +54,7 @@ impl Spending {
         };
         let filter = Filter { since: Some(calendar.first_day * DAY), ..Filter::default() };
         let mut failure = None;
-        tx.bills(filter, &mut |entry| {
+        tx.payments(filter, &mut |entry| {
             failure = spending.add(entry, calendar).err();
             failure.is_none()
         })?;

@@ -2,14 +2,15 @@
 
 use rusqlite::{
     Row,
-    types::{Type, Value, ValueRef},
+    types::{Type, Value},
 };
 
+use super::taken::Cells;
 use crate::{
     error::{Error, ErrorKind, Result},
     ledger::{
         deadline::Until,
-        entry::{Cell as _, Entry, Kind, read_proofs, read_under},
+        entry::{Entry, Kind, Under, read_proofs, read_under},
         store::{Account, CallRow, Run, State, TaskRow},
     },
     policy::{Amounts, Balance, Ceiling, Deadlines, Thresholds, Window},
@@ -160,34 +161,19 @@ pub(super) fn call_of(row: &Row<'_>) -> rusqlite::Result<Option<CallRow>> {
 }
 
 /// Reads an entry; nothing when it cannot be one.
-pub(super) fn entry_of(row: &Row<'_>) -> rusqlite::Result<Option<Entry>> {
+pub(super) fn entry_of(row: &Cells<'_>) -> Option<Entry> {
     const CELLS: usize = Entry::COLUMNS.len();
     let mut cells = [0; CELLS];
     for (column, cell) in cells.iter_mut().enumerate() {
-        *cell = row.get(column)?;
+        *cell = row.get(column).ok()?;
     }
-    let blob = |column| match row.get_ref(column) {
-        Ok(ValueRef::Blob(bytes)) => Ok(Some(bytes)),
-        Ok(ValueRef::Null) => Ok(None),
-        Ok(_) => Ok(Some(&b"?"[..])),
-        Err(error) => Err(error),
-    };
-    let call = match blob(CELLS)? {
+    let call = row.exactly(CELLS).ok()?.map(Id::from_bytes);
+    let under = match row.bytes(CELLS + 1).ok()? {
         None => None,
-        Some(bytes) => match <[u8; 16]>::try_from(bytes) {
-            Ok(bytes) => Some(Id::from_bytes(bytes)),
-            Err(_) => return Ok(None),
-        },
+        Some(bytes) => Some(read_under(bytes)?),
     };
-    let under = match blob(CELLS + 1)? {
-        None => None,
-        Some(bytes) => match read_under(bytes) {
-            Some(under) => Some(under),
-            None => return Ok(None),
-        },
-    };
-    let Some(proofs) = read_proofs(blob(CELLS + 2)?.unwrap_or_default()) else { return Ok(None) };
-    Ok(Entry::of(&cells, call, under, proofs))
+    let proofs = read_proofs(row.bytes(CELLS + 2).ok()?.unwrap_or_default())?;
+    Entry::of(&cells, call, under, proofs)
 }
 
 /// What a report adds up, the tokens behind the rest.
@@ -199,14 +185,13 @@ pub(super) const MOVEMENT_COLUMNS: usize = 17;
 
 /// Reads the columns of [`MOVEMENT`]. Reading costs more than finding: of each kind of entry only
 /// what it alone says is read.
-pub(super) fn movement_of(row: &Row<'_>) -> rusqlite::Result<Entry> {
-    let kind: i64 = row.get(0)?;
-    let kind = Kind::of(kind).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, kind))?;
-    let mut entry = Entry { kind, flags: row.get(1)?, call: Some(id_of(row, 2)?), ..Entry::default() };
+pub(super) fn movement_of(row: &Cells<'_>) -> rusqlite::Result<Entry> {
+    let kind = row.get(0)?;
+    let mut entry = Entry { kind, flags: row.get(1)?, call: Some(row.id(2)?), ..Entry::default() };
     if kind == Kind::Reserved {
         (entry.task, entry.attempt, entry.model_asked) = (row.get(7)?, row.get(8)?, row.get(9)?);
         entry.at_ms = row.get(16)?;
-        entry.set_amounts(&amounts_of(row, 3)?);
+        entry.set_amounts(&row.amounts(3)?);
         return Ok(entry);
     }
     if !matches!(kind, Kind::Settled | Kind::Corrected) {
@@ -218,7 +203,7 @@ pub(super) fn movement_of(row: &Row<'_>) -> rusqlite::Result<Entry> {
     entry.cache_write_1h_tokens = tokens_of(row, 13)?;
     entry.output_tokens = tokens_of(row, 14)?;
     entry.reasoning_tokens = tokens_of(row, 15)?;
-    entry.set_amounts(&amounts_of(row, 3)?);
+    entry.set_amounts(&row.amounts(3)?);
     Ok(entry)
 }
 
@@ -227,10 +212,9 @@ pub(super) const COUNT: &str = "kind, flags, call, provider, model_asked, tool_s
     input_bound, counted_tokens, input_tokens, prefix_tokens, known_tokens";
 
 /// Reads the columns of [`COUNT`].
-pub(super) fn count_of(row: &Row<'_>) -> rusqlite::Result<Entry> {
-    let kind: i64 = row.get(0)?;
-    let kind = Kind::of(kind).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, kind))?;
-    let (flags, call) = (row.get(1)?, Some(id_of(row, 2)?));
+pub(super) fn count_of(row: &Cells<'_>) -> rusqlite::Result<Entry> {
+    let kind = row.get(0)?;
+    let (flags, call) = (row.get(1)?, Some(row.id(2)?));
     let mut entry = Entry { kind, flags, call, ..Entry::default() };
     if kind == Kind::Reserved {
         (entry.provider, entry.model_asked, entry.tool_set) = (row.get(3)?, row.get(4)?, row.get(5)?);
@@ -248,15 +232,14 @@ pub(super) const REQUEST: &str = "kind, flags, call, usd, price, task, attempt, 
     known_tokens, input_tokens, cache_read_tokens, subject";
 
 /// Reads the columns of [`REQUEST`].
-pub(super) fn request_of(row: &Row<'_>) -> rusqlite::Result<Entry> {
-    let kind: i64 = row.get(0)?;
-    let kind = Kind::of(kind).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, kind))?;
+pub(super) fn request_of(row: &Cells<'_>) -> rusqlite::Result<Entry> {
+    let kind = row.get(0)?;
     let mut entry = Entry { kind, flags: row.get(1)?, ..Entry::default() };
     if kind == Kind::Verdict {
         (entry.task, entry.attempt, entry.subject) = (row.get(5)?, row.get(6)?, row.get(18)?);
         return Ok(entry);
     }
-    entry.call = Some(id_of(row, 2)?);
+    entry.call = Some(row.id(2)?);
     if kind == Kind::Reserved {
         (entry.price, entry.task, entry.attempt) = (row.get(4)?, row.get(5)?, row.get(6)?);
         (entry.model_asked, entry.llm_calls) = (row.get(7)?, row.get(8)?);
@@ -281,17 +264,13 @@ pub(super) const BILL: &str = "kind, flags, call, usd, price, at_ms, task, llm_c
     web_searches";
 
 /// Reads the columns of [`BILL`].
-pub(super) fn bill_of(row: &Row<'_>) -> rusqlite::Result<Entry> {
-    let kind: i64 = row.get(0)?;
-    let kind = Kind::of(kind).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, kind))?;
-    let mut entry = Entry { kind, flags: row.get(1)?, call: Some(id_of(row, 2)?), ..Entry::default() };
+pub(super) fn bill_of(row: &Cells<'_>) -> rusqlite::Result<Entry> {
+    let kind = row.get(0)?;
+    let mut entry = Entry { kind, flags: row.get(1)?, call: Some(row.id(2)?), ..Entry::default() };
     if kind == Kind::Reserved {
         (entry.price, entry.at_ms, entry.task) = (row.get(4)?, row.get(5)?, row.get(6)?);
         (entry.llm_calls, entry.provider, entry.model_asked) = (row.get(7)?, row.get(8)?, row.get(9)?);
-        if let ValueRef::Blob(bytes) = row.get_ref(10)? {
-            let wrong = || rusqlite::Error::InvalidColumnType(10, "under".to_owned(), Type::Blob);
-            entry.under = Some(read_under(bytes).ok_or_else(wrong)?);
-        }
+        entry.under = under_of(row, 10)?;
     } else if matches!(kind, Kind::Settled | Kind::Corrected) {
         (entry.usd, entry.price) = (row.get(3)?, row.get(4)?);
         entry.set_usage(&Usage {
@@ -314,17 +293,34 @@ pub(super) fn bill_of(row: &Row<'_>) -> rusqlite::Result<Entry> {
 pub(super) const ATTEMPT: &str = "kind, task, attempt, subject, note, tools_used, at_ms";
 
 /// Reads the columns of [`ATTEMPT`].
-pub(super) fn attempt_of(row: &Row<'_>) -> rusqlite::Result<Entry> {
-    let kind: i64 = row.get(0)?;
-    let kind = Kind::of(kind).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, kind))?;
+pub(super) fn attempt_of(row: &Cells<'_>) -> rusqlite::Result<Entry> {
+    let kind = row.get(0)?;
     let (task, attempt, subject, note) = (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
     let (tools_used, at_ms) = (row.get(5)?, row.get(6)?);
     Ok(Entry { kind, at_ms, task, attempt, tools_used, subject, note, ..Entry::default() })
 }
 
-fn tokens_of(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
-    let tokens: i64 = row.get(column)?;
-    u64::try_from(tokens).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, tokens))
+/// Where money was, of whom and how it went, and what would have refused it.
+pub(super) const PAYMENT: &str = "kind, flags, call, usd, at_ms, task, model_asked, subject, evidence, under";
+
+/// Reads the columns of [`PAYMENT`].
+pub(super) fn payment_of(row: &Cells<'_>) -> rusqlite::Result<Entry> {
+    let (kind, flags, usd, call) = (row.get(0)?, row.get(1)?, row.get(3)?, Some(row.id(2)?));
+    let mut entry = Entry { kind, flags, usd, call, ..Entry::default() };
+    if kind == Kind::Reserved {
+        (entry.at_ms, entry.task, entry.model_asked) = (row.get(4)?, row.get(5)?, row.get(6)?);
+        (entry.subject, entry.evidence, entry.under) = (row.get(7)?, row.get(8)?, under_of(row, 9)?);
+    }
+    Ok(entry)
+}
+
+fn tokens_of(row: &Cells<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get(column)
+}
+
+fn under_of(row: &Cells<'_>, column: usize) -> rusqlite::Result<Option<Under>> {
+    let wrong = || rusqlite::Error::InvalidColumnType(column, "under".to_owned(), Type::Blob);
+    row.bytes(column)?.map(|bytes| read_under(bytes).ok_or_else(wrong)).transpose()
 }
 
 pub(super) fn tags_bytes(tags: &[u32]) -> Vec<u8> {

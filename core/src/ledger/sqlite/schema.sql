@@ -65,4 +65,5 @@ CREATE TABLE consumers (name TEXT PRIMARY KEY, after INTEGER NOT NULL, delivered
 CREATE TABLE entries (
     seq INTEGER PRIMARY KEY, {columns}, call BLOB, under BLOB, proofs BLOB, link BLOB);
 CREATE INDEX entries_task ON entries (task) WHERE task <> 0;
+CREATE INDEX entries_attempts ON entries (kind) WHERE kind IN (2, 3);
 INSERT INTO meta VALUES ('version', 0);

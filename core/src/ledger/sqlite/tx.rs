@@ -4,6 +4,7 @@ mod accounts;
 mod alerts;
 mod lines;
 mod orders;
+mod parts;
 mod scan;
 
 use std::sync::OnceLock;
@@ -139,6 +140,10 @@ impl Tx for Session {
 
     fn bills(&mut self, filter: Filter, visit: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
         self.scan_bills(filter, visit)
+    }
+
+    fn payments(&mut self, filter: Filter, visit: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
+        self.scan_payments(filter, visit)
     }
 
     fn attempts(&mut self, visit: &mut dyn FnMut(&Entry)) -> Result<()> {

@@ -1,27 +1,20 @@
 //! What lies in the file? The rows a proof is about, each as it is, readable or not.
 
-use rusqlite::{Row, types::ValueRef};
+use rusqlite::Row;
 
 use super::{
     super::{
         Session,
         rows::{TASK, entry_of, failed, task_of},
+        taken::Cells,
     },
-    Entry, Head, Line, Link, Result, TaskRow, Word,
+    Entry, Head, Line, Result, TaskRow, Word,
 };
 
 impl Session {
     pub(super) fn scan_lines(&self, visit: &mut dyn FnMut(Line) -> bool) -> Result<()> {
-        let columns = Entry::COLUMNS.join(", ");
-        let sql = format!("SELECT {columns}, call, under, proofs, link, seq FROM entries ORDER BY seq");
-        let mut statement = self.db()?.prepare_cached(&sql).map_err(failed)?;
-        let mut rows = statement.query([]).map_err(failed)?;
-        while let Some(row) = rows.next().map_err(failed)? {
-            if !visit(line_of(row).map_err(failed)?) {
-                break;
-            }
-        }
-        Ok(())
+        let columns = format!("{}, call, under, proofs, link, seq", Entry::COLUMNS.join(", "));
+        self.scan_where(&columns, "1", "1", &[], |row| Ok(visit(line_of(row)?)))
     }
 
     pub(super) fn number_of_last_line(&self) -> Result<u64> {
@@ -52,14 +45,14 @@ impl Session {
 }
 
 /// A cell that is not of its type makes a line that cannot be an entry.
-fn line_of(row: &Row<'_>) -> rusqlite::Result<Line> {
+fn line_of(row: &Cells<'_>) -> rusqlite::Result<Line> {
     const BLOBS: usize = Entry::COLUMNS.len();
     // Nothing is written as no blob, so that the same entry has one form only.
-    let empty = |column| matches!(row.get_ref(column), Ok(ValueRef::Blob([])));
-    let link = row.get::<_, Option<Link>>(BLOBS + 3);
+    let empty = |column| matches!(row.bytes(column), Ok(Some([])));
+    let link = row.exactly(BLOBS + 3);
     let odd = link.is_err() || empty(BLOBS + 1) || empty(BLOBS + 2);
-    let entry = entry_of(row).unwrap_or_default().filter(|_| !odd);
-    let seq = row.get::<_, i64>(BLOBS + 4)?;
+    let entry = if odd { None } else { entry_of(row) };
+    let seq = row.get::<i64>(BLOBS + 4)?;
     Ok(Line { seq: u64::try_from(seq).unwrap_or(0), entry, link: link.unwrap_or_default() })
 }
 

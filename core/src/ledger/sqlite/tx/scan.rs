@@ -1,16 +1,18 @@
 //! Which rows does a reader get? Of entries one pass over the table, in order.
 
-use rusqlite::{Row, params, types::Value};
+use rusqlite::{params, types::Value};
 
 use super::{
     super::{
         Session,
         rows::{
-            ATTEMPT, BILL, COUNT, MOVEMENT, MOVEMENT_COLUMNS, REQUEST, TASK, attempt_of, bill_of, count_of,
-            entry_of, failed, movement_of, request_of, run_of, task_of,
+            ATTEMPT, BILL, COUNT, MOVEMENT, MOVEMENT_COLUMNS, PAYMENT, REQUEST, TASK, attempt_of, bill_of,
+            count_of, entry_of, failed, movement_of, payment_of, request_of, run_of, task_of,
         },
+        taken::Cells,
     },
     Entry, Error, Filter, Millis, Result,
+    parts::{WORTH_MIN, read_batch, read_parts, take},
 };
 use crate::{
     ledger::{
@@ -20,15 +22,18 @@ use crate::{
     value::Id,
 };
 
+/// The kinds as the schema's partial index names them.
+const _: () = assert!(Kind::AttemptStarted as u8 == 2 && Kind::AttemptEnded as u8 == 3);
+
 /// Only entries about calls.
-const CALLS: &str = "call IS NOT NULL AND ";
+const CALLS: &str = "call IS NOT NULL";
 
 impl Session {
     pub(super) fn scan_entries(&self, filter: Filter, visit: &mut dyn FnMut(Entry) -> bool) -> Result<()> {
         let mut damaged = false;
         let columns = format!("{}, call, under, proofs", Entry::COLUMNS.join(", "));
-        self.scan(&columns, "", filter, |row| {
-            let entry = entry_of(row)?;
+        self.scan(&columns, "1", filter, |row| {
+            let entry = entry_of(row);
             damaged = entry.is_none();
             Ok(entry.is_some_and(&mut *visit))
         })?;
@@ -53,7 +58,7 @@ impl Session {
     }
 
     pub(super) fn scan_requests(&self, filter: Filter, visit: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
-        let only = format!("(call IS NOT NULL OR kind = {}) AND ", Kind::Verdict as u8);
+        let only = format!("call IS NOT NULL OR kind = {}", Kind::Verdict as u8);
         self.scan(REQUEST, &only, filter, |row| request_of(row).map(|entry| visit(&entry)))
     }
 
@@ -62,11 +67,19 @@ impl Session {
     }
 
     pub(super) fn scan_attempts(&self, visit: &mut dyn FnMut(&Entry)) -> Result<()> {
-        let only = format!("kind IN ({}, {}) AND ", Kind::AttemptStarted as u8, Kind::AttemptEnded as u8);
-        self.scan(ATTEMPT, &only, Filter::default(), |row| {
-            visit(&attempt_of(row)?);
-            Ok(true)
-        })
+        for kind in [Kind::AttemptStarted, Kind::AttemptEnded] {
+            // Only with the index's own condition said again is it used.
+            let wanted = format!("kind IN (2, 3) AND kind = {}", kind as u8);
+            self.scan_where(ATTEMPT, &wanted, "1", &[], |row| {
+                visit(&attempt_of(row)?);
+                Ok(true)
+            })?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn scan_payments(&self, filter: Filter, visit: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
+        self.scan(PAYMENT, CALLS, filter, |row| payment_of(row).map(|entry| visit(&entry)))
     }
 
     pub(super) fn scan_tasks(&self, which: Which, most: usize) -> Result<Vec<TaskRow>> {
@@ -125,20 +138,35 @@ impl Session {
         columns: &str,
         only: &str,
         filter: Filter,
-        mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<bool>,
+        mut read: impl FnMut(&Cells<'_>) -> rusqlite::Result<bool>,
     ) -> Result<()> {
-        // Only with its own condition said again is the index on tasks used.
-        let task = if filter.task.is_some() { "task = ?2 AND task <> 0" } else { "?2 = ?2" };
-        let sql = format!("SELECT {columns} FROM entries WHERE {only}{task} AND seq >= ?1 ORDER BY seq");
-        let mut statement = self.db()?.prepare_cached(&sql).map_err(failed)?;
-        let params = params![self.first_of(filter)?, filter.task.unwrap_or(0)];
-        let mut rows = statement.query(params).map_err(failed)?;
-        while let Some(row) = rows.next().map_err(failed)? {
-            if !read(row).map_err(failed)? {
-                break;
-            }
+        let first = self.first_of(filter)?;
+        if let Some(task) = filter.task {
+            // Only with its own condition said again is the index on tasks used.
+            let params = [first, i64::from(task)];
+            return self.scan_where(columns, "task = ?2 AND task <> 0 AND seq >= ?1", only, &params, read);
         }
-        Ok(())
+        let last = self.number_of_last_line()?.cast_signed();
+        let wanted = "seq BETWEEN ?1 AND ?2";
+        if filter.newest.is_some() || last.saturating_sub(first) < WORTH_MIN {
+            return self.scan_where(columns, wanted, only, &[first, last], read);
+        }
+        let (sql, count) = (taking(columns, wanted, only), columns.split(',').count());
+        read_parts(self.db()?, &self.taken, &self.settings, &sql, count, (first, last), &mut read)
+    }
+
+    /// What is `wanted` may be found by an index; of it `only` some is taken.
+    pub(super) fn scan_where(
+        &self,
+        columns: &str,
+        wanted: &str,
+        only: &str,
+        params: &[i64],
+        mut read: impl FnMut(&Cells<'_>) -> rusqlite::Result<bool>,
+    ) -> Result<()> {
+        let (sql, count) = (taking(columns, wanted, only), columns.split(',').count());
+        take(self.db()?, &self.taken, &sql, params, &mut |batch| read_batch(batch, count, &mut read))
+            .map(drop)
     }
 
     /// The number of the first entry a filter lets through, but for its task. Times never go back,
@@ -160,5 +188,51 @@ impl Session {
             if at.is_some_and(|at| at < since) { from = middle + 1 } else { to = middle }
         }
         Ok(from)
+    }
+}
+
+fn taking(columns: &str, wanted: &str, only: &str) -> String {
+    format!(
+        "SELECT 1 FROM entries WHERE {wanted} AND CASE WHEN {only} THEN taken({columns}) END ORDER BY seq"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::{Config, Ledger, Limit, Request, Usage, ledger::store::Filter};
+
+    #[test]
+    fn what_two_connections_read_is_all_of_it_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = format!("sqlite:{}", folder.path().join("ledger.db").display());
+        let ledger = Ledger::open(&store, Arc::new(Config::default())).unwrap();
+        let task = ledger.task("t", [Limit::usd("100").unwrap()]).unwrap();
+        let request = Request::model("gpt-4o").input_tokens(10).max_output_tokens(10);
+        for used in 0..200 {
+            task.reserve(&request).unwrap().settle(&Usage::tokens(10, used % 10)).unwrap();
+        }
+        let read = |filter: Filter, most: usize| {
+            let mut found = Vec::new();
+            let all = ledger.read(|tx| {
+                tx.movements(filter, &mut |entry| {
+                    found.push((entry.call, entry.kind, entry.usd));
+                    if found.len() == 50 {
+                        // Of a later state than the reader's.
+                        task.reserve(&request).unwrap().void().unwrap();
+                    }
+                    found.len() < most
+                })
+            });
+            all.map(|()| found).unwrap()
+        };
+        let of_task = read(Filter { task: Some(1), ..Filter::default() }, usize::MAX);
+        let all = read(Filter::default(), usize::MAX);
+        assert!(all.len() == 402 && all[..400] == of_task[..]);
+        let later = read(Filter { from: Some(100), ..Filter::default() }, usize::MAX);
+        let at = all.iter().position(|entry| *entry == later[0]).unwrap();
+        assert!((90..100).contains(&at) && later.starts_with(&all[at..]));
+        assert!(read(Filter::default(), 333) == all[..333]);
     }
 }
