@@ -15,24 +15,27 @@
 //! # Ok::<(), outlay::Error>(())
 //! ```
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::mpsc::sync_channel, thread};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     checkpoint::{Body, Checkpoint, Mark, Marks},
-    lines::{Lines, Said},
+    lines::{Bad, Lines, Read, Said},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
     ledger::{
         chain::{self, Proof},
-        store::{Head, Tx},
+        store::{Head, Line, Tx},
     },
     run::Ledger,
     value::{Millis, SecretKey},
 };
 
+/// Lines that are handed from one thread to the other at once, and how many times so many may wait.
+const BATCH_LINES: usize = 256;
+const BATCHES_MAX: usize = 4;
 /// The most problems an audit lists.
 const LISTED_MAX: usize = 20;
 
@@ -166,12 +169,7 @@ impl Ledger {
 type Heads = BTreeMap<u32, Head>;
 
 fn read(tx: &mut dyn Tx, per_mark: u64, body: Option<&Body>) -> Result<(Audit, (Heads, Vec<Mark>))> {
-    let mut lines = Lines::new(per_mark, body);
-    tx.lines(&mut |line| {
-        lines.add(line);
-        true
-    })?;
-    let (bad, read) = lines.finish();
+    let (bad, read) = judged(tx, Lines::new(per_mark, body))?;
     let entries_are_bad = !bad.is_empty();
     let mut found: Vec<Problem> =
         bad.into_iter().map(|bad| problem(Place::Entries(bad.span.0, bad.span.1), bad.what)).collect();
@@ -205,6 +203,27 @@ fn read(tx: &mut dyn Tx, per_mark: u64, body: Option<&Body>) -> Result<(Audit, (
         more_problems,
     };
     Ok((audit, (read.heads, read.marks)))
+}
+
+/// Lines are read on this thread and judged on another: each takes about as long.
+fn judged(tx: &mut dyn Tx, mut lines: Lines<'_>) -> Result<(Vec<Bad>, Read)> {
+    thread::scope(|scope| {
+        let (send, received) = sync_channel::<Vec<Line>>(BATCHES_MAX);
+        let judge = thread::Builder::new().spawn_scoped(scope, move || {
+            received.into_iter().flatten().for_each(|line| lines.add(line));
+            lines.finish()
+        });
+        let judge = judge.map_err(|error| Error::store(format!("no thread can be started: {error}")))?;
+        let mut batch = Vec::new();
+        tx.lines(&mut |line| {
+            batch.push(line);
+            batch.len() < BATCH_LINES || send.send(std::mem::take(&mut batch)).is_ok()
+        })?;
+        let is_heard = send.send(batch).is_ok();
+        drop(send);
+        let judged = judge.join().ok().filter(|_| is_heard);
+        judged.ok_or_else(|| Error::store("the thread that judges the entries has ended"))
+    })
 }
 
 fn problem(place: Place, what: impl Into<String>) -> Problem {
