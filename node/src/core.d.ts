@@ -848,7 +848,7 @@ export function internModel(model: string): number;
 export function isApproved(ledger: number, id: string): Promise<number | Failure>;
 
 /** What the breaker of tasks of a kind goes by in a ledger, as JSON; nothing where none is configured. */
-export function kindBreaker(ledger: number, kind: string): Tagged<string | null>;
+export function kindBreaker(ledger: number, kind: string): Tagged<string | undefined | null>;
 
 /** How far bounds of input were from the truth. */
 export function meterReport(ledger: number, since?: string | undefined | null): Promise<MeterReport | Failure>;

@@ -1,8 +1,8 @@
 //! Until when may a task make calls?
 //!
 //! A deadline stands on the account of the task's life: it holds for all attempts and for the tasks
-//! below. A soft one is told and refuses nothing. The time a person takes to approve what a task asks for does not count: it moves the
-//! deadline of that task and of those above it.
+//! below. A soft one stands beside it, is told and refuses nothing. The time a person takes to approve
+//! what a task asks for does not count: it moves the deadlines of that task and of those above it.
 
 use super::{
     commit::intern,

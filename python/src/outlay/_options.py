@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, cast
 
 from ._native import Limit
 from .errors import InvalidInput
@@ -19,7 +19,8 @@ def read_deadline(deadline: Any) -> dict[str, int]:
     """When the last call may start, or is late, as the core takes it; nothing if at any time."""
     if deadline is None:
         return {}
-    each: list[Any] = list(deadline) if isinstance(deadline, (list, tuple)) else [deadline]
+    several = isinstance(deadline, (list, tuple))
+    each = cast("Sequence[Any]", deadline) if several else [deadline]
     found = [_deadline(one) for one in each]
     if len({name == _SOFT for name, _ in found}) < len(found):
         raise InvalidInput(f"deadline `{deadline!r}` is not one hard and one soft one")

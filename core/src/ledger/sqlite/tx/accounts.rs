@@ -39,8 +39,8 @@ impl Session {
         if account.no != 0 {
             let sql = "UPDATE accounts SET hard_usd = ?, hard_tokens = ?, hard_llm_calls = ?, \
                        hard_tool_calls = ?, soft_usd = ?, soft_tokens = ?, soft_llm_calls = ?, \
-                       soft_tool_calls = ?, deadline_ms = ?, soft_deadline_ms = ?, waited_ms = ?, counted_ms = ?, alerts = ? \
-                       WHERE no = ?";
+                       soft_tool_calls = ?, deadline_ms = ?, soft_deadline_ms = ?, waited_ms = ?, \
+                       counted_ms = ?, alerts = ? WHERE no = ?";
             let last = [Value::Text(account.alerts.to_string()), Value::Integer(i64::from(account.no))];
             self.run(sql, rusqlite::params_from_iter(limits_of(account).chain(last)))?;
             return Ok(account.no);
