@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use outlay::{
-    Attempt, Config, ErrorKind, Field, Ledger, Outcome, Request, Task, TaskOptions, Usage,
+    Attempt, Config, ErrorKind, Field, Ledger, Limit, Outcome, Request, Task, TaskOptions, Unit, Usage,
     meter::Api,
     policy::{Breaker, Detector, Level, Step},
     report::{WasteKind, WasteReport},
@@ -309,5 +309,24 @@ fn without_a_success_of_its_kind_nothing_is_expected() {
         task.watch_by(&Watch::new(Breaker::default()).into());
         spend(&task, 1_000);
         assert!(send(&task, &conversation(0)).is_err());
+    }
+}
+
+#[test]
+fn what_is_left_is_told_once_and_to_no_model_that_binds_its_thinking() {
+    let limit = || Limit::new(Unit::LlmCalls, 4).unwrap();
+    let terms = Terms { tell_budget: vec![25], ..Terms::default() };
+    for (model, times) in [("claude-haiku-4-5", 1), ("claude-haiku-5-5", 0), ("claude-fable-5-2", 0)] {
+        let task = Ledger::in_memory().task("t", [limit()]).unwrap();
+        let body = json!({"model": model, "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]});
+        let told = (0..4).filter(|_| {
+            let exchange =
+                task.exchange(Api::AnthropicMessages, body.to_string().as_bytes(), &terms).unwrap();
+            let is_told =
+                exchange.patch().iter().any(|(_, value)| value.to_string().contains("[Budget: 1 of 4"));
+            exchange.answered(200, "{}").unwrap();
+            is_told
+        });
+        assert_eq!(told.count(), times, "{model}");
     }
 }

@@ -195,6 +195,36 @@ def test_a_run_that_spends_more_than_its_kind_needs_is_told_once(agent: Agent) -
     assert not any(said[:2]), "of what was not spent yet"
 
 
+def test_what_is_left_is_told_once_a_share_behind_all_that_is_cached(agent: Agent) -> None:
+    outlay.instrument(tell_budget=True)
+    searches = [Reply.tool("search", {"query": f"weather {n}"}) for n in range(7)]
+    agent.provider.script(*searches, Reply(text="I do not know."))
+    with outlay.task("ask", store=fresh(), llm_calls=8):
+        agent.run()
+    # Before the third call 2 of 8 are used: each share once, at the first request after it.
+    assert [n for n, sent in enumerate(agent.sent) if "[Budget: " in json.dumps(sent)] == [2, 4, 6]
+    assert "[Budget: 2 of 8 llm calls used, 6 left. " in last(agent.sent[2])
+    for sent, after in itertools.pairwise(agent.sent):
+        before, grown = (
+            each.get("messages") or each.get("input") or each["contents"] for each in (sent, after)
+        )
+        assert before[:-1] == grown[: len(before) - 1], "what was cached stays good"
+        assert "[Budget: " not in json.dumps(before[:-1])
+
+
+def test_what_is_left_is_told_to_nobody_unasked(agent: Agent) -> None:
+    outlay.instrument(tell_budget=[10])
+    outlay.uninstrument()
+    outlay.instrument()
+    for wrong in ([0], [101], ["half"]):
+        with pytest.raises(outlay.InvalidInput):
+            outlay.instrument(tell_budget=wrong)  # type: ignore[arg-type]
+    agent.provider.script(SEARCH, Reply(text="I do not know."))
+    with outlay.task("ask", store=fresh(), llm_calls=2):
+        agent.run()
+    assert "[Budget: " not in json.dumps(agent.sent)
+
+
 def stream_chat(provider: Provider) -> str:
     client = openai.OpenAI(base_url=provider.openai_url, api_key="any", max_retries=0)
     messages: Any = [{"role": "user", "content": "hi"}]

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import gc
 import json
+import threading
 import urllib.request
 from collections.abc import Callable
 from typing import Any
@@ -22,10 +23,13 @@ from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware, ModelRetryMiddleware
 from langchain_anthropic import ChatAnthropic
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, convert_to_openai_messages
+from langchain_core.messages import AIMessage, HumanMessage, convert_to_openai_messages
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
+from outlay._watch import Watch
+from outlay.integrations import langchain as hook
+from outlay.integrations._frame import Frame
 from outlay.integrations.langchain import OutlayMiddleware
 
 ASKED: Any = {"messages": [{"role": "user", "content": "hello world"}]}
@@ -361,6 +365,74 @@ def test_the_turn_is_the_users_message(provider: Provider) -> None:
         first = agent.invoke(ASKED)["messages"][0].id
     assert seen == [first, first]
     agrees(t, provider)
+
+
+def test_the_ledger_is_asked_beside_the_event_loop(
+    provider: Provider, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, set[int]] = {}
+
+    def note(owner: Any, name: str) -> None:
+        original = getattr(owner, name)
+
+        def noted(*args: Any, **options: Any) -> Any:
+            seen.setdefault(name, set()).add(threading.get_ident())
+            return original(*args, **options)
+
+        monkeypatch.setattr(owner, name, noted)
+
+    acts = [(outlay.Task, "_of_agent"), (hook, "_count"), (Watch, "tell")]
+    acts += [(Watch, "ask"), (Frame, "settle"), (hook, "told"), (hook, "_ask")]
+    for owner, name in acts:
+        note(owner, name)
+    provider.script(SEARCH)
+    tells = OutlayMiddleware(tell_budget=True)
+    calling = create_agent(chat(provider), [search], middleware=[tells], name="a")
+    with task(store=store, breaker=True) as t:
+        run(calling.ainvoke(ASKED))
+        run(agent_of(own_http(provider)).ainvoke(ASKED))
+    assert seen.keys() == {name for _, name in acts}
+    assert threading.get_ident() not in set().union(*seen.values())
+    agrees(t, provider)
+
+
+def test_a_model_that_nobody_guards_has_its_turn_and_its_own_name(provider: Provider) -> None:
+    limits = [outlay.Limit(1), outlay.Limit("0.000001", soft=True)]
+    once: Any = {"llm_calls": outlay.Limit(1, window="turn"), "fallback": ["gpt-4o-mini"]}
+    agent = agent_of(own_http(provider))
+    with task(limits, **once) as t:
+        for turn in ("first", "second"):
+            asked: Any = {"messages": [HumanMessage("hi", id=turn)]}
+            agent.invoke(asked)
+            with pytest.raises(outlay.BudgetExceeded, match="1 llm calls per turn"):
+                agent.invoke(asked)
+    # The hook cannot have another model asked, and charges the one that is.
+    agrees(t, provider)
+
+
+@pytest.mark.parametrize("hooks", [1, 2])
+def test_a_model_that_nobody_guards_hears_what_the_run_has_spent(
+    provider: Provider, hooks: int
+) -> None:
+    heard: list[str] = []
+
+    class Hearing(OwnHttp):
+        def _generate(self, messages: Any, stop: Any = None, run: Any = None, **more: Any) -> Any:
+            heard.append(messages[-1].text)
+            return super()._generate(messages, stop, run, **more)
+
+    model = Hearing(url=provider.openai_url)
+    agent = create_agent(model, [], middleware=[OutlayMiddleware(), Another()][:hooks])
+    store: Any = {"kind": "weather", "store": f"memory:unguarded-{hooks}"}
+    with outlay.task("past", **store):
+        agent.invoke(ASKED)
+    with outlay.task("now", breaker={"doomed": {"pause": None}}, **store):
+        for number in range(5):
+            agent.invoke({"messages": [("user", f"hello {number}")]})
+    said = [text for text in heard if "this run has spent" in text]
+    assert len(heard) == 6
+    assert len(said) == 1
+    assert said[0].startswith("hello 2")
 
 
 @pytest.mark.parametrize("make", CLIENTS)

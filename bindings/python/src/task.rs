@@ -171,7 +171,7 @@ impl Task {
     /// Reads and counts a request from the JSON body about to be sent; for integrations.
     #[pyo3(signature = (
         api, body, *, host=None, wait_ms=None, max_usd=None, max_input_tokens=None, turn=None,
-        watched=false, r#final=false
+        watched=false, keeps_model=false, tell_budget=vec![], r#final=false
     ))]
     #[allow(clippy::too_many_arguments)]
     fn outgoing(
@@ -185,6 +185,8 @@ impl Task {
         max_input_tokens: Option<&Bound<'_, PyAny>>,
         turn: Option<String>,
         watched: bool,
+        keeps_model: bool,
+        tell_budget: Vec<u8>,
         r#final: bool,
     ) -> PyResult<Outgoing> {
         let mut terms = outlay::run::Terms {
@@ -192,6 +194,8 @@ impl Task {
             turn,
             is_regional: host.is_some_and(outlay::meter::is_regional),
             is_watched: watched,
+            keeps_model,
+            tell_budget,
             is_last: r#final,
             ..Default::default()
         };

@@ -37,7 +37,7 @@ const WAIT_MS: u64 = 30_000;
 
 /// What the caller knows about one request beside its body.
 #[derive(Clone, Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each holds of a request or does not")]
 pub struct Terms {
     /// The most it can cost, by the caller's own word.
     pub max_usd: Option<Money>,
@@ -53,6 +53,10 @@ pub struct Terms {
     pub is_regional: bool,
     /// Does somebody above tell the breaker of the task what happens?
     pub is_watched: bool,
+    /// Tell the model what is left of its budget when so many per cent of a limit are used, each once; in
+    /// the last message of one request, which the caller does not keep. Not to a model that may hold
+    /// its thinking against what was said before.
+    pub tell_budget: Vec<u8>,
     /// Can whoever sends it send no other model? Then none of the task's `fallback` takes it.
     pub keeps_model: bool,
 }
@@ -76,7 +80,7 @@ pub struct Outgoing {
     exposure: Exposure,
     /// What it will teach; nothing where it can teach nothing.
     lesson: Option<Lesson>,
-    /// The member of the body that has a word of the breaker in it.
+    /// The member of the body that has a word of ours in it.
     told: Option<(&'static str, Value)>,
 }
 
@@ -169,7 +173,7 @@ impl Task {
     pub fn outgoing(&self, api: Api, body: &[u8], terms: &Terms) -> Result<Outgoing> {
         let mut body: Value = serde_json::from_slice(body)
             .map_err(|error| Error::invalid(format!("the request is no JSON: {error}")))?;
-        let told = self.told(api, &mut body, terms)?;
+        let told = self.word(api, &mut body, terms)?;
         let outgoing = Outgoing { told, ..self.read(api, &body, terms)? };
         if self.fallback().is_none() || terms.keeps_model {
             return Ok(outgoing);
@@ -179,13 +183,18 @@ impl Task {
         self.routed(&ledger, Read { outgoing, body: &body, terms }, now).map(|read| read.outgoing)
     }
 
-    /// Asks the breaker that watches it; the member of the body that has its word in it.
-    fn told(&self, api: Api, body: &mut Value, terms: &Terms) -> Result<Option<(&'static str, Value)>> {
-        let Some(watch) = self.watch() else { return Ok(None) };
-        let now = self.ledger().current()?.now();
-        let asked = watch.go_on().and_then(|()| watch.ask(api, body, now, terms.is_watched));
-        self.note_stop(&asked);
-        Ok(asked?.map(|member| (member, body[member].clone())))
+    /// Asks the breaker that watches it, and tells what is left; the member of the body that has a word
+    /// of either in it.
+    fn word(&self, api: Api, body: &mut Value, terms: &Terms) -> Result<Option<(&'static str, Value)>> {
+        let mut changed = None;
+        if let Some(watch) = self.watch() {
+            let now = self.ledger().current()?.now();
+            let asked = watch.go_on().and_then(|()| watch.ask(api, body, now, terms.is_watched));
+            self.note_stop(&asked);
+            changed = asked?;
+        }
+        let changed = self.tell_budget(api, body, &terms.tell_budget)?.or(changed);
+        Ok(changed.map(|member| (member, body[member].clone())))
     }
 
     fn read(&self, api: Api, body: &Value, terms: &Terms) -> Result<Outgoing> {

@@ -1,13 +1,23 @@
 //! What is left for a task, in words an agent can plan by?
 
-use std::fmt::Write as _;
+use std::{
+    fmt::Write as _,
+    sync::atomic::{AtomicU8, Ordering},
+};
 
-use super::task::Task;
+use serde_json::Value;
+
+use super::{model::Asked, task::Task, watch::is_allowed};
 use crate::{
     error::Result,
     ledger::held,
+    meter::{Ability, Api, Request, newest},
     policy::{Unit, View, limit::show_time},
 };
+
+/// How much of a limit a model was last told to be used, in per cent.
+#[derive(Debug, Default)]
+pub(super) struct Told(AtomicU8);
 
 /// How a task stands against its hard limits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,6 +59,51 @@ impl Task {
             }
             Ok(status)
         })
+    }
+}
+
+impl Task {
+    /// Puts what is left behind the last message of a request, if another of these shares of a limit is
+    /// used; the member of the body that was changed.
+    pub(super) fn tell_budget(
+        &self,
+        api: Api,
+        body: &mut Value,
+        shares: &[u8],
+    ) -> Result<Option<&'static str>> {
+        if shares.is_empty() || self.binds_thinking(api, body)? {
+            return Ok(None);
+        }
+        let status = match self.status() {
+            Err(error) if is_allowed(&*self.ledger().current()?, &error) => return Ok(None),
+            status => status?,
+        };
+        let used = status.used_percent.unwrap_or(0);
+        let reached = shares.iter().copied().filter(|share| *share <= used).max().unwrap_or(0);
+        let Told(told) = self.told();
+        if reached <= told.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let line = format!("[Budget: {}. Plan the rest of the work within what is left.]", status.text);
+        let member = newest::put(api, body, &line, None);
+        if member.is_some() {
+            told.fetch_max(reached, Ordering::Relaxed);
+        }
+        Ok(member)
+    }
+
+    /// May the model hold its thinking against all that was said before? What was put into one request
+    /// and is gone from the next would make that invalid. Claude since 5.1 does; it is known not to only
+    /// of those that take a budget of thinking, or no system text between messages.
+    fn binds_thinking(&self, api: Api, body: &Value) -> Result<bool> {
+        if api.spoken() != Api::AnthropicMessages {
+            return Ok(false);
+        }
+        let ledger = self.ledger().current()?;
+        let model = ledger.model(Asked::plain(Request::model(body)?), ledger.now())?;
+        let known = model.price().map(|price| price.abilities).unwrap_or_default();
+        let adapts = known.has(Ability::AdaptiveThinking) && !known.has(Ability::LaterSystem);
+        Ok(!adapts && !known.has(Ability::ThinkingBudget))
     }
 }
 

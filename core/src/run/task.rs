@@ -17,6 +17,7 @@ use super::{
     prefix::Latest,
     request::Request,
     route::{Fallback, Replaced},
+    status::Told,
     watch::Watch,
 };
 use crate::{
@@ -72,6 +73,7 @@ struct Inner {
     latest: Latest,
     fallback: Option<Fallback>,
     replaced: Replaced,
+    told: Told,
     watch: OnceLock<Arc<Watch>>,
     /// What is put by for the last call, its own or of the task above; nothing for most.
     last: Option<Arc<Last>>,
@@ -137,6 +139,7 @@ impl Task {
                         latest: Latest::default(),
                         fallback,
                         replaced: Replaced::default(),
+                        told: Told::default(),
                         watch: OnceLock::new(),
                         last: above_last,
                     };
@@ -256,6 +259,10 @@ impl Task {
 
     pub(super) fn replaced(&self) -> &Replaced {
         &self.0.replaced
+    }
+
+    pub(super) fn told(&self) -> &Told {
+        &self.0.told
     }
 
     /// What happens to a call of it that a hard limit refuses.

@@ -323,7 +323,7 @@ impl Watch {
 }
 
 /// May a run go on although the ledger could not answer?
-fn is_allowed(ledger: &Ledger, error: &Error) -> bool {
+pub(super) fn is_allowed(ledger: &Ledger, error: &Error) -> bool {
     let allowed = ledger.config().on_unavailable == OnUnavailable::Allow;
     allowed && error.kind() == ErrorKind::StoreUnavailable
 }

@@ -1921,6 +1921,8 @@ class Task:
         max_input_tokens: int | None = None,
         turn: str | None = None,
         watched: bool = False,
+        keeps_model: bool = False,
+        tell_budget: Sequence[SupportsIndex] = ...,
         final: bool = False,
     ) -> Outgoing:
         """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any, cast
 
@@ -51,6 +51,16 @@ def read_alerts(alerts: Sequence[Any] | None) -> list[Any] | None:
     if isinstance(alerts, (str, bytes)) or not isinstance(alerts, Sequence):
         raise InvalidInput(f"alerts `{alerts!r}` is not a list of shares")
     return list(alerts)
+
+
+def read_shares(tell_budget: bool | Iterable[int]) -> tuple[int, ...]:
+    """At how many per cent of a limit a model is told what is left; none if never."""
+    if isinstance(tell_budget, bool):
+        return (25, 50, 75, 90) if tell_budget else ()
+    shares = tuple(tell_budget)
+    if not all(isinstance(share, int) and 0 < share <= 100 for share in shares):
+        raise InvalidInput(f"tell_budget `{tell_budget!r}` is not per cents from 1 to 100")
+    return shares
 
 
 def read_models(fallback: Sequence[str] | None) -> list[str] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, cast
 
@@ -350,18 +350,24 @@ def observed(*, since: str | None = None, store: str | None = None) -> list[_nat
     return ledger(store).observed(since=since)
 
 
-def instrument() -> None:
+def instrument(*, tell_budget: bool | Iterable[int] | None = None) -> None:
     """Puts the guard into the clients it finds, and lets threads carry the task.
 
     Every billed request of a patched client is reserved before it is sent; one that does not fit
     raises ``BudgetExceeded`` and is not sent. Calling it again finds clients imported since.
 
+    Args:
+        tell_budget: tell models what is left when 25, 50, 75 and 90 per cent of a limit are used,
+            or so many: behind the last message of one request, so that what is cached stays good.
+            Without it as it was; at first, never.
+
     Raises:
+        InvalidInput: no per cents from 1 to 100.
         Unsupported: an installed client is of a version that cannot be guarded.
     """
     from . import integrations
 
-    integrations.instrument()
+    integrations.instrument(tell_budget)
 
 
 def uninstrument() -> None:

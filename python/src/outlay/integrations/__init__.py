@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
 from .. import _context
-from . import anthropic, google, openai
+from .._options import read_shares
+from . import _stainless, anthropic, google, openai
 
 # The module that has all that is wrapped -> what wraps it, what undoes it.
 _GUARDS: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {
@@ -59,15 +60,18 @@ _arrivals = _Arrivals()
 _lock = threading.Lock()
 
 
-def instrument() -> None:
+def instrument(tell_budget: bool | Iterable[int] | None = None) -> None:
     """Guards the clients of openai, anthropic and google-genai, imported or not.
 
     Threads and executors carry the task.
 
     Raises:
+        InvalidInput: no shares of a budget.
         Unsupported: an installed client is of a version that cannot be guarded; where it is not
             imported yet, its import raises this.
     """
+    if tell_budget is not None:
+        _stainless.tell_budget = read_shares(tell_budget)
     _context.carry()
     with _lock:
         if _arrivals not in sys.meta_path:
@@ -79,6 +83,7 @@ def instrument() -> None:
 
 def uninstrument() -> None:
     """Takes the guard out again. Calls in flight are still settled."""
+    _stainless.tell_budget = ()
     with _lock:
         if _arrivals in sys.meta_path:
             sys.meta_path.remove(_arrivals)

@@ -15,10 +15,11 @@ from ._response import failed, give_back, record
 class Frame:
     """One call of a model, as a hook above the clients sees it."""
 
-    __slots__ = ("_held", "turn")
+    __slots__ = ("_above", "_held", "turn")
 
-    def __init__(self, turn: str | None) -> None:
+    def __init__(self, turn: str | None, above: Frame | None = None) -> None:
         self.turn = turn
+        self._above = above
         self._held: Any = None
 
     def hold(self, exchange: Any) -> None:
@@ -27,9 +28,11 @@ class Frame:
         self._held = exchange
 
     def give_back(self) -> None:
-        """Ends that reservation: a client below reserves for itself."""
+        """Ends that reservation, and those of hooks above: what is below reserves for itself."""
         if (held := self._taken()) is not None:
             give_back(held)
+        if self._above is not None:
+            self._above.give_back()
 
     def failed(self, error: BaseException) -> None:
         """Ends it without an answer: nobody knows whether one was billed."""

@@ -7,29 +7,11 @@ never been, so what a provider has cached of the conversation stays good.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from langchain_core.messages import HumanMessage
 
 from .._context import current_task
-from ..errors import InvalidInput
-
-SHARES = (25, 50, 75, 90)
-
-
-def shares_of(tell_budget: bool | Iterable[int]) -> tuple[int, ...]:
-    """At how many per cent the agent is told.
-
-    Raises:
-        InvalidInput: no share of a budget.
-    """
-    if isinstance(tell_budget, bool):
-        return SHARES if tell_budget else ()
-    shares = tuple(tell_budget)
-    if not all(isinstance(share, int) and 0 < share <= 100 for share in shares):
-        raise InvalidInput(f"tell_budget `{tell_budget!r}` is not per cents from 1 to 100")
-    return shares
 
 
 def told(request: Any, shares: tuple[int, ...]) -> Any:

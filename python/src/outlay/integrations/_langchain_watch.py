@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -11,7 +11,6 @@ from langchain_core.messages import ToolMessage
 
 from .._context import current_task
 from .._watch import Watch
-from ..errors import OutlayError
 
 # Two of these hooks may be stacked: the outer one watches.
 _asked: ContextVar[Any] = ContextVar("outlay_watched_request", default=None)
@@ -30,30 +29,46 @@ def messages_of(response: Any) -> list[Any]:
     return messages
 
 
+class Asked:
+    """One call of a model, as the breaker sees it."""
+
+    def __init__(self, messages: Any, watch: Watch | None) -> None:
+        self._messages = messages
+        self._watch = watch
+
+    def asked(self) -> None:
+        """The model is about to be asked."""
+        if self._watch is None:
+            return
+        self._watch.go_on()
+        if self._messages and self._messages[-1].type == "human":
+            self._watch.tell({"kind": "user", "result": self._messages[-1].text})
+
+    def sends(self, request: Any) -> None:
+        """This goes on to the next hook."""
+        _asked.set(request.messages)
+
+    def answered(self, response: Any) -> None:
+        """The model has answered."""
+        if self._watch is None:
+            return
+        for message in messages_of(response):
+            if getattr(message, "type", None) == "ai":
+                malformed = bool(message.invalid_tool_calls)
+                self._watch.tell({"kind": "llm", "result": message.text, "malformed": malformed})
+
+
 @contextmanager
-def model_call(request: Any, sent: Any) -> Generator[Callable[[Any], None], None, None]:
-    """Lets the breaker see what a model is asked; gives what to call with its answer.
+def model_call(request: Any, sent: Any) -> Generator[Asked, None, None]:
+    """Lets the breaker see what a model is asked.
 
     `sent` is what goes on to the next hook, with what the agent is told besides.
     """
     messages = request.messages
     watch = _watch() if _asked.get() is None or _asked.get() is not messages else None
-    if watch is not None:
-        watch.go_on()
-        if messages and messages[-1].type == "human":
-            watch.tell({"kind": "user", "result": messages[-1].text})
-
-    def answered(response: Any) -> None:
-        if watch is None:
-            return
-        for message in messages_of(response):
-            if getattr(message, "type", None) == "ai":
-                malformed = bool(message.invalid_tool_calls)
-                watch.tell({"kind": "llm", "result": message.text, "malformed": malformed})
-
     token = _asked.set(sent.messages)
     try:
-        yield answered
+        yield Asked(messages, watch)
     finally:
         _asked.reset(token)
 
@@ -63,6 +78,7 @@ class Watched:
 
     def __init__(self, request: Any, watch: Watch | None) -> None:
         called = request.tool_call
+        self._called = called
         self._watch = watch
         self._step: dict[str, Any] = {
             "kind": "tool",
@@ -75,9 +91,15 @@ class Watched:
         if together and len(together) > 1:
             # The calls of one answer run side by side: they count as one.
             self._step["batch"] = str(together[0]["id"])
-        said = watch.ask(self._step) if watch is not None else None
-        self.refusal = said and ToolMessage(
-            said, tool_call_id=called["id"], name=called["name"], status="error"
+
+    def refusal(self) -> ToolMessage | None:
+        """What to answer instead of making the call, if it is refused."""
+        said = self._watch.ask(self._step) if self._watch is not None else None
+        called = self._called
+        return (
+            ToolMessage(said, tool_call_id=called["id"], name=called["name"], status="error")
+            if said
+            else None
         )
 
     def answered(self, answer: Any) -> Any:
@@ -103,14 +125,9 @@ class Watched:
 def tool_call(request: Any) -> Generator[Watched, None, None]:
     """Lets the breaker see the call of a tool."""
     called = request.tool_call["id"]
-    watched = Watched(request, None if called and called == _called.get() else _watch())
+    watch = None if called and called == _called.get() else _watch()
     token = _called.set(called)
     try:
-        yield watched
-    except OutlayError:
-        raise
-    except Exception as error:
-        watched.failed(error)
-        raise
+        yield Watched(request, watch)
     finally:
         _called.reset(token)

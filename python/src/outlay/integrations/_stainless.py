@@ -26,6 +26,9 @@ from ._response import give_back
 
 _T = TypeVar("_T")
 
+# At how many per cent of a limit models are told what is left, where no hook above does.
+tell_budget: tuple[int, ...] = ()
+
 
 def current_native() -> Any:
     """The core's side of the task this call falls under."""
@@ -52,11 +55,14 @@ def ask(bill: Bill, options: Any, host: str) -> Ask | None:
 async def off_loop(make: Callable[[], _T]) -> _T:
     """What `make` makes of a request, in a thread if that can wait for a file.
 
-    It can where a breaker watches, which reads what was spent and records what it says.
+    It can where a breaker watches, which reads what was spent and records what it says, and where
+    the model is told what is left.
     """
     task = current_task.get()
-    watched = task is not None and task.breaker is not None and task._native.blocking
-    return await threads.run(make) if watched else make()
+    if task is None or not task._native.blocking:
+        return make()
+    waits = task.breaker is not None or tell_budget
+    return await threads.run(make) if waits else make()
 
 
 class Ask:
@@ -65,7 +71,7 @@ class Ask:
     __slots__ = ("_asked", "_trace", "blocking", "frame", "outgoing")
 
     def __init__(
-        self, api: str, body: dict[str, Any], host: str | None = None, watched: bool = False
+        self, api: str, body: dict[str, Any], host: str | None = None, own_model: bool = False
     ) -> None:
         self.frame = current_frame.get()
         says = current_options.get()
@@ -82,7 +88,10 @@ class Ask:
                 max_input_tokens=says.max_input_tokens,
                 turn=says.turn or (self.frame and self.frame.turn),
                 # A hook above sees the tools themselves, and tells the breaker.
-                watched=watched or self.frame is not None,
+                watched=self.frame is not None,
+                # Nobody here can have another model asked.
+                keeps_model=own_model,
+                tell_budget=() if self.frame is not None else tell_budget,
                 final=says.final,
             )
         except OutlayError as error:

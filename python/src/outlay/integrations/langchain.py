@@ -22,13 +22,15 @@ from langgraph.types import interrupt
 from .._call_options import call
 from .._context import current_frame, current_options, current_task
 from .._native import Usage
+from .._options import read_shares
 from .._usage import extract_usage
-from ..errors import ApprovalRequired, BudgetExceeded, InvalidInput
-from ..task import current_or_default
+from ..errors import ApprovalRequired, BudgetExceeded, InvalidInput, OutlayError
+from ..task import Task, current_or_default
 from . import _langchain_finish as finish
 from . import anthropic, google, openai
 from ._frame import Frame
-from ._langchain_status import shares_of, told
+from ._hooks import Act, Handle, Reserve, Steps, run, run_async
+from ._langchain_status import told
 from ._langchain_watch import messages_of, model_call, tool_call
 from ._stainless import Ask
 
@@ -86,85 +88,78 @@ class OutlayMiddleware(AgentMiddleware[Any, Any, Any]):
 
     def __init__(self, *, tell_budget: bool | Iterable[int] = False) -> None:
         super().__init__()
-        self._shares = shares_of(tell_budget)
+        self._shares = read_shares(tell_budget)
 
     def wrap_model_call(self, request: _Request, handler: _Handler) -> Any:
         """Lets the model be asked if that fits; for LangChain."""
-        with _asking(), _agent():
-            if not finish.is_due():
-                try:
-                    return self._ask(request, told(request, self._shares), handler)
-                except BudgetExceeded as error:
-                    finish.after(error)
-            with call(final=True):
-                return self._ask(request, finish.last_request(request), handler)
-
-    def _ask(self, request: _Request, sent: _Request, handler: _Handler) -> Any:
-        with _framed(sent) as (frame, ask), model_call(request, sent) as answered:
-            if ask is not None:
-                frame.hold(ask.reserve())
-            try:
-                response = handler(sent)
-            except BaseException as error:
-                frame.failed(error)
-                raise
-            frame.settle(_usage(response))
-            answered(response)
-            return response
+        return run(self._model_call(request), handler)
 
     async def awrap_model_call(self, request: _Request, handler: _Handler) -> Any:
         """The same on an event loop."""
-        with _asking(), _agent():
-            if not finish.is_due():
-                try:
-                    return await self._aask(request, told(request, self._shares), handler)
-                except BudgetExceeded as error:
-                    finish.after(error)
-            with call(final=True):
-                return await self._aask(request, finish.last_request(request), handler)
-
-    async def _aask(self, request: _Request, sent: _Request, handler: _Handler) -> Any:
-        with _framed(sent) as (frame, ask), model_call(request, sent) as answered:
-            if ask is not None:
-                frame.hold(await ask.reserve_async())
-            try:
-                response = await handler(sent)
-            except BaseException as error:
-                frame.failed(error)
-                raise
-            frame.settle(_usage(response))
-            answered(response)
-            return response
+        return await run_async(self._model_call(request), handler)
 
     def wrap_tool_call(self, request: _Request, handler: _Handler) -> Any:
         """Counts the call of a tool, and lets it happen if that fits; for LangChain."""
-        with _asking(), _agent(), tool_call(request) as watched:
-            if watched.refusal:
-                return watched.refusal
-            try:
-                running = _count(request)
-            except BudgetExceeded as error:
-                return finish.not_called(request, error)
-            try:
-                with finish.within(request), running:
-                    return watched.answered(handler(request))
-            except BudgetExceeded as error:
-                return finish.cut_short(request, error)
+        return run(_tool_call(request), handler)
 
     async def awrap_tool_call(self, request: _Request, handler: _Handler) -> Any:
         """The same on an event loop."""
-        with _asking(), _agent(), tool_call(request) as watched:
-            if watched.refusal:
-                return watched.refusal
-            try:
-                running = _count(request)
-            except BudgetExceeded as error:
-                return finish.not_called(request, error)
-            try:
-                with finish.within(request), running:
-                    return watched.answered(await handler(request))
-            except BudgetExceeded as error:
-                return finish.cut_short(request, error)
+        return await run_async(_tool_call(request), handler)
+
+    def _model_call(self, request: _Request) -> Steps[Any]:
+        with _asking(), _under((yield Act(_task_of_agent))):
+            if not finish.is_due():
+                try:
+                    sent = yield Act(lambda: told(request, self._shares))
+                    return (yield from _asked(request, sent))
+                except BudgetExceeded as error:
+                    finish.after(error)
+            with call(final=True):
+                sent = yield Act(lambda: finish.last_request(request))
+                return (yield from _asked(request, sent))
+
+
+def _asked(request: _Request, sent: _Request) -> Steps[Any]:
+    """Asks the model; `sent` is the request with what it is told besides."""
+    with _framed(sent) as frame, model_call(request, sent) as watched:
+        yield Act(watched.asked)
+        if not _client_below(sent.model):
+            ask = yield Act(lambda: _ask(sent))
+            exchange = yield Reserve(ask)
+            frame.hold(exchange)
+            sent = _with_word(sent, exchange)
+            watched.sends(sent)
+        try:
+            response = yield Handle(sent)
+        except BaseException as error:
+            failure = error
+            yield Act(lambda: frame.failed(failure), ends=True)
+            raise
+        yield Act(lambda: frame.settle(_usage(response)), ends=True)
+        yield Act(lambda: watched.answered(response))
+        return response
+
+
+def _tool_call(request: _Request) -> Steps[Any]:
+    with _asking(), _under((yield Act(_task_of_agent))), tool_call(request) as watched:
+        if refusal := (yield Act(watched.refusal)):
+            return refusal
+        try:
+            running = yield Act(lambda: _count(request))
+        except BudgetExceeded as error:
+            return finish.not_called(request, error)
+        try:
+            with finish.within(request), running:
+                answer = yield Handle(request)
+            return (yield Act(lambda: watched.answered(answer)))
+        except BudgetExceeded as error:
+            return finish.cut_short(request, error)
+        except OutlayError:
+            raise
+        except Exception as error:
+            failure = error
+            yield Act(lambda: watched.failed(failure))
+            raise
 
 
 @contextmanager
@@ -179,15 +174,17 @@ def _asking() -> Generator[None, None, None]:
         raise
 
 
-@contextmanager
-def _agent() -> Generator[None, None, None]:
-    """Puts what runs inside under the task of the agent that runs."""
+def _task_of_agent() -> Task | None:
+    """The task of the agent that runs, if it has one."""
     task = current_task.get()
     name = ensure_config().get("metadata", {}).get("lc_agent_name")
-    if task is None or not isinstance(name, str):
-        yield
-        return
-    token = current_task.set(task._of_agent(name))
+    return task._of_agent(name) if task is not None and isinstance(name, str) else task
+
+
+@contextmanager
+def _under(task: Task | None) -> Generator[None, None, None]:
+    """Puts what runs inside under this task."""
+    token = current_task.set(task)
     try:
         yield
     finally:
@@ -195,15 +192,25 @@ def _agent() -> Generator[None, None, None]:
 
 
 @contextmanager
-def _framed(request: _Request) -> Generator[tuple[Frame, Ask | None], None, None]:
-    """Says whose call it is to what lies below; with what to reserve here, if nothing may there."""
-    ask = None if _client_below(request.model) else _ask(request)
-    frame = Frame(_turn(request.messages))
+def _framed(request: _Request) -> Generator[Frame, None, None]:
+    """Says whose call it is to what lies below."""
+    frame = Frame(_turn(request.messages), above=current_frame.get())
     token = current_frame.set(frame)
     try:
-        yield frame, ask
+        yield frame
     finally:
         current_frame.reset(token)
+
+
+def _with_word(request: _Request, exchange: Any) -> _Request:
+    """The request with what the breaker puts behind its last message."""
+    patch: dict[str, Any] = exchange.body_patch or {}
+    messages: list[Any] = patch.get("messages", [])
+    last = request.messages[-1] if messages and request.messages else None
+    if last is None or last.type not in ("human", "tool"):
+        return request
+    last = last.model_copy(update={"content": messages[-1]["content"]})
+    return request.override(messages=[*request.messages[:-1], last])
 
 
 def _count(request: _Request) -> AbstractContextManager[None]:
@@ -255,7 +262,7 @@ def _ask(request: _Request) -> Ask:
     if tools:
         body["tools"] = [convert_to_openai_tool(tool) for tool in tools]
     body = body if most is None else {**body, "max_tokens": most}
-    return Ask("openai.chat", body, watched=True)
+    return Ask("openai.chat", body, own_model=True)
 
 
 def _usage(response: Any) -> Usage | None:
