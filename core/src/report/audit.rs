@@ -1,11 +1,11 @@
 //! Is the ledger what was written?
 //!
 //! Every link is computed again from the entries, every balance is added up again, every word of
-//! the dictionary and every task is held against its entry. That finds whatever does not fit together. Somebody
-//! who can write the file can make it fit together again; against that stands a
+//! the dictionary and every task is held against its entry. That finds whatever does not fit
+//! together. Somebody who can write the file can make it fit together again; against that stands a
 //! [`Checkpoint`] kept elsewhere, with which nothing from before it can be changed unseen.
 //!
-//! What is not covered: limits, and what a caller asked to keep.
+//! What is not covered: limits, rows of calls, which no report reads, and what a caller asked to keep.
 //!
 //! ```no_run
 //! # use outlay::{Config, Ledger};
