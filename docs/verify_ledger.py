@@ -203,9 +203,8 @@ class Verifier:
                 self.bad(4, place[0], f"balance at {place[1]}: not the sum of its entries")
 
     def check_tasks(self) -> None:
-        sql = (
-            "SELECT no, attempts, outcome, id, opened_ms, tags, caller, name, parent, depth FROM tasks"
-        )
+        rest = "id, opened_ms, tags, caller, name, parent, depth"
+        sql = f"SELECT no, attempts, outcome, {rest} FROM tasks"
         for no, attempts, outcome, uuid, opened_ms, tags, *numbers in self.db.execute(sql):
             try:
                 row = uuid + b"".join(number.to_bytes(4, "big") for number in numbers)

@@ -51,7 +51,6 @@ from ._process import (
     uninstrument,
 )
 from ._reports import forecast, kinds, margin, slo, suggest_limits, tax, value, waste, what_if
-from ._reports import forecast, tax, value, waste, what_if
 from ._telemetry import telemetry
 from ._usage import extract_usage
 from .errors import (
@@ -136,8 +135,8 @@ __all__ = [
     "report",
     "report_html",
     "resolve",
-    "suggest_limits",
     "slo",
+    "suggest_limits",
     "task",
     "tax",
     "telemetry",

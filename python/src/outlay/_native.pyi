@@ -47,9 +47,13 @@ __all__ = [
     "Forecast",
     "ForecastRow",
     "Imported",
+    "KindRow",
+    "KindsReport",
     "Ledger",
     "Limit",
     "Loss",
+    "MarginReport",
+    "MarginRow",
     "MeterReport",
     "MeterRow",
     "Money",
@@ -61,6 +65,8 @@ __all__ = [
     "Report",
     "ReportRow",
     "Settled",
+    "SloReport",
+    "SloRow",
     "SuggestedLimits",
     "Suggestions",
     "Summary",
@@ -997,6 +1003,166 @@ class Imported:
         """
 
 @final
+class KindRow:
+    """
+    The runs of one kind, or those of them that spent the most on one model.
+    """
+
+    def __repr__(self, /) -> str: ...
+    @property
+    def compute(self, /) -> Money | None:
+        """
+        What the time costs; None without `compute_usd_per_hour`.
+        """
+
+    @property
+    def entries(self, /) -> int:
+        """
+        How many entries the ledger has about their calls.
+        """
+
+    @property
+    def is_few(self, /) -> bool:
+        """
+        Have fewer than 20 ended, so that the rate of success says little?
+        """
+
+    @property
+    def kind(self, /) -> str | None:
+        """
+        The tag `kind` of the outermost task, else its name; None in the totals.
+        """
+
+    @property
+    def lost(self, /) -> int:
+        """
+        Of them those that failed, were stopped or were lost. The rest are open.
+        """
+
+    @property
+    def max(self, /) -> Money:
+        """
+        The dearest.
+        """
+
+    @property
+    def mixed(self, /) -> int:
+        """
+        Of them those that spent on several models.
+        """
+
+    @property
+    def model(self, /) -> str | None:
+        """
+        The model; None in a row of all runs of a kind, and of runs that asked none.
+        """
+
+    @property
+    def orchestration(self, /) -> Money | None:
+        """
+        What the entries cost; None without `orchestration_usd_per_entry`.
+        """
+
+    @property
+    def p50(self, /) -> Money:
+        """
+        Half of them cost no more.
+        """
+
+    @property
+    def p95(self, /) -> Money:
+        """
+        95 of 100 cost no more.
+        """
+
+    @property
+    def p99(self, /) -> Money:
+        """
+        99 of 100 cost no more.
+        """
+
+    @property
+    def runs(self, /) -> int:
+        """
+        All runs that made a call.
+        """
+
+    @property
+    def runtime_ms(self, /) -> int:
+        """
+        How long those took that have ended, each from its beginning to its end.
+        """
+
+    @property
+    def spent(self, /) -> Money:
+        """
+        What all of them spent.
+        """
+
+    @property
+    def succeeded(self, /) -> int:
+        """
+        Of them those that succeeded.
+        """
+
+    @property
+    def success_interval(self, /) -> tuple[float, float] | None:
+        """
+        Where the rate of success lies, 19 times of 20: shares from 0 to 1.
+        """
+
+    @property
+    def success_per_mille(self, /) -> int | None:
+        """
+        How many of those that ended succeeded, per mille; None where none has ended.
+        """
+
+    @property
+    def usd_per_success(self, /) -> Money | None:
+        """
+        What all of them spent for each that succeeded; None where none did.
+        """
+
+@final
+class KindsReport:
+    """
+    What runs of each kind cost. `str()` is two tables.
+    """
+
+    def __repr__(self, /) -> str: ...
+    def __str__(self, /) -> str: ...
+    @property
+    def dropped_entries(self, /) -> int:
+        """
+        Entries a ledger in memory keeps no longer: calls reserved by them are not in the report.
+        """
+
+    @property
+    def models(self, /) -> list[KindRow]:
+        """
+        By kind and model; of each kind the model first that is cheapest for every success. A run of
+        several models stands under the one it spent the most on.
+        """
+
+    @property
+    def notes(self, /) -> list[str]:
+        """
+        What the figures do not say.
+        """
+
+    @property
+    def rows(self, /) -> list[KindRow]:
+        """
+        By kind, where the most was spent first.
+        """
+
+    @property
+    def totals(self, /) -> KindRow:
+        """
+        All runs together.
+        """
+
+@final
 class Ledger:
     """
     A ledger; `outlay.ledger` opens it once per process.
@@ -1087,6 +1253,16 @@ class Ledger:
         What the breaker of tasks of a kind goes by, as JSON; None where none is configured.
         """
 
+    def kinds(self, /, *, since: str | None = None) -> KindsReport:
+        """
+        What a run of each kind costs, how often it succeeds, and with which model.
+        """
+
+    def margin(self, /, by: str, revenue: str, *, since: str | None = None) -> MarginReport:
+        """
+        What is left of what was earned; `revenue` is CSV or a JSON object.
+        """
+
     def meter_report(self, /, *, since: str | None = None) -> MeterReport:
         """
         How far bounds of input were from the truth.
@@ -1111,6 +1287,11 @@ class Ledger:
     def resolve(self, /, id: str, usage: Usage | None = None, *, by: str) -> Money:
         """
         Ends a call in doubt: with its usage, or void without one.
+        """
+
+    def slo(self, /, *, since: str | None = None) -> SloReport:
+        """
+        Whether runs of each kind cost what the configuration says they may.
         """
 
     @property
@@ -1253,6 +1434,93 @@ class Loss:
     def what(self, /) -> str:
         """
         "failed attempts", "stopped attempts", "lost attempts", "calls in doubt" or "estimated".
+        """
+
+@final
+class MarginReport:
+    """
+    What is left of what was earned. `str()` is a table.
+    """
+
+    def __repr__(self, /) -> str: ...
+    def __str__(self, /) -> str: ...
+    @property
+    def by(self, /) -> str:
+        """
+        What the rows are.
+        """
+
+    @property
+    def dropped_entries(self, /) -> int:
+        """
+        Entries a ledger in memory keeps no longer: calls reserved by them are not in the report.
+        """
+
+    @property
+    def notes(self, /) -> list[str]:
+        """
+        What the figures do not say.
+        """
+
+    @property
+    def rows(self, /) -> list[MarginRow]:
+        """
+        The largest loss first; those whose revenue nobody said come last.
+        """
+
+    @property
+    def totals(self, /) -> MarginRow:
+        """
+        All rows with revenue together.
+        """
+
+    @property
+    def unearned(self, /) -> Money:
+        """
+        What was spent in the other rows, which have no margin.
+        """
+
+@final
+class MarginRow:
+    """
+    One customer, or whatever else rows are.
+    """
+
+    def __repr__(self, /) -> str: ...
+    @property
+    def calls(self, /) -> int:
+        """
+        By how many calls of a model.
+        """
+
+    @property
+    def key(self, /) -> str | None:
+        """
+        Which one; None for calls of none, and in the totals.
+        """
+
+    @property
+    def margin(self, /) -> Money | None:
+        """
+        What is left; None where nobody said what was earned.
+        """
+
+    @property
+    def margin_per_mille(self, /) -> int | None:
+        """
+        What is left of a thousand that was earned; None where nothing was.
+        """
+
+    @property
+    def revenue(self, /) -> Money | None:
+        """
+        What was earned; None where that was not said.
+        """
+
+    @property
+    def spent(self, /) -> Money:
+        """
+        What was spent.
         """
 
 @final
@@ -1549,13 +1817,13 @@ class Problem:
     @property
     def number(self, /) -> int:
         """
-        The number of the entry, owner or name, or of the balance's account.
+        The number of the entry, owner, name or task, or of the balance's account.
         """
 
     @property
     def place(self, /) -> str:
         """
-        "entry", "owner", "name" or "balance".
+        "entry", "owner", "name", "task" or "balance".
         """
 
     @property
@@ -1657,6 +1925,88 @@ class Settled:
     def overrun(self, /) -> Money:
         """
         What the charge was above the reservation.
+        """
+
+@final
+class SloReport:
+    """
+    Whether runs cost what they may. `str()` is a table.
+    """
+
+    def __repr__(self, /) -> str: ...
+    def __str__(self, /) -> str: ...
+    @property
+    def dropped_entries(self, /) -> int:
+        """
+        Entries a ledger in memory keeps no longer: calls reserved by them are not in the report.
+        """
+
+    @property
+    def rows(self, /) -> list[SloRow]:
+        """
+        By kind: target, p95, cap, month, of those that are configured.
+        """
+
+@final
+class SloRow:
+    """
+    One amount that runs of a kind may cost, and what became of it.
+    """
+
+    def __repr__(self, /) -> str: ...
+    @property
+    def actual(self, /) -> Money | None:
+        """
+        How much it is; None where that is not known.
+        """
+
+    @property
+    def allowed(self, /) -> Money:
+        """
+        How much it may be.
+        """
+
+    @property
+    def is_met(self, /) -> bool | None:
+        """
+        Is it as it may be? None where that is not known.
+        """
+
+    @property
+    def kind(self, /) -> str:
+        """
+        The kind of run.
+        """
+
+    @property
+    def month_end(self, /) -> tuple[float, float, float] | None:
+        """
+        What the month will have cost in USD by its end: expected, low and high.
+        """
+
+    @property
+    def over(self, /) -> Money | None:
+        """
+        How much more it is than it may be, negative where it is less.
+        """
+
+    @property
+    def runs(self, /) -> int | None:
+        """
+        How many runs it is made of; None for a month.
+        """
+
+    @property
+    def what(self, /) -> str:
+        """
+        "target": what all runs spent for each that succeeded; "p95": what 95 of 100 do not pass; "cap":
+        the dearest; "month": what was settled in this month, in UTC.
+        """
+
+    @property
+    def will_be_over(self, /) -> bool:
+        """
+        Will the month be too dear by its end, if it goes on as expected?
         """
 
 @final
@@ -1922,7 +2272,7 @@ class Task:
         turn: str | None = None,
         watched: bool = False,
         keeps_model: bool = False,
-        tell_budget: Sequence[SupportsIndex] = ...,
+        tell_budget: SupportsGetItem[int, SupportsIndex] = ...,
         final: bool = False,
     ) -> Outgoing:
         """
