@@ -246,6 +246,37 @@ fn a_table_has_the_columns_we_name() {
 }
 
 #[test]
+fn rows_of_one_task_keep_their_own_tags() {
+    let spent = |place: &Place, key: &str| {
+        let report = place.report(By::Tag(key.to_owned()));
+        let rows = report.rows.iter().map(|row| (row.key.clone().unwrap_or_default(), row.figures.settled()));
+        rows.map(|(key, usd)| (key, usd.to_string())).collect::<std::collections::BTreeMap<_, _>>()
+    };
+    for task in ["", "refund-1"] {
+        let place = Place::new();
+        let row = |id, tenant| format!("{id},2026-06-01,{task},gpt-4o,1000,500,{tenant}\n");
+        let rows = [row(1, "acme"), row(2, "beta"), row(3, ""), row(4, "acme")].concat();
+        place.log("calls.csv", &format!("id,time,task,model,input_tokens,output_tokens,tag:tenant\n{rows}"));
+        assert_eq!(place.import(Source::Csv).calls, 4);
+        let want = [("", "0.0075 USD"), ("acme", "0.015 USD"), ("beta", "0.0075 USD")];
+        assert_eq!(spent(&place, "tenant"), want.map(|(key, usd)| (key.into(), usd.into())).into());
+    }
+    // Two teams in one conversation, and of names that are alike as far as an id reaches.
+    for session in ["chat-1".to_owned(), "x".repeat(300)] {
+        let place = Place::new();
+        let row = |id, team| {
+            format!(
+                r#"{{"request_id":"{id}","prompt_tokens":1000,"completion_tokens":500,"startTime":"2026-06-01T12:00:00Z","model":"gpt-4o","session_id":"{session}","team_id":"{team}"}}"#
+            )
+        };
+        place.log("spend.jsonl", &[row(1, "red"), row(2, "blue"), row(3, "red")].join("\n"));
+        assert_eq!(place.import(Source::Litellm).calls, 3);
+        let want = [("blue", "0.0075 USD"), ("red", "0.015 USD")];
+        assert_eq!(spent(&place, "team"), want.map(|(key, usd)| (key.into(), usd.into())).into());
+    }
+}
+
+#[test]
 fn a_call_is_charged_what_its_model_cost_at_its_date() {
     let usage = Usage::tokens(1_000_000, 1_000);
     let (model, before, after) = ("gpt-5.6", "2026-08-10T12:00:00Z", "2026-09-10T12:00:00Z");

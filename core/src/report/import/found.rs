@@ -52,7 +52,9 @@ impl Session {
     pub fn options(&self, source: Source) -> Result<TaskOptions> {
         let name = fitting(&self.name).unwrap_or_else(|| source.name().to_owned());
         let mut options = TaskOptions::new(&name).tag("source", source.name())?;
-        if let Some(id) = fitting(&format!("{}:{}", source.name(), self.id)) {
+        let id = format!("{}:{}", source.name(), self.id);
+        // Two that are cut off alike would be one task.
+        if let Some(id) = fitting(&id).filter(|fitting| *fitting == id) {
             options = options.id(&id);
         }
         for (key, value) in &self.tags {
@@ -120,6 +122,12 @@ impl Found {
         }
         Ok(())
     }
+}
+
+/// The id of a run: of rows that are named alike and have the same value of every tag, as a task has
+/// one value of each.
+pub(super) fn id_with(name: &str, tags: &[(String, String)]) -> String {
+    tags.iter().fold(name.to_owned(), |id, (key, value)| format!("{id} {key}={value}"))
 }
 
 /// As much of a text as a name can hold; nothing of one without letters.

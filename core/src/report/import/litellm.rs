@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{
     files::{lines, opened, time, unreadable},
-    found::{Found, Logged, Session},
+    found::{Found, Logged, Session, id_with},
 };
 use crate::{
     error::{Error, Result},
@@ -98,18 +98,14 @@ fn read_row(row: serde_json::Result<Row>, found: &mut Found) -> Result<()> {
         found.malformed("a row without request_id, startTime or model");
         return Ok(());
     };
-    let parts = [&row.team_id, &row.user, &row.end_user].map(|part| part.as_deref().unwrap_or_default());
-    let [team, user, end_user] = parts;
-    let session = row.session_id.clone().filter(|session| !session.is_empty());
+    let tags = [("team", &row.team_id), ("user", &row.user), ("end_user", &row.end_user)];
+    let given = tags.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value.clone()?)));
+    let tags: Vec<_> = given.filter(|(_, value)| !value.is_empty()).collect();
     // Without a session, what one user did on one day.
-    let day = at.div_euclid(86_400_000);
-    let session = session.unwrap_or_else(|| format!("{team}/{user}/{end_user}/{day}"));
-    let session = found.session(&session, || {
-        let tags = [("team", team), ("user", user), ("end_user", end_user)];
-        let given = tags.into_iter().filter(|(_, value)| !value.is_empty());
-        let tags = given.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-        Session { id: session.clone(), name: "litellm".to_owned(), tags }
-    });
+    let session = row.session_id.clone().filter(|session| !session.is_empty());
+    let session = session.unwrap_or_else(|| format!("day {}", at.div_euclid(86_400_000)));
+    let run = id_with(&session, &tags);
+    let session = found.session(&run, || Session { id: run.clone(), name: "litellm".to_owned(), tags });
     let (provider, usage) = (row.custom_llm_provider.clone().filter(|name| !name.is_empty()), row.usage());
     found.call(Logged { session, id: id.into(), at, provider, model, usage })
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{
     files::{opened, time},
-    found::{Found, Logged, Session},
+    found::{Found, Logged, Session, id_with},
 };
 use crate::{
     error::{Error, Result},
@@ -95,13 +95,12 @@ fn read_row(row: &Row<'_>, found: &mut Found) -> Result<()> {
         found.malformed("a row without id, time or model");
         return Ok(());
     };
-    let task = row.text("task").unwrap_or_default();
-    let session = found.session(task, || {
-        let headings = row.headings.iter().filter_map(|name| Some((name.strip_prefix(TAG)?, name)));
-        let tags = headings.filter_map(|(key, name)| Some((key.to_owned(), row.text(name)?.to_owned())));
-        let name = row.text("name").unwrap_or("csv").to_owned();
-        Session { id: task.to_owned(), name, tags: tags.collect() }
-    });
+    let headings = row.headings.iter().filter_map(|name| Some((name.strip_prefix(TAG)?, name)));
+    let tags = headings.filter_map(|(key, name)| Some((key.to_owned(), row.text(name)?.to_owned())));
+    let (tags, name) = (tags.collect::<Vec<_>>(), row.text("name"));
+    let run = id_with(row.text("task").or(name).unwrap_or_default(), &tags);
+    let session =
+        found.session(&run, || Session { id: run.clone(), name: name.unwrap_or("csv").to_owned(), tags });
     let (provider, model) = (row.text("provider").map(str::to_owned), model.to_owned());
     found.call(Logged { session, id: id.into(), at, provider, model, usage })
 }
