@@ -46,7 +46,7 @@ pub struct Extracted {
     pub cost: Option<Money>,
     /// The model that answered.
     pub model: Option<String>,
-    /// The service tier that served it.
+    /// The service tier that served it; also `fast`, which Anthropic tells as a speed.
     pub service_tier: Option<String>,
     /// The region it was bound to, where the provider has a price for that.
     pub region: Option<String>,
@@ -81,7 +81,7 @@ pub(super) fn usage_apart(api: Api, found: &Object, model: Option<&str>, body: &
     let shape = if api == Api::AiSdk { Shape::of_ai_sdk(found) } else { Shape::of(api) };
     let mut extracted = Extracted {
         model: model.map(str::to_owned),
-        service_tier: tier(body).or_else(|| tier(found)),
+        service_tier: fast(found).or_else(|| tier(body)).or_else(|| tier(found)),
         region: region(found),
         ..Extracted::default()
     };
@@ -196,6 +196,11 @@ fn text(body: &Object, paths: &[&str]) -> Option<String> {
 
 fn tier(object: &Object) -> Option<String> {
     text(object, &["service_tier", "serviceTier", "serviceTier.type"])
+}
+
+/// A speed has prices of its own, whatever tier of capacity is told beside it.
+fn fast(found: &Object) -> Option<String> {
+    text(found, &["speed"]).filter(|speed| speed == "fast")
 }
 
 /// Anthropic says `global` or `not_available` where nothing was bound.

@@ -55,6 +55,16 @@ fn what_servers_that_imitate_the_protocol_tell_elsewhere() {
 }
 
 #[test]
+fn the_speed_anthropic_tells_is_a_tier() {
+    for (speed, tier) in [("fast", "fast"), ("standard", "priority")] {
+        let body = json!({"model": "claude-opus-5", "usage":
+            {"input_tokens": 100, "output_tokens": 7, "service_tier": "priority", "speed": speed}});
+        let extracted = check(Api::AnthropicMessages, &body, Usage::tokens(100, 7));
+        assert_eq!(extracted.service_tier.as_deref(), Some(tier));
+    }
+}
+
+#[test]
 fn transcriptions_tell_tokens_or_nothing_we_can_charge() {
     let tokens = json!({"text": "x", "usage": {"type": "tokens", "input_tokens": 14, "output_tokens": 45,
         "total_tokens": 59, "input_token_details": {"audio_tokens": 13, "text_tokens": 1}}});
