@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf, sync::Arc};
 
 use outlay::{
     BudgetOptions, Config, ErrorKind, Ledger, Limit, Money, Usage, Window,
-    meter::PriceBook,
+    meter::{PriceBook, ServiceTier},
     report::{By, Imported, Report, ReportOptions, Source, import},
 };
 use tempfile::TempDir;
@@ -136,6 +136,43 @@ fn the_last_usage_of_a_streamed_message_counts() {
     let grown = place.import(Source::ClaudeCode);
     assert_eq!((grown.calls, grown.known_calls, grown.redated_calls), (1, 2, 0));
     assert_eq!(place.report(By::Task).totals.calls(), 4);
+}
+
+#[test]
+fn a_call_is_charged_by_the_tier_and_region_it_was_served_in() {
+    let place = Place::new();
+    let time = "2026-11-01T10:00:00.000Z";
+    let line = |id: &str, model: &str, served: &str| {
+        claude("s1", id, time, 1_000, 5_000)
+            .replace("claude-sonnet-4-5-20250929", model)
+            .replace(r#""service_tier":"standard""#, served)
+    };
+    let lines = [
+        line("msg_1", "claude-opus-5", r#""service_tier":"standard""#),
+        line("msg_2", "claude-opus-5", r#""service_tier":"batch""#),
+        line("msg_3", "claude-opus-5", r#""service_tier":"standard","speed":"fast""#),
+        line("msg_4", "claude-opus-5", r#""service_tier":"standard","inference_geo":"us""#),
+        line("msg_5", "claude-opus-5", r#""service_tier":"priority""#),
+    ];
+    place.log("s1.jsonl", &lines.join("\n"));
+    let usage = Usage {
+        cache_read_tokens: 5_000,
+        cache_write_tokens: 600,
+        cache_write_1h_tokens: 400,
+        ..Usage::tokens(6_010, 1_000)
+    };
+    let price = PriceBook::bundled().find(None, "claude-opus-5", at(time)).unwrap();
+    let served = |tier| price.charge_served(&usage, tier).unwrap().amount.nanos();
+    let standard = served(ServiceTier::Standard);
+    let regional = price.in_region().unwrap().charge(&usage).unwrap().amount.nanos();
+    let (batch, fast) = (served(ServiceTier::Batch), served(ServiceTier::Fast));
+    assert!(batch < standard && standard < regional && regional < fast);
+    let imported = place.import(Source::ClaudeCode);
+    assert_eq!((imported.calls, imported.unpriced_calls), (5, 1));
+    assert_eq!(imported.spent.nanos(), standard + batch + fast + regional);
+    let report = place.report(By::Task);
+    assert_eq!((report.totals.settled(), report.totals.unpriced_calls), (imported.spent, 1));
+    assert_eq!(report.totals.overrun_calls, 0);
 }
 
 #[test]

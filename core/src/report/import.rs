@@ -21,6 +21,7 @@ use self::{files::files, found::Found};
 use crate::{
     error::{Error, ErrorKind, Result},
     ledger::store::{Filter, Tx},
+    meter::ServiceTier,
     run::{Attempt, Config, Ledger, Request, Task, TaskOptions},
     value::{Clock, Id, ManualClock, Millis, Money},
 };
@@ -93,7 +94,7 @@ pub struct Imported {
     pub other_lines: u64,
     /// Records of calls that nobody billed: failed, or answered from a cache.
     pub unbilled_calls: u64,
-    /// Calls whose model has no known price: their cost is unknown, and in no sum.
+    /// Calls whose model, or whose service tier, has no known price: their cost is unknown, and in no sum.
     pub unpriced_calls: u64,
     /// Calls older than the ledger's last entry, which they are dated as. Their prices are those of
     /// their own date.
@@ -111,7 +112,10 @@ impl fmt::Display for Imported {
             (self.repeated_lines, "lines told of a call again"),
             (self.other_lines, "lines tell of no call"),
             (self.unbilled_calls, "calls were not billed"),
-            (self.unpriced_calls, "calls are of models without a known price: their cost is in no sum"),
+            (
+                self.unpriced_calls,
+                "calls are of models or service tiers without a known price: their cost is in no sum",
+            ),
             (self.redated_calls, "calls are older than the ledger's last entry, and dated as that"),
             (self.malformed_lines, "lines cannot be read"),
         ] {
@@ -202,9 +206,15 @@ fn write(ledger: &Ledger, clock: &ManualClock, source: Source, mut found: Found)
 
 /// What a call cost; nothing when its model has no known price.
 fn settle(task: &Task, call: &found::Logged, id: Id) -> Result<Option<Money>> {
-    let (config, usage) = (task.ledger().config(), &call.usage);
+    let (config, usage) = (task.ledger().config(), &call.usage());
     let price = config.prices.find(call.provider.as_deref(), &call.model, call.at);
-    let charge = price.and_then(|price| price.charge(usage)).ok();
+    let charge = price.and_then(|price| {
+        let price = if call.told.region.is_some() { Arc::new(price.in_region()?) } else { price };
+        let of_capacity = &*price.provider == "anthropic";
+        let tier = ServiceTier::Standard.told(of_capacity, call.told.service_tier.as_deref());
+        price.charge_served(usage, tier)
+    });
+    let charge = charge.ok();
     let mut request = Request::model(&call.model)
         .input_tokens(usage.input_tokens)
         .max_output_tokens(usage.output_tokens.max(1))
@@ -216,7 +226,7 @@ fn settle(task: &Task, call: &found::Logged, id: Id) -> Result<Option<Money>> {
         request = request.max_usd(charge.amount);
     }
     let reserved = task.reserve(&request)?;
-    let settled = reserved.settle(usage)?;
+    let settled = reserved.settle_told(&call.told)?;
     Ok(charge.is_some().then_some(settled.charge))
 }
 

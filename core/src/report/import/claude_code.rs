@@ -68,8 +68,8 @@ fn read_line(line: Line, of_file: &str, found: &mut Found) -> Result<()> {
         found.malformed("an answer without id or time");
         return Ok(());
     };
-    let usage = match meter::usage(Api::AnthropicMessages, &json!({ "usage": usage })) {
-        Ok(extracted) => extracted.usage.unwrap_or_default(),
+    let told = match meter::usage(Api::AnthropicMessages, &json!({ "usage": usage })) {
+        Ok(told) => told,
         Err(error) => {
             found.malformed(error);
             return Ok(());
@@ -89,7 +89,7 @@ fn read_line(line: Line, of_file: &str, found: &mut Found) -> Result<()> {
     } else {
         None
     };
-    found.call(Logged { session, id: id.into(), at, provider, model, usage })
+    found.call(Logged { session, id: id.into(), at, provider, model, told })
 }
 
 /// Of a path on whatever system.

@@ -119,7 +119,7 @@ fn count(line: &Line, state: &mut State, found: &mut Found) -> Result<()> {
     });
     let id = format!("{}:{}", state.id, state.calls).into();
     let provider = Some("openai".to_owned());
-    found.call(Logged { session, id, at, provider, model, usage: counts.usage() })
+    found.call(Logged { session, id, at, provider, model, told: counts.usage().into() })
 }
 
 impl Counts {

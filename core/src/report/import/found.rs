@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 use super::{Imported, Source};
 use crate::{
     error::{Error, Result},
+    meter::Extracted,
     report::text::shown,
     run::TaskOptions,
     value::{Millis, Usage},
@@ -34,7 +35,13 @@ pub(super) struct Logged {
     pub at: Millis,
     pub provider: Option<String>,
     pub model: String,
-    pub usage: Usage,
+    pub told: Extracted,
+}
+
+impl Logged {
+    pub fn usage(&self) -> Usage {
+        self.told.usage.unwrap_or_default()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -99,7 +106,7 @@ impl Found {
     /// Of a call that is told of more than once the later usage counts, unless it is of less: a copy
     /// that was cut off. It happened when it was first told of.
     pub fn call(&mut self, call: Logged) -> Result<()> {
-        if let Err(error) = call.usage.check() {
+        if let Err(error) = call.usage().check() {
             self.malformed(error);
             return Ok(());
         }
@@ -107,8 +114,8 @@ impl Found {
             Entry::Occupied(known) => {
                 self.counts.repeated_lines += 1;
                 let known = &mut self.calls[*known.get() as usize];
-                if call.usage.output_tokens >= known.usage.output_tokens {
-                    (known.usage, known.model) = (call.usage, call.model);
+                if call.usage().output_tokens >= known.usage().output_tokens {
+                    (known.told, known.model) = (call.told, call.model);
                 }
             }
             Entry::Vacant(place) => {

@@ -107,7 +107,7 @@ fn read_row(row: serde_json::Result<Row>, found: &mut Found) -> Result<()> {
     let run = id_with(&session, &tags);
     let session = found.session(&run, || Session { id: run.clone(), name: "litellm".to_owned(), tags });
     let (provider, usage) = (row.custom_llm_provider.clone().filter(|name| !name.is_empty()), row.usage());
-    found.call(Logged { session, id: id.into(), at, provider, model, usage })
+    found.call(Logged { session, id: id.into(), at, provider, model, told: usage.into() })
 }
 
 impl Row {
