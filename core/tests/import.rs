@@ -255,6 +255,29 @@ fn litellm_comes_as_lines_and_as_an_array_that_may_be_cut_off() {
     }
 }
 
+/// Tables that were exported by way of a database or a sheet.
+#[test]
+fn what_litellm_means_is_read_however_it_is_written() {
+    let row = |id: &str, more: &str| {
+        format!(r#"{{"request_id":"{id}","startTime":"2026-06-01T12:00:00Z","model":"gpt-4o",{more}}}"#)
+    };
+    let rows = [
+        row(
+            "r1",
+            r#""prompt_tokens":"1000","completion_tokens":500,"cache_hit":false,"metadata":"{\"usage_object\": {\"prompt_tokens_details\": {\"cached_tokens\": 400}}}""#,
+        ),
+        row("r2", r#""prompt_tokens":1000,"completion_tokens":null,"cache_hit":null,"metadata":"""#),
+        row("r3", r#""prompt_tokens":1000,"completion_tokens":500,"cache_hit":true"#),
+        row("r4", r#""prompt_tokens":"many","completion_tokens":500"#),
+        row("r5", r#""prompt_tokens":-3,"completion_tokens":500"#),
+    ];
+    let place = Place::new();
+    place.log("spend.jsonl", &rows.join("\n"));
+    let imported = place.import(Source::Litellm);
+    assert_eq!((imported.calls, imported.unbilled_calls, imported.malformed_lines), (2, 1, 2), "{imported}");
+    assert_eq!(imported.spent, Money::parse("0.0095").unwrap());
+}
+
 #[test]
 fn a_table_has_the_columns_we_name() {
     let place = Place::new();

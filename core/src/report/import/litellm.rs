@@ -4,8 +4,8 @@
 use std::{fmt, io::BufRead as _, path::Path};
 
 use serde::{
-    Deserialize, Deserializer as _,
-    de::{SeqAccess, Visitor},
+    Deserialize, Deserializer,
+    de::{Error as _, SeqAccess, Visitor},
 };
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ use super::{
     found::{Found, Logged, Session, id_with},
 };
 use crate::{
-    error::{Error, Result},
+    error::{self, Error},
     value::Usage,
 };
 
@@ -25,12 +25,13 @@ struct Row {
     start: Option<String>,
     model: Option<String>,
     custom_llm_provider: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     prompt_tokens: u64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     completion_tokens: u64,
     status: Option<String>,
-    cache_hit: Option<String>,
+    #[serde(default)]
+    cache_hit: Value,
     session_id: Option<String>,
     team_id: Option<String>,
     user: Option<String>,
@@ -39,7 +40,18 @@ struct Row {
     metadata: Value,
 }
 
-pub(super) fn read(file: &Path, found: &mut Found) -> Result<()> {
+/// A count, as whatever a table was exported to has made of it; none is zero.
+fn count<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    let told = Value::deserialize(from)?;
+    let count = match &told {
+        Value::Null => Some(0),
+        Value::String(text) => text.trim().parse().ok(),
+        number => number.as_u64(),
+    };
+    count.ok_or_else(|| D::Error::custom(format!("`{told}` is no count of tokens")))
+}
+
+pub(super) fn read(file: &Path, found: &mut Found) -> error::Result<()> {
     let mut reader = opened(file)?;
     let start = reader.fill_buf().map_err(|error| unreadable(file, &error))?;
     if !start.trim_ascii_start().starts_with(b"[") {
@@ -79,7 +91,7 @@ impl<'de> Visitor<'de> for Rows<'_> {
     }
 }
 
-fn read_row(row: serde_json::Result<Row>, found: &mut Found) -> Result<()> {
+fn read_row(row: serde_json::Result<Row>, found: &mut Found) -> error::Result<()> {
     let row = match row {
         Ok(row) => row,
         Err(error) => {
@@ -87,7 +99,8 @@ fn read_row(row: serde_json::Result<Row>, found: &mut Found) -> Result<()> {
             return Ok(());
         }
     };
-    let is_cached = row.cache_hit.as_deref().is_some_and(|hit| hit.eq_ignore_ascii_case("true"));
+    let is_hit = |hit: &str| hit.eq_ignore_ascii_case("true");
+    let is_cached = row.cache_hit.as_bool().or(row.cache_hit.as_str().map(is_hit)).unwrap_or(false);
     if is_cached || row.status.as_deref() == Some("failure") && row.completion_tokens == 0 {
         found.counts.unbilled_calls += 1;
         return Ok(());
@@ -113,7 +126,9 @@ fn read_row(row: serde_json::Result<Row>, found: &mut Found) -> Result<()> {
 impl Row {
     /// The row has two sums; what they are made of stands in its metadata.
     fn usage(&self) -> Usage {
-        let object = self.metadata.get("usage_object").unwrap_or(&Value::Null);
+        let parsed = self.metadata.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let metadata = parsed.as_ref().unwrap_or(&self.metadata);
+        let object = metadata.get("usage_object").unwrap_or(&Value::Null);
         let at = |path: &str| object.pointer(path).and_then(Value::as_u64);
         Usage {
             cache_read_tokens: at("/prompt_tokens_details/cached_tokens")
