@@ -217,6 +217,22 @@ fn codex_counts_a_call_once() {
     assert_eq!(report.rows[0].key.as_deref(), Some("gpt-5-codex"));
     assert_eq!((report.totals.tokens.reasoning, report.totals.tokens.cache_read), (150, 12_000));
     assert_eq!(place.import(Source::Codex).known_calls, 2);
+
+    // A fork tells of itself, then what its origin told; what comes behind is its own, whichever is
+    // read first.
+    let fork = |name: &str, id: &str| {
+        let own = format!(
+            r#"{{"timestamp":"2026-05-02T08:00:00.000Z","type":"session_meta","payload":{{"id":"{id}","forked_from_id":"0199-a","cwd":"/home/ann/api"}}}}"#
+        );
+        let new = count("2026-05-02T08:01:00.000Z", [30_000, 20_000, 900, 150], Some([9_000, 8_000, 400, 0]));
+        place.log(name, &[vec![own], lines[..6].to_vec(), vec![new]].concat().join("\n"));
+    };
+    fork("deep/rollout-2026-05-02T08-00-00-0199-f.jsonl", "0199-f");
+    let forked = place.import(Source::Codex);
+    assert_eq!((forked.calls, forked.known_calls), (1, 2), "{forked}");
+    let rows = place.report(By::Task).rows;
+    let calls = |key: &str| rows.iter().find(|row| row.key.as_deref() == Some(key)).unwrap().figures.calls();
+    assert_eq!((calls("codex:0199-a"), calls("codex:0199-f")), (2, 1));
 }
 
 #[test]

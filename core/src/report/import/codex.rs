@@ -47,6 +47,8 @@ struct Info {
 #[derive(Default)]
 struct State {
     id: String,
+    /// The session whose calls the file begins with: its own, or that it was forked from.
+    origin: Option<String>,
     cwd: Option<String>,
     model: Option<String>,
     total: Counts,
@@ -69,7 +71,12 @@ fn read_line(line: &Line, state: &mut State, found: &mut Found) -> Result<()> {
     let text = |key: &str| line.payload.get(key).and_then(Value::as_str).map(str::to_owned);
     match line.kind.as_deref() {
         Some("session_meta") => {
-            state.id = text("id").unwrap_or_else(|| std::mem::take(&mut state.id));
+            // A fork tells of itself, and then repeats what its origin told of itself.
+            let id = text("id").unwrap_or_else(|| state.id.clone());
+            if state.origin.is_none() {
+                state.id.clone_from(&id);
+            }
+            state.origin = Some(text("forked_from_id").unwrap_or(id));
             state.cwd = text("cwd").or(state.cwd.take());
         }
         Some("turn_context") => {
@@ -117,9 +124,16 @@ fn count(line: &Line, state: &mut State, found: &mut Found) -> Result<()> {
         let project = state.cwd.as_deref().and_then(last_part).unwrap_or("codex").to_owned();
         Session { id: state.id.clone(), name: project.clone(), tags: vec![("project".to_owned(), project)] }
     });
-    let id = format!("{}:{}", state.id, state.calls).into();
+    // By what was used so far a call that a fork repeats is that of its origin.
+    let id = match &info.total_token_usage {
+        Some(Counts { input, cached, output, reasoning, .. }) => {
+            let origin = state.origin.as_ref().unwrap_or(&state.id);
+            format!("{origin}:{input}:{cached}:{output}:{reasoning}")
+        }
+        None => format!("{}:{}", state.id, state.calls),
+    };
     let provider = Some("openai".to_owned());
-    found.call(Logged { session, id, at, provider, model, told: counts.usage().into() })
+    found.call(Logged { session, id: id.into(), at, provider, model, told: counts.usage().into() })
 }
 
 impl Counts {
