@@ -113,7 +113,7 @@ fn the_last_usage_of_a_streamed_message_counts() {
     let report = place.report(By::Task);
     assert_eq!((report.totals.calls(), report.totals.settled()), (3, spent));
     assert_eq!(report.totals.tokens.output, 159 + 40 + 70);
-    assert_eq!((report.totals.overrun_calls, report.totals.estimated_calls), (0, 0));
+    assert_eq!((report.totals.overrun_calls, report.totals.estimated_calls), (0, 2));
     let keys: Vec<_> = report.rows.iter().map(|row| row.key.clone().unwrap()).collect();
     assert!(keys.contains(&"claude-code:s1".to_owned()) && keys.contains(&"claude-code:s2".to_owned()));
     let by_project = place.report(By::Tag("project".to_owned()));
@@ -173,6 +173,40 @@ fn a_call_is_charged_by_the_tier_and_region_it_was_served_in() {
     let report = place.report(By::Task);
     assert_eq!((report.totals.settled(), report.totals.unpriced_calls), (imported.spent, 1));
     assert_eq!(report.totals.overrun_calls, 0);
+}
+
+#[test]
+fn a_message_that_was_still_streaming_is_corrected() {
+    let place = Place::new();
+    let line = |id: &str, minute: u32, output: u64| {
+        claude("s1", id, &format!("2026-03-01T10:{minute:02}:00.000Z"), output, 5_000)
+    };
+    let mut lines = vec![line("msg_1", 0, 650), line("msg_2", 1, 1)];
+    place.log("s1.jsonl", &lines.join("\n"));
+    let first = place.import(Source::ClaudeCode);
+    assert_eq!((first.calls, first.corrected_calls), (2, 0));
+    let totals = place.report(By::Task).totals;
+    assert_eq!((totals.tokens.output, totals.estimated_calls), (651, 1));
+    // Nothing is known that was not.
+    assert_eq!(place.import(Source::ClaudeCode).known_calls, 2);
+    lines.push(line("msg_2", 1, 900));
+    place.log("s1.jsonl", &lines.join("\n"));
+    let grown = place.import(Source::ClaudeCode);
+    assert_eq!((grown.calls, grown.known_calls, grown.corrected_calls), (0, 1, 1), "{grown}");
+    assert!(grown.to_string().contains("1 calls used more than when they were imported"), "{grown}");
+    let totals = place.report(By::Task).totals;
+    assert_eq!((totals.tokens.output, totals.calls(), totals.estimated_calls), (1_550, 2, 0));
+    assert_eq!(totals.settled(), first.spent.checked_add(grown.spent).unwrap());
+    let again = place.import(Source::ClaudeCode);
+    assert_eq!((again.known_calls, again.corrected_calls, again.spent), (2, 0, Money::ZERO));
+    // One that was over as it was imported is exact from then on.
+    lines.extend([line("msg_3", 2, 70), line("msg_4", 3, 80)]);
+    place.log("s1.jsonl", &lines[..4].join("\n"));
+    place.import(Source::ClaudeCode);
+    place.log("s1.jsonl", &lines.join("\n"));
+    let over = place.import(Source::ClaudeCode);
+    assert_eq!((over.calls, over.known_calls, over.corrected_calls, over.redated_calls), (1, 3, 0, 0));
+    assert_eq!(place.report(By::Task).totals.estimated_calls, 1);
 }
 
 #[test]

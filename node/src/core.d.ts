@@ -305,6 +305,8 @@ export interface Imported {
   spent: bigint;
   /** Calls that were in the ledger already. */
   knownCalls: number;
+  /** Calls that were in the ledger with less than they used in the end, and are corrected. */
+  correctedCalls: number;
   /** Files that were read. */
   files: number;
   /** Lines, or records of a file that is no lines. */

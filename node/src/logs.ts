@@ -12,6 +12,8 @@ export class Imported {
   readonly spent: Money;
   /** Calls that were in the ledger already. */
   readonly knownCalls: number;
+  /** Calls that were in the ledger with less than they used in the end, and are corrected. */
+  readonly correctedCalls: number;
   /** Files that were read. */
   readonly files: number;
   /** Lines, or records of a file that is no lines. */
@@ -37,6 +39,7 @@ export class Imported {
     this.calls = told.calls;
     this.spent = Money.fromNanos(told.spent);
     this.knownCalls = told.knownCalls;
+    this.correctedCalls = told.correctedCalls;
     this.files = told.files;
     this.lines = told.lines;
     this.repeatedLines = told.repeatedLines;

@@ -127,6 +127,7 @@ pub(crate) fn imported(imported: &Imported) -> Value {
         "calls": imported.calls,
         "spent_usd": usd(imported.spent),
         "known_calls": imported.known_calls,
+        "corrected_calls": imported.corrected_calls,
         "repeated_lines": imported.repeated_lines,
         "malformed_lines": imported.malformed_lines,
         "other_lines": imported.other_lines,

@@ -20,6 +20,8 @@ pub struct Imported {
     pub spent: BigInt,
     /// Calls that were in the ledger already.
     pub known_calls: f64,
+    /// Calls that were in the ledger with less than they used in the end, and are corrected.
+    pub corrected_calls: f64,
     /// Files that were read.
     pub files: f64,
     /// Lines, or records of a file that is no lines.
@@ -57,6 +59,7 @@ pub fn import_logs(
             calls: told.calls as f64,
             spent: nanos(told.spent),
             known_calls: told.known_calls as f64,
+            corrected_calls: told.corrected_calls as f64,
             files: told.files as f64,
             lines: told.lines as f64,
             repeated_lines: told.repeated_lines as f64,

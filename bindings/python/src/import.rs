@@ -61,6 +61,12 @@ impl Imported {
         self.0.other_lines
     }
 
+    /// Calls that were in the ledger with less than they used in the end, and are corrected.
+    #[getter]
+    fn corrected_calls(&self) -> u64 {
+        self.0.corrected_calls
+    }
+
     /// Records of calls that nobody billed: failed, or answered from a cache.
     #[getter]
     fn unbilled_calls(&self) -> u64 {

@@ -1,7 +1,7 @@
 //! What did logs of other tools record? Their calls as settled calls of a ledger.
 //!
 //! A call is known by its id: importing the same logs again adds nothing. Of a message that was
-//! logged while it streamed the last usage counts. Each call is charged what its model cost at the
+//! logged while it streamed the last usage counts; one that a log ends with is an estimate until then. Each call is charged what its model cost at the
 //! record's date by our own price book, never what the log says. Lines that cannot be read are
 //! counted, and are no error.
 //!
@@ -20,8 +20,12 @@ use std::{fmt, path::Path, str::FromStr, sync::Arc};
 use self::{files::files, found::Found};
 use crate::{
     error::{Error, ErrorKind, Result},
-    ledger::store::{Filter, Tx},
+    ledger::{
+        flag,
+        store::{Filter, Tx},
+    },
     meter::ServiceTier,
+    policy::{Amounts, Unit},
     run::{Attempt, Config, Ledger, Request, Task, TaskOptions},
     value::{Clock, Id, ManualClock, Millis, Money},
 };
@@ -82,10 +86,13 @@ pub struct Imported {
     pub lines: u64,
     /// Calls that are in the ledger now and were not before.
     pub calls: u64,
-    /// What these cost.
+    /// What these cost, and what corrected calls cost more than before.
     pub spent: Money,
-    /// Calls that were in the ledger already.
+    /// Calls that were in the ledger already, as they are told of now.
     pub known_calls: u64,
+    /// Calls that were in the ledger with less than they used in the end, as their logs ended with a
+    /// message that was still streaming.
+    pub corrected_calls: u64,
     /// Lines about a call that another line told of too.
     pub repeated_lines: u64,
     /// Lines that cannot be read.
@@ -109,6 +116,7 @@ impl fmt::Display for Imported {
         write!(f, "{calls} calls of {spent} imported from {lines} lines of {files} files")?;
         for (count, what) in [
             (self.known_calls, "calls were in the ledger already"),
+            (self.corrected_calls, "calls used more than when they were imported, and are corrected"),
             (self.repeated_lines, "lines told of a call again"),
             (self.other_lines, "lines tell of no call"),
             (self.unbilled_calls, "calls were not billed"),
@@ -169,20 +177,26 @@ fn write(ledger: &Ledger, clock: &ManualClock, source: Source, mut found: Found)
     found.calls.sort_by_key(|call| call.at);
     let ids: Vec<Id> = found.calls.iter().map(|call| ledger.imported_call(source, &call.id)).collect();
     let (known, last_at) = ledger.read(|tx| {
-        let known = ids.iter().map(|id| Ok(tx.call(id)?.is_some()));
-        Ok((known.collect::<Result<Vec<bool>>>()?, last_entry(tx)?))
+        let known = ids.iter().map(|id| Ok(tx.call(id)?.map(|row| row.correctable.then_some(row.used))));
+        Ok((known.collect::<Result<Vec<_>>>()?, last_entry(tx)?))
     })?;
     let mut left = vec![0_u32; found.sessions.len()];
     for (call, known) in found.calls.iter().zip(&known) {
-        left[call.session as usize] += u32::from(!known);
+        left[call.session as usize] += u32::from(known.is_none());
     }
     let mut open: Vec<Option<Task>> = vec![None; found.sessions.len()];
     for ((call, id), known) in found.calls.iter().zip(ids).zip(known) {
-        if known {
-            imported.known_calls += 1;
+        clock.set(call.at);
+        if let Some(estimate) = known {
+            match estimate.map_or(Ok(None), |before| correct(ledger, call, id, &before))? {
+                Some(more) => {
+                    imported.corrected_calls += 1;
+                    imported.spent = imported.spent.checked_add(more).unwrap_or(imported.spent);
+                }
+                None => imported.known_calls += 1,
+            }
             continue;
         }
-        clock.set(call.at);
         let at = call.session as usize;
         let task = match open[at].take() {
             Some(task) => task,
@@ -204,14 +218,30 @@ fn write(ledger: &Ledger, clock: &ManualClock, source: Source, mut found: Found)
     Ok(imported)
 }
 
+/// Ends an estimate by what its message used in the end, or by the same if that is all. What it cost
+/// more, if it used more.
+fn correct(ledger: &Ledger, call: &found::Logged, id: Id, before: &Amounts) -> Result<Option<Money>> {
+    let usage = call.usage();
+    let tokens = i64::try_from(usage.total_tokens()).unwrap_or(i64::MAX);
+    let is_more = tokens > before.0[Unit::Tokens as usize];
+    if call.is_open && !is_more {
+        return Ok(None);
+    }
+    match ledger.resolve(id, Some(&call.told), "import") {
+        Ok(charge) => Ok(charge.checked_add(before.negated().usd()).filter(|_| is_more)),
+        Err(error) if error.kind() == ErrorKind::Unpriced => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// What a call cost; nothing when its model has no known price.
 fn settle(task: &Task, call: &found::Logged, id: Id) -> Result<Option<Money>> {
     let (config, usage) = (task.ledger().config(), &call.usage());
     let price = config.prices.find(call.provider.as_deref(), &call.model, call.at);
+    let of_capacity = price.as_ref().is_ok_and(|price| &*price.provider == "anthropic");
+    let tier = ServiceTier::Standard.told(of_capacity, call.told.service_tier.as_deref());
     let charge = price.and_then(|price| {
         let price = if call.told.region.is_some() { Arc::new(price.in_region()?) } else { price };
-        let of_capacity = &*price.provider == "anthropic";
-        let tier = ServiceTier::Standard.told(of_capacity, call.told.service_tier.as_deref());
         price.charge_served(usage, tier)
     });
     let charge = charge.ok();
@@ -226,7 +256,8 @@ fn settle(task: &Task, call: &found::Logged, id: Id) -> Result<Option<Money>> {
         request = request.max_usd(charge.amount);
     }
     let reserved = task.reserve(&request)?;
-    let settled = reserved.settle_told(&call.told)?;
+    let settled =
+        reserved.settle_as(usage, Some(&call.told), tier, if call.is_open { flag::ESTIMATED } else { 0 })?;
     Ok(charge.is_some().then_some(settled.charge))
 }
 

@@ -937,6 +937,12 @@ class Imported:
         """
 
     @property
+    def corrected_calls(self, /) -> int:
+        """
+        Calls that were in the ledger with less than they used in the end, and are corrected.
+        """
+
+    @property
     def files(self, /) -> int:
         """
         Files that were read.

@@ -35,6 +35,7 @@ struct Message {
     id: Option<String>,
     model: Option<String>,
     usage: Option<Value>,
+    stop_reason: Option<String>,
 }
 
 pub(super) fn read(file: &Path, found: &mut Found) -> Result<()> {
@@ -50,7 +51,7 @@ pub(super) fn read(file: &Path, found: &mut Found) -> Result<()> {
 
 fn read_line(line: Line, of_file: &str, found: &mut Found) -> Result<()> {
     let message = serde_json::from_value::<Message>(line.message).ok();
-    let Some(Message { id, model: Some(model), usage: Some(usage) }) = message else {
+    let Some(Message { id, model: Some(model), usage: Some(usage), stop_reason }) = message else {
         // What a user said, or what a tool answered.
         if line.kind.as_deref() == Some("assistant") {
             found.malformed("an answer without model or usage");
@@ -89,7 +90,7 @@ fn read_line(line: Line, of_file: &str, found: &mut Found) -> Result<()> {
     } else {
         None
     };
-    found.call(Logged { session, id: id.into(), at, provider, model, told })
+    found.call(Logged { session, id: id.into(), at, provider, model, told, is_open: stop_reason.is_none() })
 }
 
 /// Of a path on whatever system.

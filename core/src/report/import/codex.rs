@@ -133,7 +133,15 @@ fn count(line: &Line, state: &mut State, found: &mut Found) -> Result<()> {
         None => format!("{}:{}", state.id, state.calls),
     };
     let provider = Some("openai".to_owned());
-    found.call(Logged { session, id: id.into(), at, provider, model, told: counts.usage().into() })
+    found.call(Logged {
+        session,
+        id: id.into(),
+        at,
+        provider,
+        model,
+        told: counts.usage().into(),
+        is_open: false,
+    })
 }
 
 impl Counts {

@@ -36,6 +36,8 @@ pub(super) struct Logged {
     pub provider: Option<String>,
     pub model: String,
     pub told: Extracted,
+    /// May it have used more since? So may a message that a log ends with.
+    pub is_open: bool,
 }
 
 impl Logged {
@@ -53,6 +55,8 @@ pub(super) struct Found {
     by_id: FxHashMap<Box<str>, u32>,
     file: String,
     line: u64,
+    /// The call the file told of last.
+    last: Option<u32>,
 }
 
 impl Session {
@@ -74,7 +78,7 @@ impl Session {
 impl Found {
     pub fn enter(&mut self, file: &Path) {
         self.file = file.display().to_string();
-        self.line = 0;
+        (self.line, self.last) = (0, None);
         self.counts.files += 1;
     }
 
@@ -110,22 +114,28 @@ impl Found {
             self.malformed(error);
             return Ok(());
         }
-        match self.by_id.entry(call.id.clone()) {
+        let no = match self.by_id.entry(call.id.clone()) {
             Entry::Occupied(known) => {
                 self.counts.repeated_lines += 1;
-                let known = &mut self.calls[*known.get() as usize];
+                let no = *known.get();
+                let known = &mut self.calls[no as usize];
+                known.is_open &= call.is_open;
                 if call.usage().output_tokens >= known.usage().output_tokens {
                     (known.told, known.model) = (call.told, call.model);
                 }
+                no
             }
             Entry::Vacant(place) => {
                 if self.calls.len() >= CALLS_MAX {
                     let message = format!("more than {CALLS_MAX} calls; import fewer files at once");
                     return Err(Error::invalid(message));
                 }
-                place.insert(self.calls.len() as u32);
                 self.calls.push(call);
+                *place.insert(self.calls.len() as u32 - 1)
             }
+        };
+        if let Some(before) = self.last.replace(no).filter(|before| *before != no) {
+            self.calls[before as usize].is_open = false;
         }
         Ok(())
     }

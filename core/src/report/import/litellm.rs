@@ -120,7 +120,7 @@ fn read_row(row: serde_json::Result<Row>, found: &mut Found) -> error::Result<()
     let run = id_with(&session, &tags);
     let session = found.session(&run, || Session { id: run.clone(), name: "litellm".to_owned(), tags });
     let (provider, usage) = (row.custom_llm_provider.clone().filter(|name| !name.is_empty()), row.usage());
-    found.call(Logged { session, id: id.into(), at, provider, model, told: usage.into() })
+    found.call(Logged { session, id: id.into(), at, provider, model, told: usage.into(), is_open: false })
 }
 
 impl Row {

@@ -102,5 +102,5 @@ fn read_row(row: &Row<'_>, found: &mut Found) -> Result<()> {
     let session =
         found.session(&run, || Session { id: run.clone(), name: name.unwrap_or("csv").to_owned(), tags });
     let (provider, model) = (row.text("provider").map(str::to_owned), model.to_owned());
-    found.call(Logged { session, id: id.into(), at, provider, model, told: usage.into() })
+    found.call(Logged { session, id: id.into(), at, provider, model, told: usage.into(), is_open: false })
 }
