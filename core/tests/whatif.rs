@@ -65,6 +65,11 @@ fn a_tier_and_a_provider_are_those_of_the_price_list() {
         let batch = ledger.what_if(&batch).unwrap();
         let halved = batch.rows.iter().find(|row| row.model.as_deref() == Some("gpt-4o")).unwrap();
         assert_eq!(halved.figures.least, Money::from_nanos(3_750_000));
+        // A discount the book does not have is not taken for the usual price.
+        let flex = WhatIfOptions { tier: Some(ServiceTier::Flex), ..WhatIfOptions::default() };
+        let flex = ledger.what_if(&flex).unwrap();
+        assert_eq!((flex.totals.calls, flex.totals.left_out_calls), (0, 2), "{flex}");
+        assert!(flex.to_string().contains("left out: 1 of gpt-4o, no price is known there"), "{flex}");
         let other = WhatIfOptions { provider: Some("openai".to_owned()), ..WhatIfOptions::default() };
         let other = ledger.what_if(&other).unwrap();
         assert_eq!(other.totals.least, Money::from_nanos(7_500_000));

@@ -318,6 +318,11 @@ impl ModelPrice {
         self.served_by(tier).is_ok()
     }
 
+    /// Has the book a price of this service tier itself?
+    pub(crate) fn lists(&self, tier: ServiceTier) -> bool {
+        tier == ServiceTier::Standard || self.served.iter().any(|(of, _)| *of == tier)
+    }
+
     fn served(&self, tier: ServiceTier) -> Result<&ByContext> {
         self.served_by(tier).map(|served| &served.charged)
     }

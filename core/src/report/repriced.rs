@@ -239,6 +239,10 @@ impl<'a> Fold<'a> {
         let (Some(price), Some(ratio)) = (price, route.ratio) else { return Ok(Err(Missing::NoPrice)) };
         let (least, most) =
             (scaled(usage, ratio.low_per_mille, false), scaled(usage, ratio.high_per_mille, true));
+        // A charge takes standard for a discount nobody knows; here that would be an answer of our making.
+        if self.asked.tier.is_some_and(|tier| !price.lists(tier)) {
+            return Ok(Err(Missing::NoPrice));
+        }
         let fits = |tokens: u64, most: Option<u64>| most.is_none_or(|most| tokens <= most);
         if self.asked.model.is_some()
             && !(fits(least.input_tokens, price.context_window)
