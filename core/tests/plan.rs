@@ -101,6 +101,8 @@ fn checkpoints_break_even_where_the_formula_says() {
     assert!(plan.to_string().contains("and from a failure rate of 6.7 % on"), "{plan}");
     let dear = planned(&steps("checkpoint_cost = 90", &[0.9])).unwrap();
     assert!(dear.break_even.unwrap().usd_per_task < 0.0);
+    let even = planned(&steps("failed_run_cost = 'full'\nresume_cost = 1", &[0.9])).unwrap().to_string();
+    assert!(even.ends_with("checkpoints cost a task as much as they save"), "{even}");
     // Without a word on what a resume costs there is nothing to compare.
     assert!(planned(&steps("failed_run_cost = 'full'", &[0.9])).unwrap().break_even.is_none());
 }

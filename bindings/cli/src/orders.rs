@@ -29,7 +29,13 @@ pub(crate) fn halt(ledger: &Opened, scope: &str, reason: &str, asked: &Halt) -> 
         return Ok(json::printed(&json!({ "scope": scope, "open_attempts": open })));
     }
     // A name misspelt halts nothing; the count tells.
-    Ok(format!("{} is halted: {open} open attempts lie in it\n", shown(scope)))
+    let said = format!("{} is halted: {open} open attempts lie in it\n", shown(scope));
+    let is_tag = open == 0 && scope.contains('=');
+    Ok(if is_tag {
+        said + "it is a tag; a task whose id holds `=` is named by its name or its UUID\n"
+    } else {
+        said
+    })
 }
 
 pub(crate) fn unhalt(ledger: &Opened, asked: &Unhalt) -> Result<String> {

@@ -521,6 +521,11 @@ fn a_scope_is_halted_listed_and_halted_no_longer() {
     sample.refused(&["unhalt", "refund"], 1, "`refund` is not halted (not_found)");
     sample.refused(&["halt", "refund"], 2, "--reason");
     sample.refused(&["halt", "=x", "--reason", "y"], 2, "tag key");
+    let said = sample.printed(&["halt", "o=1", "--reason", "y"]);
+    assert!(
+        said.ends_with("\nit is a tag; a task whose id holds `=` is named by its name or its UUID\n"),
+        "{said}"
+    );
     assert_eq!(sample.json(&["halt", "tenant=none", "--reason", "y"])["open_attempts"], 0);
 }
 

@@ -218,14 +218,18 @@ impl fmt::Display for Plan {
         }
         write!(f, "{table}")?;
         let Some(BreakEven { usd_per_task, failure_rate }) = self.break_even else { return Ok(()) };
-        if usd_per_task > 0.0 {
+        if usd_per_task.abs() < 0.000_05 {
+            write!(f, "\n\ncheckpoints cost a task as much as they save")?;
+        } else if usd_per_task > 0.0 {
             write!(f, "\n\ncheckpoints pay while they cost a task less than {usd_per_task:.4} USD more")?;
         } else {
             write!(f, "\n\ncheckpoints cost a task {:.4} USD more than they save", -usd_per_task)?;
         }
         match failure_rate {
-            Some(rate) => write!(f, ", and from a failure rate of {:.1} % on", rate * 100.0),
-            None => Ok(()),
+            Some(rate) if rate >= 0.000_5 => {
+                write!(f, ", and from a failure rate of {:.1} % on", rate * 100.0)
+            }
+            _ => Ok(()),
         }
     }
 }
