@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use outlay::{
-    Attempt, Config, Ledger, Money, Request, Task, TaskOptions, Usage,
+    Attempt, Clock, Config, Ledger, ManualClock, Money, Request, Task, TaskOptions, Usage,
     meter::Api,
     report::{By, ReportOptions, Waste, WasteKind, WasteReport},
     run::{Exchange, Terms, config::Choices},
@@ -21,6 +21,7 @@ const PRICES: &str = r#"{"prices": {
 struct Place {
     _folder: TempDir,
     ledger: Ledger,
+    clock: ManualClock,
 }
 
 fn places() -> [Place; 2] {
@@ -28,8 +29,10 @@ fn places() -> [Place; 2] {
         let folder = TempDir::new().unwrap();
         let file = format!("sqlite:{}", folder.path().join("ledger.db").display());
         let config = Arc::new(Config::default().with(&Choices::from_json(PRICES).unwrap()).unwrap());
-        let ledger = Ledger::open(if is_file { &file } else { "memory:" }, config).unwrap();
-        Place { _folder: folder, ledger }
+        let clock = ManualClock::at(1_795_000_000_000);
+        let store = if is_file { &file } else { "memory:" };
+        let ledger = Ledger::open_with_clock(store, config, Clock::Manual(clock.clone())).unwrap();
+        Place { _folder: folder, ledger, clock }
     })
 }
 
@@ -147,6 +150,47 @@ fn what_the_cache_could_have_had_is_told_with_its_place() {
         let both = ["a", "b"].map(|word| send(&hasty, &body("gpt-4o", &[long, (word, 1)])));
         both.iter().for_each(|exchange| answer(exchange, 4_000, 0));
         assert_eq!(found(&ledger.waste(None).unwrap(), WasteKind::CacheMiss).unwrap().items.len(), 1);
+    }
+}
+
+/// The time before the rules: nothing behind it is ever read from the cache.
+#[test]
+fn a_prefix_that_breaks_early_costs_what_lies_behind_it() {
+    for Place { ledger, clock: time, .. } in places() {
+        let rules = ("hello ", 3_000);
+        let turn = |task: &Task, messages: &[(&str, usize)], input, cached| {
+            let exchange = send(task, &body("gpt-4o", messages));
+            answer(&exchange, input, cached);
+            exchange.call().id()
+        };
+        let clock = ledger.open_task(TaskOptions::new("clock")).unwrap();
+        let first = turn(&clock, &[("one ", 1), rules, ("a", 1)], 3_020, 0);
+        let second = turn(&clock, &[("two ", 1), rules, ("a", 1)], 3_020, 0);
+        // Some of it was read, and of what is new nothing could have been.
+        let third = turn(&clock, &[("six ", 1), rules, ("a", 1), ("b", 1)], 5_000, 1_024);
+        let report = ledger.waste(None).unwrap();
+        let missed = found(&report, WasteKind::CacheMiss).unwrap();
+        let items: Vec<_> =
+            missed.items.iter().map(|item| (item.call, item.missed_tokens, item.differs_at)).collect();
+        // Whole blocks of 128 of the 3,020 tokens of the call before.
+        let place = Some((0, 256));
+        assert_eq!(items, [(Some(second), 2_944, place), (Some(third), 2_944 - 1_024, place)], "{first}");
+        assert_eq!(missed.usd.nanos(), (2_944 + 1_920) * 1_500);
+        assert!(report.to_string().contains("at most 2,944 tokens missed, differs at message 0"), "{report}");
+
+        // Another question after the same rules, and what was too short to keep.
+        let asked = ledger.open_task(TaskOptions::new("asked")).unwrap();
+        for (page, input) in [("one ", 9_000), ("two ", 9_000)] {
+            turn(&asked, &[rules, (page, 3_000)], input, 2_944);
+        }
+        let short = ledger.open_task(TaskOptions::new("short")).unwrap();
+        for word in ["one ", "two "] {
+            turn(&short, &[(word, 1), ("hello ", 500), ("a", 1)], 520, 0);
+        }
+        // And what no cache is sure to have kept.
+        time.advance(300_001);
+        turn(&clock, &[("ten ", 1), rules, ("a", 1), ("b", 1)], 5_000, 0);
+        assert_eq!(found(&ledger.waste(None).unwrap(), WasteKind::CacheMiss).unwrap().items.len(), 2);
     }
 }
 

@@ -117,7 +117,7 @@ pub struct WasteItem {
     pub attempt: u32,
     /// The call; nothing where it is the whole attempt.
     pub call: Option<Id>,
-    /// Input tokens that might have been read from the cache and were not.
+    /// Input tokens that might have been read from the cache and were not, at most.
     pub missed_tokens: u64,
     /// Where the request differs from the call before, of a prompt-cache miss: the index of the message
     /// from 0, tools and system text being messages too, and bytes into it, by whole blocks of 256; each
@@ -283,7 +283,7 @@ impl fmt::Display for WasteItem {
         }
         if let Some((message, bytes)) = self.differs_at {
             let missed = count(self.missed_tokens);
-            write!(f, ": {missed} tokens missed, differs at message {message} byte {bytes}")?;
+            write!(f, ": at most {missed} tokens missed, differs at message {message} byte {bytes}")?;
         }
         Ok(())
     }

@@ -19,13 +19,15 @@ use crate::{
         Entry, Kind, flag,
         store::{Filter, Tx, Which},
     },
-    value::{Id, Money},
+    value::{Id, Millis, Money},
 };
 
 /// No provider caches less.
 const CACHED_MIN: u64 = 1_024;
 /// Caches are read in blocks of so many tokens; what misses less has missed nothing.
 const CACHE_BLOCK: u64 = 128;
+/// How long a cache is sure to keep what was not read again.
+const KEPT_MS: Millis = 300_000;
 const PICO: i128 = 1_000;
 
 /// What one kind adds up to.
@@ -85,6 +87,9 @@ struct Last {
     id: Id,
     model: u32,
     has_answer: bool,
+    at: Millis,
+    messages: u32,
+    input: u64,
 }
 
 /// A call that is not in the sums yet.
@@ -106,6 +111,8 @@ struct Waiting {
     usd: i64,
     /// The tokens a cache could have had, and where the request differs.
     shared: u64,
+    /// The input of the call before, where the prefix broke inside of it.
+    broken: u64,
     differs_at: (u32, u64),
     tool_tokens: u64,
     input: u64,
@@ -296,12 +303,19 @@ impl Run {
         let Entry { model_asked: model, request_hash: hash, .. } = *entry;
         let is_read = entry.message_count > 0;
         // A cache is a model's own, and holds what was answered by now.
-        let follows = self.last.is_some_and(|last| last.has_answer && last.model == model);
+        let before = self.last.filter(|last| last.has_answer && last.model == model);
+        // Where only the last message differs something else was asked; nothing broke.
+        let broken = before.filter(|last| {
+            is_read && entry.prefix_messages + 1 < last.messages && entry.at_ms - last.at <= KEPT_MS
+        });
         let is_repeat = is_read && self.answered.contains(&(model, hash));
         let known = entry.known_tokens;
         let same = if known > 0 { known } else { entry.prefix_tokens };
         if is_read && entry.llm_calls > 0 {
-            self.last = Some(Last { id, model, has_answer: false });
+            // The place in a request counts tools as a message, the number of messages does not.
+            let messages = entry.message_count + u32::from(entry.tool_definition_tokens > 0);
+            let at = entry.at_ms;
+            self.last = Some(Last { id, model, has_answer: false, at, messages, input: 0 });
         }
         Waiting {
             run: number,
@@ -314,7 +328,8 @@ impl Run {
             is_looping: false,
             whole: is_repeat.then_some(WasteKind::Repeated),
             usd: 0,
-            shared: if follows { same } else { 0 },
+            shared: before.map_or(0, |_| same),
+            broken: broken.map_or(0, |last| last.input),
             differs_at: (entry.prefix_messages, entry.prefix_bytes),
             tool_tokens: entry.tool_definition_tokens,
             input: 0,
@@ -327,7 +342,7 @@ impl Run {
             self.answered.insert((call.model, call.hash));
         }
         if let Some(last) = self.last.as_mut().filter(|last| last.id == id) {
-            last.has_answer = true;
+            (last.has_answer, last.input) = (true, call.input);
         }
         if call.is_model {
             self.first_input = if self.answers == 0 { call.input } else { self.first_input };
@@ -350,9 +365,10 @@ impl Waiting {
         Ok(())
     }
 
-    /// Tokens that were the same as before, might have been read from the cache, and were not.
+    /// Tokens that were the same as before, or were at most if the prefix broke, might have been read
+    /// from the cache, and were not.
     fn missed(&self) -> u64 {
-        let same = self.shared.min(self.input);
+        let same = self.shared.max(self.broken).min(self.input);
         if same < CACHED_MIN { 0 } else { (same - same % CACHE_BLOCK).saturating_sub(self.cache_read) }
     }
 }

@@ -229,7 +229,7 @@ pub(super) fn count_of(row: &Cells<'_>) -> rusqlite::Result<Entry> {
 /// What tells why a call was paid for.
 pub(super) const REQUEST: &str = "kind, flags, call, usd, price, task, attempt, model_asked, llm_calls, \
     request_hash, message_count, tool_definition_tokens, prefix_messages, prefix_bytes, prefix_tokens, \
-    known_tokens, input_tokens, cache_read_tokens, subject";
+    known_tokens, input_tokens, cache_read_tokens, subject, at_ms";
 
 /// Reads the columns of [`REQUEST`].
 pub(super) fn request_of(row: &Cells<'_>) -> rusqlite::Result<Entry> {
@@ -242,7 +242,7 @@ pub(super) fn request_of(row: &Cells<'_>) -> rusqlite::Result<Entry> {
     entry.call = Some(row.id(2)?);
     if kind == Kind::Reserved {
         (entry.price, entry.task, entry.attempt) = (row.get(4)?, row.get(5)?, row.get(6)?);
-        (entry.model_asked, entry.llm_calls) = (row.get(7)?, row.get(8)?);
+        (entry.model_asked, entry.llm_calls, entry.at_ms) = (row.get(7)?, row.get(8)?, row.get(19)?);
         entry.message_count = row.get(10)?;
         if entry.message_count != 0 {
             entry.request_hash = row.get(9)?;
