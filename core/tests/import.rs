@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf, sync::Arc};
 use outlay::{
     BudgetOptions, Config, ErrorKind, Ledger, Limit, Money, Usage, Window,
     meter::{PriceBook, ServiceTier},
-    report::{By, Imported, Report, ReportOptions, Source, import},
+    report::{By, Imported, Report, ReportOptions, Source, WasteKind, import},
 };
 use tempfile::TempDir;
 
@@ -207,6 +207,39 @@ fn a_message_that_was_still_streaming_is_corrected() {
     let over = place.import(Source::ClaudeCode);
     assert_eq!((over.calls, over.known_calls, over.corrected_calls, over.redated_calls), (1, 3, 0, 0));
     assert_eq!(place.report(By::Task).totals.estimated_calls, 1);
+}
+
+/// On day one there are counts and no prefixes.
+#[test]
+fn a_cache_that_was_lost_is_waste_of_an_imported_session() {
+    let place = Place::new();
+    let line = |id: &str, time: &str, cached: u64, written: u64| {
+        claude("s1", id, &format!("2026-03-01T10:{time}.000Z"), 50, cached)
+            .replace(r#"creation_input_tokens":1000"#, &format!(r#"creation_input_tokens":{written}"#))
+            .replace(
+                r#""ephemeral_5m_input_tokens":600"#,
+                &format!(r#""ephemeral_5m_input_tokens":{}"#, written - 400),
+            )
+    };
+    let lines = [
+        line("msg_1", "00:00", 5_000, 1_000),
+        line("msg_2", "01:00", 6_000, 500),
+        // 2,500 of the 6,500 tokens that were there had to be written again.
+        line("msg_3", "02:00", 4_000, 3_000),
+        // Other conversations are shorter, and after ten minutes a cache may be gone.
+        line("msg_4", "03:00", 0, 2_000),
+        line("msg_5", "13:00", 0, 8_000),
+        USER.to_owned(),
+    ];
+    place.log("s1.jsonl", &lines.join("\n"));
+    assert_eq!(place.import(Source::ClaudeCode).calls, 5);
+    let report = place.ledger().waste(None).unwrap();
+    let [waste] = report.kinds.as_slice() else { panic!("{report}") };
+    let [item] = waste.items.as_slice() else { panic!("{report}") };
+    // In whole blocks of 128; 3 − 0.3 USD per million.
+    assert_eq!((waste.kind, item.missed_tokens), (WasteKind::CacheMiss, 6_400 - 4_000));
+    assert_eq!((item.usd.nanos(), item.differs_at), (2_400 * 2_700, None));
+    assert!(report.to_string().contains(": at most 2,400 tokens missed"), "{report}");
 }
 
 #[test]

@@ -119,7 +119,7 @@ pub struct WasteItem {
     pub call: Option<Id>,
     /// Input tokens that might have been read from the cache and were not, at most.
     pub missed_tokens: u64,
-    /// Where the request differs from the call before, of a prompt-cache miss: the index of the message
+    /// Where the request differs from the call before, of a prompt-cache miss whose messages were read: the index of the message
     /// from 0, tools and system text being messages too, and bytes into it, by whole blocks of 256; each
     /// part of a message begins a block.
     pub differs_at: Option<(u32, u64)>,
@@ -281,9 +281,11 @@ impl fmt::Display for WasteItem {
         if let Some(call) = self.call {
             write!(f, " call {call}")?;
         }
+        if self.missed_tokens > 0 {
+            write!(f, ": at most {} tokens missed", count(self.missed_tokens))?;
+        }
         if let Some((message, bytes)) = self.differs_at {
-            let missed = count(self.missed_tokens);
-            write!(f, ": at most {missed} tokens missed, differs at message {message} byte {bytes}")?;
+            write!(f, ", differs at message {message} byte {bytes}")?;
         }
         Ok(())
     }

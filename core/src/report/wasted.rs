@@ -75,6 +75,8 @@ struct Run {
     /// What it was answered: model and hash of the request.
     answered: FxHashSet<(u32, i64)>,
     last: Option<Last>,
+    /// What is left in the cache of a call whose messages nobody read: by its counts alone.
+    left: Option<Left>,
     /// Input tokens of its first and latest answer, and how many there were.
     first_input: u64,
     last_input: u64,
@@ -92,12 +94,20 @@ struct Last {
     input: u64,
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Left {
+    model: u32,
+    at: Millis,
+    tokens: u64,
+}
+
 /// A call that is not in the sums yet.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Waiting {
     run: u32,
     model: u32,
+    at: Millis,
     price: u32,
     hash: i64,
     /// Were its messages read?
@@ -117,6 +127,7 @@ struct Waiting {
     tool_tokens: u64,
     input: u64,
     cache_read: u64,
+    cache_write: u64,
 }
 
 /// Pico-USD per token of plain input, and of input read from a cache where that has its own price.
@@ -266,7 +277,7 @@ impl Fold {
         let missed = call.missed();
         let cost = price.map_or(0, |price| price.of_missed(missed)).min(call.usd);
         if cost > 0 {
-            let item = Item { missed, differs_at: Some(call.differs_at), ..item(cost) };
+            let item = Item { missed, differs_at: call.is_read.then_some(call.differs_at), ..item(cost) };
             self.kinds[WasteKind::CacheMiss as usize].add(item, false, calls)?;
         }
         if run.is_untasked && call.usd > cost {
@@ -311,6 +322,8 @@ impl Run {
         let is_repeat = is_read && self.answered.contains(&(model, hash));
         let known = entry.known_tokens;
         let same = if known > 0 { known } else { entry.prefix_tokens };
+        let is_kept = |left: &Left| left.model == model && entry.at_ms - left.at <= KEPT_MS;
+        let left = self.left.filter(is_kept);
         if is_read && entry.llm_calls > 0 {
             // The place in a request counts tools as a message, the number of messages does not.
             let messages = entry.message_count + u32::from(entry.tool_definition_tokens > 0);
@@ -320,6 +333,7 @@ impl Run {
         Waiting {
             run: number,
             model,
+            at: entry.at_ms,
             price: entry.price,
             hash,
             is_read,
@@ -328,12 +342,13 @@ impl Run {
             is_looping: false,
             whole: is_repeat.then_some(WasteKind::Repeated),
             usd: 0,
-            shared: before.map_or(0, |_| same),
+            shared: if is_read { before.map_or(0, |_| same) } else { left.map_or(0, |left| left.tokens) },
             broken: broken.map_or(0, |last| last.input),
             differs_at: (entry.prefix_messages, entry.prefix_bytes),
             tool_tokens: entry.tool_definition_tokens,
             input: 0,
             cache_read: 0,
+            cache_write: 0,
         }
     }
 
@@ -343,6 +358,10 @@ impl Run {
         }
         if let Some(last) = self.last.as_mut().filter(|last| last.id == id) {
             (last.has_answer, last.input) = (true, call.input);
+        }
+        if call.is_model && !call.is_read {
+            let tokens = call.cache_read.saturating_add(call.cache_write);
+            self.left = Some(Left { model: call.model, at: call.at, tokens });
         }
         if call.is_model {
             self.first_input = if self.answers == 0 { call.input } else { self.first_input };
@@ -362,12 +381,17 @@ impl Waiting {
         }
         self.is_settled = true;
         (self.input, self.cache_read) = (entry.input_tokens, entry.cache_read_tokens);
+        self.cache_write = entry.cache_write_tokens.saturating_add(entry.cache_write_1h_tokens);
         Ok(())
     }
 
     /// Tokens that were the same as before, or were at most if the prefix broke, might have been read
     /// from the cache, and were not.
     fn missed(&self) -> u64 {
+        // A shorter one that nobody read is of another conversation, or of one made shorter.
+        if !self.is_read && self.input < self.shared {
+            return 0;
+        }
         let same = self.shared.max(self.broken).min(self.input);
         if same < CACHED_MIN { 0 } else { (same - same % CACHE_BLOCK).saturating_sub(self.cache_read) }
     }

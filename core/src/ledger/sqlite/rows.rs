@@ -229,7 +229,8 @@ pub(super) fn count_of(row: &Cells<'_>) -> rusqlite::Result<Entry> {
 /// What tells why a call was paid for.
 pub(super) const REQUEST: &str = "kind, flags, call, usd, price, task, attempt, model_asked, llm_calls, \
     request_hash, message_count, tool_definition_tokens, prefix_messages, prefix_bytes, prefix_tokens, \
-    known_tokens, input_tokens, cache_read_tokens, subject, at_ms";
+    known_tokens, input_tokens, cache_read_tokens, subject, at_ms, cache_write_tokens, \
+    cache_write_1h_tokens";
 
 /// Reads the columns of [`REQUEST`].
 pub(super) fn request_of(row: &Cells<'_>) -> rusqlite::Result<Entry> {
@@ -253,6 +254,7 @@ pub(super) fn request_of(row: &Cells<'_>) -> rusqlite::Result<Entry> {
     } else if matches!(kind, Kind::Settled | Kind::Corrected) {
         (entry.usd, entry.price) = (row.get(3)?, row.get(4)?);
         (entry.input_tokens, entry.cache_read_tokens) = (tokens_of(row, 16)?, tokens_of(row, 17)?);
+        (entry.cache_write_tokens, entry.cache_write_1h_tokens) = (tokens_of(row, 20)?, tokens_of(row, 21)?);
     }
     Ok(entry)
 }
