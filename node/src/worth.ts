@@ -30,7 +30,7 @@ export interface WasteItem {
   readonly attempt: number;
   /** The call; null where it is the whole attempt. */
   readonly callId: string | null;
-  /** Input tokens that might have been read from the cache and were not. */
+  /** Input tokens that might have been read from the cache and were not, at most. */
   readonly missedTokens: number;
   /** The message, from 0, in which the request differs from the one before; null of other kinds. */
   readonly differsAtMessage: number | null;

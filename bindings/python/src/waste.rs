@@ -19,7 +19,7 @@ pub(crate) struct WasteItem {
     attempt: u32,
     /// The call; None where it is the whole attempt.
     call_id: Option<String>,
-    /// Input tokens that might have been read from the cache and were not.
+    /// Input tokens that might have been read from the cache and were not, at most.
     missed_tokens: u64,
     /// Where a request that missed the cache differs from the one before: which message, and how
     /// many bytes into it.

@@ -1,9 +1,9 @@
 //! What did logs of other tools record? Their calls as settled calls of a ledger.
 //!
 //! A call is known by its id: importing the same logs again adds nothing. Of a message that was
-//! logged while it streamed the last usage counts; one that a log ends with is an estimate until then. Each call is charged what its model cost at the
-//! record's date by our own price book, never what the log says. Lines that cannot be read are
-//! counted, and are no error.
+//! logged while it streamed the last usage counts; one that a log ends with is an estimate until
+//! then. Each call is charged what its model cost at the record's date by our own price book, never
+//! what the log says. Lines that cannot be read are counted, and are no error.
 //!
 //! What a log does not tell stays unknown: whether a session succeeded, and its limits. Tasks that
 //! are imported only observe, and count as succeeded.

@@ -119,9 +119,9 @@ pub struct WasteItem {
     pub call: Option<Id>,
     /// Input tokens that might have been read from the cache and were not, at most.
     pub missed_tokens: u64,
-    /// Where the request differs from the call before, of a prompt-cache miss whose messages were read: the index of the message
-    /// from 0, tools and system text being messages too, and bytes into it, by whole blocks of 256; each
-    /// part of a message begins a block.
+    /// Where the request differs from the call before, of a prompt-cache miss whose messages were read:
+    /// the index of the message from 0, tools and system text being messages too, and bytes into it, by
+    /// whole blocks of 256; each part of a message begins a block.
     pub differs_at: Option<(u32, u64)>,
 }
 

@@ -2783,7 +2783,7 @@ class WasteItem:
     @property
     def missed_tokens(self, /) -> int:
         """
-        Input tokens that might have been read from the cache and were not.
+        Input tokens that might have been read from the cache and were not, at most.
         """
 
     @property
