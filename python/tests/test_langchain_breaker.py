@@ -122,6 +122,29 @@ def test_without_a_breaker_nothing_is_said(provider: Provider) -> None:
     assert task.breaker is None
 
 
+@tool
+def blocks(query: str) -> list[Any]:
+    """Searches, and answers as tools of MCP do."""
+    return [{"type": "text", "text": "nothing found"}]
+
+
+def shown(provider: Provider, tool: Any, replies: list[Reply]) -> list[Any]:
+    provider.script(*replies, DONE)
+    model = ChatOpenAI(model="gpt-4o", base_url=provider.openai_url, api_key="any", max_tokens=50)
+    agent = create_agent(model, [tool], middleware=[OutlayMiddleware()])
+    with outlay.task("ask", store=fresh(), breaker=True):
+        messages = agent.invoke(ASKED, {"recursion_limit": 200})["messages"]
+    return [message for message in messages if message.type == "tool"]
+
+
+def test_a_tool_that_answers_in_blocks_is_told_in_one(provider: Provider) -> None:
+    call = Reply.tool("blocks", {"query": "weather"})
+    told = shown(provider, blocks, [call] * 3)
+    assert told[1].content == [{"type": "text", "text": "nothing found"}]
+    assert told[2].content[0] == told[1].content[0]
+    assert told[2].content[1]["text"].startswith("outlay breaker: `blocks` gave the same result")
+
+
 @pytest.mark.parametrize("config", [{"x": 1}, 3])
 def test_a_configuration_without_meaning_opens_no_task(config: Any, store: str) -> None:
     with (

@@ -111,7 +111,10 @@ class Watched:
         if said is None:
             return answer
         content = answer.content
-        added = f"{content}\n\n{said}" if isinstance(content, str) else [*content, said]
+        if isinstance(content, str):
+            added: Any = f"{content}\n\n{said}"
+        else:
+            added = [*content, {"type": "text", "text": said}]
         return answer.model_copy(update={"content": added})
 
     def failed(self, error: Exception) -> None:
