@@ -255,7 +255,7 @@ fn succeed(ledger: &Ledger, kind: &str, output: u64) {
 #[test]
 fn a_run_that_spends_more_than_its_kind_needs_is_told_and_then_asks() {
     for (_folder, ledger) in ledgers() {
-        for output in [50, 150, 100] {
+        for output in [50, 150, 100, 50, 50] {
             succeed(&ledger, "refund", output); // at most 0.004, so 0.006 is expected
         }
         succeed(&ledger, "audit", 900);
@@ -288,11 +288,11 @@ fn a_run_that_spends_more_than_its_kind_needs_is_told_and_then_asks() {
         assert_eq!(asked.field("detector"), Some(&Field::Text("doomed".into())));
         watch.excuse();
         void(send(&task, &plain).unwrap());
-        spend(&task, 500); // 0.02: 125 % more than what was excused
+        spend(&task, 950); // 0.0245: 200 % more than what was excused
         assert!(told(&send(&task, &plain).unwrap()).is_some(), "the ladder begins again");
         let said = ledger.verdicts(&task.id(), 10).unwrap();
         let said: Vec<_> = said.iter().map(|one| (one.verdict.level, one.verdict.evidence.count)).collect();
-        assert_eq!(said, [(Level::Nudge, 133), (Level::Pause, 208), (Level::Nudge, 333)]);
+        assert_eq!(said, [(Level::Nudge, 133), (Level::Pause, 208), (Level::Nudge, 408)]);
     }
 }
 
@@ -304,11 +304,13 @@ fn without_a_success_of_its_kind_nothing_is_expected() {
         task.watch_by(&Watch::new(Breaker::default()).into());
         spend(&task, 1_000);
         assert_eq!(told(&send(&task, &conversation(0)).unwrap()), None);
-        // Without a kind, the name tells what is alike.
+        // Without a kind, the name tells what is alike; after one success nobody is asked.
         let task = ledger.task("past", []).unwrap();
         task.watch_by(&Watch::new(Breaker::default()).into());
-        spend(&task, 1_000);
-        assert!(send(&task, &conversation(0)).is_err());
+        for asked in [1, 2] {
+            spend(&task, 1_000);
+            assert_eq!(told(&send(&task, &conversation(0)).unwrap()).is_some(), asked == 1);
+        }
     }
 }
 

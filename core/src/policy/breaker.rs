@@ -180,9 +180,12 @@ impl Breaker {
         if verdict.level >= Level::Refuse { verdict } else { Verdict::ok() }
     }
 
-    /// What to say of a run that has spent so many per cent of what is expected, since it was excused.
-    pub(crate) fn spent(&self, per_cent: u32, open: u32) -> Verdict {
-        let (level, threshold) = self.config.ladder(Detector::Doomed).level(open);
+    /// What to say of a run that has spent so many per cent of what is expected, since it was excused;
+    /// at first only a word to the model, if it is to have one.
+    pub(crate) fn spent(&self, per_cent: u32, open: u32, is_first: bool) -> Verdict {
+        let ladder = self.config.ladder(Detector::Doomed);
+        let ladder = if is_first { ladder.at_first() } else { *ladder };
+        let (level, threshold) = ladder.level(open);
         if level == Level::Ok {
             return Verdict::ok();
         }

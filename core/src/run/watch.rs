@@ -37,7 +37,10 @@ use crate::{
         Api,
         newest::{self, Newest},
     },
-    policy::{Breaker, Detector, Level, Step, StepKind, Verdict, doomed},
+    policy::{
+        Breaker, Detector, Level, Step, StepKind, Verdict,
+        doomed::{self, Expected},
+    },
     sync::{Arc, Mutex, lock},
     value::Millis,
 };
@@ -50,8 +53,8 @@ const KNOWN_MAX: usize = 32;
 pub struct Watch {
     seen: Mutex<Seen>,
     run: OnceLock<Run>,
-    /// The most the run should need in nano-USD, if that is known.
-    expected: OnceLock<Option<i64>>,
+    /// The most the run should need, if that is known.
+    expected: OnceLock<Option<Expected>>,
 }
 
 /// The attempt that is watched; not the task itself, which may hold the watch.
@@ -232,17 +235,18 @@ impl Watch {
                     *self.expected.get_or_init(|| doomed::expected(&mut successes))
                 }
             };
-            let Some(expected) = expected.filter(|most| *most > 0) else { return Ok(0) };
+            let Some(expected) = expected.filter(|expected| expected.most > 0) else { return Ok((0, false)) };
             let spent = ledger.read(|tx| history::spent(tx, run.task))?;
-            let per_cent = i128::from(spent.max(0)) * 100 / i128::from(expected);
-            Ok(u32::try_from(per_cent).unwrap_or(u32::MAX))
+            let per_cent = i128::from(spent.max(0)) * 100 / i128::from(expected.most);
+            Ok((u32::try_from(per_cent).unwrap_or(u32::MAX), expected.is_guess))
         };
-        let per_cent = match read() {
-            Err(error) if is_allowed(&ledger, &error) => 0,
+        let (per_cent, is_guess) = match read() {
+            Err(error) if is_allowed(&ledger, &error) => (0, false),
             read => read?,
         };
         let mut seen = lock(&self.seen);
-        let verdict = seen.breaker.spent(per_cent, per_cent.saturating_sub(seen.spending.excused));
+        let is_first = is_guess || seen.spending.said == Level::Ok;
+        let verdict = seen.breaker.spent(per_cent, per_cent.saturating_sub(seen.spending.excused), is_first);
         seen.spending.per_cent = per_cent;
         if verdict.level <= seen.spending.said {
             return Ok(Verdict::ok());

@@ -25,6 +25,14 @@ impl Ladder {
         Self([some(nudge), some(refuse), some(pause), some(stop)])
     }
 
+    /// The same with nothing above a nudge, if there is to be one.
+    pub(super) fn at_first(self) -> Self {
+        match self.0 {
+            [Some(nudge), ..] => Self([Some(nudge), None, None, None]),
+            _ => self,
+        }
+    }
+
     /// The highest level `count` has reached, with the count it begins at.
     pub(super) fn level(&self, count: u32) -> (Level, u32) {
         let reached =
