@@ -123,16 +123,23 @@ def test_without_a_breaker_nothing_is_said(provider: Provider) -> None:
 
 
 @tool
+def screenshot(number: int) -> list[Any]:
+    """Shows the screen."""
+    image = {"type": "image", "base64": f"{number:04}", "mime_type": "image/png"}
+    return [{"type": "text", "text": "taken"}, image]
+
+
+@tool
 def blocks(query: str) -> list[Any]:
     """Searches, and answers as tools of MCP do."""
     return [{"type": "text", "text": "nothing found"}]
 
 
-def shown(provider: Provider, tool: Any, replies: list[Reply]) -> list[Any]:
+def shown(provider: Provider, tool: Any, replies: list[Reply], config: Any = True) -> list[Any]:
     provider.script(*replies, DONE)
     model = ChatOpenAI(model="gpt-4o", base_url=provider.openai_url, api_key="any", max_tokens=50)
     agent = create_agent(model, [tool], middleware=[OutlayMiddleware()])
-    with outlay.task("ask", store=fresh(), breaker=True):
+    with outlay.task("ask", store=fresh(), breaker=config):
         messages = agent.invoke(ASKED, {"recursion_limit": 200})["messages"]
     return [message for message in messages if message.type == "tool"]
 
@@ -143,6 +150,16 @@ def test_a_tool_that_answers_in_blocks_is_told_in_one(provider: Provider) -> Non
     assert told[1].content == [{"type": "text", "text": "nothing found"}]
     assert told[2].content[0] == told[1].content[0]
     assert told[2].content[1]["text"].startswith("outlay breaker: `blocks` gave the same result")
+
+
+def test_another_image_is_another_result(provider: Provider) -> None:
+    # Only the number of an image differs, which the declaration hides from the arguments.
+    ladder: Any = {"tools": {"screenshot": {"ignore": ["number"]}}}
+    same = [Reply.tool("screenshot", {"number": 1})] * 3
+    other = [Reply.tool("screenshot", {"number": number}) for number in range(9)]
+    for replies, is_told in [(other, False), (same, True)]:
+        messages = shown(provider, screenshot, replies, ladder)
+        assert ("outlay breaker: " in str(messages)) is is_told
 
 
 @pytest.mark.parametrize("config", [{"x": 1}, 3])

@@ -9,11 +9,18 @@ import type { Watch } from "../watch.js";
 // biome-ignore lint/suspicious/noExplicitAny: LangChain types requests by the agent's own state.
 type Any = any;
 
+/** The text of a message, and what stands beside it, as an image. */
+function gave(message: Any): Pick<Step, "result" | "parts"> {
+  const { content, text } = message;
+  const parts = Array.isArray(content) ? content.filter(({ type }: Any) => type !== "text") : [];
+  return { result: text, parts };
+}
+
 /** Lets the breaker see what a model is asked. */
 export async function asked(watch: Watch | undefined, messages: Any[]): Promise<void> {
   watch?.goOn();
   const last = messages.at(-1);
-  if (last?.getType() === "human") await watch?.tell({ kind: "user", result: last.text });
+  if (last?.getType() === "human") await watch?.tell({ kind: "user", ...gave(last) });
 }
 
 /** Lets it see what the model answered. */
@@ -58,7 +65,7 @@ export class Called {
   async answered(answer: Any): Promise<Any> {
     if (this.#watch === undefined || typeof answer?.getType !== "function") return answer;
     const error = answer.status === "error";
-    const said = await this.#watch.tell({ ...this.#step, result: answer.text, error });
+    const said = await this.#watch.tell({ ...this.#step, ...gave(answer), error });
     if (said === null) return answer;
     const note = `\n\n${said}`;
     const content =

@@ -4,8 +4,12 @@
 //! stands behind: results of the tools it called, or what a user said. A word goes to the end of the
 //! last message, so that all before it is what a provider may have cached.
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    hash::{Hash, Hasher},
+};
 
+use rustc_hash::FxHasher;
 use serde_json::{Value, json};
 
 use crate::meter::Api;
@@ -106,11 +110,15 @@ pub(crate) fn read(api: Api, body: &Value) -> Option<Newest<'_>> {
             });
         }
         if message["role"] == "user" {
-            newest.user = text(&message[if matches!(form, Form::Gemini) { "parts" } else { "content" }])
-                .or(newest.user);
+            newest.user = gist(&message[place(&form)]).or(newest.user);
         }
     }
     Some(newest)
+}
+
+/// Where a message has its parts.
+fn place(form: &Form) -> &'static str {
+    if matches!(form, Form::Gemini) { "parts" } else { "content" }
 }
 
 struct Called<'a> {
@@ -120,7 +128,6 @@ struct Called<'a> {
 }
 
 fn answer<'a>(form: &Form, said: &'a [Value]) -> Answer<'a> {
-    let place = if matches!(form, Form::Gemini) { "parts" } else { "content" };
     let is_broken = |call: Called<'_>| match call.args {
         Some(Value::String(args)) => !args.trim().is_empty() && serde_json::from_str::<Value>(args).is_err(),
         _ => false,
@@ -128,7 +135,7 @@ fn answer<'a>(form: &Form, said: &'a [Value]) -> Answer<'a> {
     // What a custom tool takes is any text.
     let functions = said.iter().filter(|message| message["type"] != "custom_tool_call");
     Answer {
-        text: said.iter().find_map(|message| text(&message[place])).unwrap_or_default(),
+        text: said.iter().find_map(|message| text(&message[place(form)])).unwrap_or_default(),
         is_malformed: functions.flat_map(|message| calls(form, message)).any(is_broken),
     }
 }
@@ -170,7 +177,7 @@ fn calls<'a>(form: &Form, message: &'a Value) -> Vec<Called<'a>> {
 /// whether it says that it is an error.
 fn results<'a>(form: &Form, message: &'a Value) -> Vec<(&'a str, &'a str, Cow<'a, str>, bool)> {
     let word = |value: &'a Value| value.as_str().unwrap_or_default();
-    let given = |value: &'a Value| text(value).unwrap_or_default();
+    let given = |value: &'a Value| gist(value).unwrap_or_default();
     match form {
         Form::Chat if message["role"] == "tool" => {
             vec![(word(&message["tool_call_id"]), "", given(&message["content"]), false)]
@@ -211,6 +218,40 @@ fn text(value: &Value) -> Option<Cow<'_, str>> {
     let first = texts.next()?;
     let rest: String = texts.collect();
     Some(if rest.is_empty() { first.into() } else { format!("{first}{rest}").into() })
+}
+
+/// A text, and a digest of what stands beside it: another image is another result.
+fn gist(value: &Value) -> Option<Cow<'_, str>> {
+    let is_other = |part: &&Value| {
+        let is_result = part["type"] == "tool_result" || part["functionResponse"].is_object();
+        part.is_object() && !part["text"].is_string() && !is_result
+    };
+    let mut others = list(value).iter().filter(is_other).peekable();
+    if others.peek().is_none() {
+        return text(value);
+    }
+    Some(with_digest(text(value).unwrap_or_default(), others))
+}
+
+/// A text with a digest of parts that are none. Every byte is read once; base64 stays as it is.
+pub(crate) fn with_digest<'a>(
+    text: Cow<'_, str>,
+    parts: impl IntoIterator<Item = &'a Value>,
+) -> Cow<'a, str> {
+    let mut hasher = FxHasher::default();
+    for part in parts {
+        let Some(members) = part.as_object() else {
+            part.hash(&mut hasher);
+            continue;
+        };
+        // Where a prompt's cache ends says nothing about the part.
+        members.iter().filter(|(key, _)| *key != "cache_control").for_each(|part| part.hash(&mut hasher));
+    }
+    let digest = hasher.finish();
+    // Words of such letters are nothing volatile, which a breaker would not compare.
+    let word = |from: u32| (0..4).map(move |at| char::from(b'g' + (digest >> (from + 4 * at) & 15) as u8));
+    let [a, b, c, d] = [0, 16, 32, 48].map(|from| word(from).collect::<String>());
+    format!("{text}\n[beside it: {a} {b} {c} {d}]").into()
 }
 
 /// Puts a word in: behind the last message, or in place of the result of this number. The member that
@@ -361,6 +402,25 @@ mod tests {
         }
         assert_eq!(read(Api::OpenAiEmbeddings, &json!({"input": "hi"})), None);
         assert_eq!(read(Api::OpenAiChat, &json!({})), None);
+    }
+
+    #[test]
+    fn another_image_is_another_result_and_the_end_of_a_cache_is_not() {
+        let image = |bytes: &str| json!({"type": "image", "source": {"type": "base64", "data": bytes}});
+        let given = |content: Value| {
+            let mut body = asked(Api::AnthropicMessages);
+            body["messages"][2]["content"][0]["content"] = content;
+            read(Api::AnthropicMessages, &body).unwrap().results[0].result.clone().into_owned()
+        };
+        let text = json!({"type": "text", "text": "taken"});
+        let one = given(json!([text, image("aaaa")]));
+        assert!(one.starts_with("taken\n["), "{one}");
+        assert_ne!(one, given(json!([text, image("aaab")])));
+        let mut kept = image("aaaa");
+        kept["cache_control"] = json!({"type": "ephemeral"});
+        assert_eq!(one, given(json!([text, kept])));
+        assert_ne!(given(json!([image("aaaa")])), given(json!([image("aaab")])));
+        assert_eq!(given(json!([text])), "taken");
     }
 
     #[test]

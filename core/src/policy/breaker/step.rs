@@ -4,7 +4,10 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    meter::newest,
+};
 
 /// What a step was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +89,8 @@ impl<'a> Step<'a> {
 
     /// Reads a step: an object with `kind` ("tool", "llm", "user", "thought", "compaction") and, all
     /// of them optional, `name`, `args`, `result`, `error`, `malformed`, `unknown_tool`, `mutates`,
-    /// `refused`, `batch`, `at_ms`, `loop_key`, `progress`. Other members are left alone.
+    /// `refused`, `batch`, `parts` (what was given beside the text, of which a digest is
+    /// taken), `at_ms`, `loop_key`, `progress`. Other members are left alone.
     ///
     /// # Errors
     ///
@@ -110,6 +114,12 @@ impl<'a> Step<'a> {
             Some(Value::String(said)) => Cow::Borrowed(said.as_str()),
             Some(other) => Cow::Owned(other.to_string()),
         };
+        let result = match member(members, "parts").map(|parts| parts.as_array()) {
+            None => result,
+            Some(Some(parts)) if parts.is_empty() => result,
+            Some(Some(parts)) => newest::with_digest(result, parts),
+            Some(None) => return Err(Error::invalid("`parts` of the step is not a list")),
+        };
         Ok(Self {
             args: member(members, "args"),
             result,
@@ -118,7 +128,7 @@ impl<'a> Step<'a> {
             unknown_tool: flag(members, "unknown_tool")?,
             mutates: flag(members, "mutates")?,
             refused: flag(members, "refused")?,
-            batch: batch(members)?,
+            batch: named(members, "batch")?,
             at_ms: moment(members)?,
             loop_key: text(members, "loop_key")?,
             progress: text(members, "progress")?,
@@ -142,12 +152,12 @@ fn flag(members: &Map<String, Value>, name: &str) -> Result<bool> {
     value.as_bool().ok_or_else(|| Error::invalid(format!("`{name}` of the step is not true or false")))
 }
 
-fn batch(members: &Map<String, Value>) -> Result<u64> {
-    match member(members, "batch") {
+fn named(members: &Map<String, Value>, name: &str) -> Result<u64> {
+    match member(members, name) {
         None => Ok(0),
-        Some(Value::String(name)) => Ok(super::hash::of(12, name.as_bytes())),
+        Some(Value::String(text)) => Ok(super::hash::of(12, text.as_bytes())),
         Some(Value::Number(number)) => Ok(super::hash::of(12, number.to_string().as_bytes())),
-        Some(_) => Err(Error::invalid("`batch` of the step is neither a text nor a number")),
+        Some(_) => Err(Error::invalid(format!("`{name}` of the step is neither a text nor a number"))),
     }
 }
 
@@ -173,6 +183,7 @@ mod tests {
             (json!({ "kind": "tool", "error": "yes" }), "`error` of the step is not true or false"),
             (json!({ "kind": "tool", "at_ms": 1.5 }), "`at_ms` of the step is not a whole number"),
             (json!({ "kind": "tool", "batch": [] }), "`batch` of the step is neither a text nor a number"),
+            (json!({ "kind": "tool", "parts": "x" }), "`parts` of the step is not a list"),
         ] {
             assert_eq!(Step::from_json(&value).expect_err("it is none").to_string(), said);
         }

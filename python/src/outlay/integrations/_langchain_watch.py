@@ -29,6 +29,17 @@ def messages_of(response: Any) -> list[Any]:
     return messages
 
 
+def _gave(message: Any) -> dict[str, Any]:
+    """The text of a message, and what stands beside it, as an image."""
+    content = message.content
+    parts = [] if isinstance(content, str) else [each for each in content if _is_other(each)]
+    return {"result": message.text, "parts": parts}
+
+
+def _is_other(part: Any) -> bool:
+    return not isinstance(part, str) and part.get("type") != "text"
+
+
 class Asked:
     """One call of a model, as the breaker sees it."""
 
@@ -42,7 +53,7 @@ class Asked:
             return
         self._watch.go_on()
         if self._messages and self._messages[-1].type == "human":
-            self._watch.tell({"kind": "user", "result": self._messages[-1].text})
+            self._watch.tell({"kind": "user", **_gave(self._messages[-1])})
 
     def sends(self, request: Any) -> None:
         """This goes on to the next hook."""
@@ -107,7 +118,7 @@ class Watched:
         if self._watch is None or not isinstance(answer, ToolMessage):
             return answer
         failed = answer.status == "error"
-        said = self._watch.tell({**self._step, "result": answer.text, "error": failed})
+        said = self._watch.tell({**self._step, **_gave(answer), "error": failed})
         if said is None:
             return answer
         content = answer.content
