@@ -186,6 +186,72 @@ fn a_watched_task_tells_the_model_refuses_and_stops_by_its_requests() {
     }
 }
 
+/// The same of an agent that was asked for something of its own.
+fn conversation_of(agent: usize, turns: usize) -> Value {
+    let mut body = conversation(turns);
+    body["messages"][0]["content"] = format!("how is the weather in town {agent}?").into();
+    body
+}
+
+#[test]
+fn agents_side_by_side_are_no_loop_and_one_that_goes_in_circles_is_found() {
+    for (_folder, ledger) in ledgers() {
+        let task = ledger.task("fan", []).unwrap();
+        let watch = Arc::new(Watch::new(Breaker::default()));
+        task.watch_by(&watch);
+        for turns in 0..3 {
+            for agent in 0..10 {
+                let said = told(&send(&task, &conversation_of(agent, turns)).unwrap());
+                assert_eq!(said, None, "agent {agent}, turn {turns}");
+            }
+        }
+        // Inside, the same words begin another conversation.
+        for inner in ["a", "b", "c", "d"] {
+            let inner = ledger.open_task(TaskOptions::new(inner).under(&task)).unwrap();
+            inner.watch_by(&watch);
+            for turns in 0..3 {
+                assert_eq!(told(&send(&inner, &conversation(turns)).unwrap()), None);
+            }
+        }
+        for agent in [7, 0] {
+            assert!(told(&send(&task, &conversation_of(agent, 3)).unwrap()).is_some(), "agent {agent}");
+        }
+    }
+}
+
+#[test]
+fn a_conversation_made_shorter_goes_on() {
+    let [_, (_folder, ledger)] = ledgers();
+    // The first words stay, or there is no other conversation whose they could have been.
+    for (agents, keeps) in [(1, true), (1, false), (3, true)] {
+        let task = ledger.task("ask", []).unwrap();
+        task.watch_by(&Watch::new(Breaker::default()).into());
+        (1..agents).for_each(|agent| drop(send(&task, &conversation_of(agent, 0)).unwrap()));
+        (0..3).for_each(|turns| assert_eq!(told(&send(&task, &conversation_of(0, turns)).unwrap()), None));
+        let mut body = conversation_of(0, 3);
+        let messages = body["messages"].as_array_mut().unwrap();
+        messages.drain(1..5);
+        if !keeps {
+            messages[0]["content"] = "So far: nothing was found.".into();
+        }
+        assert!(told(&send(&task, &body).unwrap()).is_some(), "{agents}, {keeps}");
+    }
+}
+
+#[test]
+fn what_is_known_of_many_conversations_is_bounded() {
+    let [_, (_folder, ledger)] = ledgers();
+    let task = ledger.task("fan", []).unwrap();
+    task.watch_by(&Watch::new(Breaker::default()).into());
+    for agent in 0..200 {
+        (0..3).for_each(|turns| drop(send(&task, &conversation_of(agent, turns)).unwrap()));
+    }
+    // The oldest but the first are forgotten, the latest are not.
+    for (agent, is_known) in [(1, false), (199, true), (0, true)] {
+        assert_eq!(told(&send(&task, &conversation_of(agent, 3)).unwrap()).is_some(), is_known, "{agent}");
+    }
+}
+
 #[test]
 fn an_excused_run_goes_on() {
     let [_, (_folder, ledger)] = ledgers();

@@ -18,6 +18,8 @@ export interface Step {
   refused?: boolean | undefined;
   /** The same for all calls of a parallel batch, which counts once. */
   batch?: string | undefined;
+  /** The same for all steps of one conversation: streaks are counted in each. */
+  conversation?: string | undefined;
   /** What was given beside the text, as images; a digest is taken of it. */
   parts?: readonly unknown[] | undefined;
   /** When it ended, in milliseconds since 1970. */

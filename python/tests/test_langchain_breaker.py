@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from typing import Any
 
@@ -160,6 +161,28 @@ def test_another_image_is_another_result(provider: Provider) -> None:
     for replies, is_told in [(other, False), (same, True)]:
         messages = shown(provider, screenshot, replies, ladder)
         assert ("outlay breaker: " in str(messages)) is is_told
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_agents_side_by_side_are_no_loop(provider: Provider, inside: bool) -> None:
+    made.clear()
+    provider.script(*[SEARCH] * 10, *[DONE] * 10)
+    model = ChatOpenAI(model="gpt-4o", base_url=provider.openai_url, api_key="any", max_tokens=50)
+
+    async def one(number: int) -> str:
+        agent = create_agent(model, [search], middleware=[OutlayMiddleware()])
+        asked: Any = {"messages": [("user", "look" if inside else f"look at {number}")]}
+        block = outlay.task(f"inner {number}") if inside else contextlib.nullcontext()
+        with block:
+            return str(await agent.ainvoke(asked))
+
+    async def all_of_them() -> list[str]:
+        return await asyncio.gather(*map(one, range(10)))
+
+    with outlay.task("fan", store=fresh(), breaker=True):
+        answers = asyncio.run(all_of_them())
+    assert made == ["weather"] * 10
+    assert "outlay breaker: " not in str(answers)
 
 
 @pytest.mark.parametrize("config", [{"x": 1}, 3])

@@ -180,6 +180,11 @@ impl Breaker {
         if verdict.level >= Level::Refuse { verdict } else { Verdict::ok() }
     }
 
+    /// Another run, by the same configuration.
+    pub(crate) fn anew(&self) -> Self {
+        Self { config: self.config.clone(), ..Self::default() }
+    }
+
     /// What to say of a run that has spent so many per cent of what is expected, since it was excused;
     /// at first only a word to the model, if it is to have one.
     pub(crate) fn spent(&self, per_cent: u32, open: u32, is_first: bool) -> Verdict {

@@ -189,7 +189,8 @@ impl Task {
         let mut changed = None;
         if let Some(watch) = self.watch() {
             let now = self.ledger().current()?.now();
-            let asked = watch.go_on().and_then(|()| watch.ask(api, body, now, terms.is_watched));
+            let (no, is_told) = (self.no(), terms.is_watched);
+            let asked = watch.go_on().and_then(|()| watch.ask(api, body, now, no, is_told));
             self.note_stop(&asked);
             changed = asked?;
         }

@@ -4,6 +4,7 @@
 //! above `ok` is an entry of the ledger with its evidence: counts and numbers of steps, no texts. A task
 //! that is watched tells it what its requests say is new: what came before a request is known then, so
 //! a word can still go to the model with it. A pause and a stop end the run until a person excuses it.
+//! Streaks are counted in each conversation by itself: agents side by side are no loop.
 //!
 //! ```
 //! use outlay::{Ledger, policy::{Breaker, Step, StepKind}, run::Watch};
@@ -47,6 +48,8 @@ use crate::{
 
 /// Requests of which is known what was said of them, so that one sent again is not counted again.
 const KNOWN_MAX: usize = 32;
+/// Conversations of a run that are counted beside the first, those latest heard of; 8 KB each at most.
+const OTHERS_MAX: usize = 32;
 
 /// A breaker over one run, whose verdicts are recorded.
 #[derive(Debug)]
@@ -68,7 +71,11 @@ struct Run {
 
 #[derive(Debug)]
 struct Seen {
+    /// Counts the first conversation, and what is said of none.
     breaker: Breaker,
+    first: u64,
+    /// Count the others, the latest heard of first.
+    others: VecDeque<(u64, Breaker)>,
     /// What was last said of the stream that is being read.
     streamed: Level,
     /// What stopped the run.
@@ -94,11 +101,38 @@ struct Said {
     result: Option<usize>,
 }
 
+impl Seen {
+    /// What counts this conversation. One never heard of that goes on from somewhere is the only one
+    /// that was heard of, made shorter.
+    fn of(&mut self, conversation: u64, goes_on: bool) -> &mut Breaker {
+        if self.first == 0 || (goes_on && self.others.is_empty()) {
+            self.first = if conversation == 0 { self.first } else { conversation };
+        }
+        if conversation == 0 || conversation == self.first {
+            return &mut self.breaker;
+        }
+        let place = self.others.iter().position(|(own, _)| *own == conversation);
+        let own = place.and_then(|place| self.others.remove(place));
+        let own = own.unwrap_or_else(|| (conversation, self.breaker.anew()));
+        self.others.truncate(OTHERS_MAX - 1);
+        self.others.push_front(own);
+        &mut self.others[0].1
+    }
+
+    /// The same without noting it.
+    fn known(&self, conversation: u64) -> Option<&Breaker> {
+        let is_first = conversation == 0 || conversation == self.first || self.others.is_empty();
+        let other = || self.others.iter().find(|(own, _)| *own == conversation).map(|(_, breaker)| breaker);
+        if is_first { Some(&self.breaker) } else { other() }
+    }
+}
+
 impl Watch {
     /// Watches by this breaker, and records nothing yet.
     pub fn new(breaker: Breaker) -> Self {
         let spending = Spending { per_cent: 0, excused: 0, said: Level::Ok };
-        let seen = Seen { breaker, streamed: Level::Ok, tripped: None, known: VecDeque::new(), spending };
+        let (others, known) = (VecDeque::new(), VecDeque::new());
+        let seen = Seen { breaker, first: 0, others, streamed: Level::Ok, tripped: None, known, spending };
         Self { seen: Mutex::new(seen), run: OnceLock::new(), expected: OnceLock::new() }
     }
 
@@ -127,7 +161,7 @@ impl Watch {
         let verdict = {
             let mut seen = lock(&self.seen);
             seen.streamed = Level::Ok;
-            seen.breaker.observe(step)
+            seen.of(step.conversation, step.kind != StepKind::User).observe(step)
         };
         self.record(&verdict)?;
         Ok(verdict)
@@ -155,13 +189,14 @@ impl Watch {
 
     /// Would this call be refused? See [`Breaker::check`].
     pub fn check(&self, step: &Step<'_>) -> Verdict {
-        lock(&self.seen).breaker.check(step)
+        lock(&self.seen).known(step.conversation).map_or_else(Verdict::ok, |breaker| breaker.check(step))
     }
 
     /// A person lets the run go on; see [`Breaker::excuse`].
     pub fn excuse(&self) {
         let mut seen = lock(&self.seen);
         seen.breaker.excuse();
+        seen.others.iter_mut().for_each(|(_, breaker)| breaker.excuse());
         seen.tripped = None;
         // A request that is sent again is let through, and still not counted again.
         seen.known.iter_mut().for_each(|(_, said)| said.verdict.level = Level::Ok);
@@ -169,7 +204,7 @@ impl Watch {
         seen.spending = Spending { per_cent, excused: per_cent, said: Level::Ok };
     }
 
-    /// What the breaker knows; see [`Breaker::state`].
+    /// What the breaker knows of the first conversation; see [`Breaker::state`].
     pub fn state(&self) -> Vec<u8> {
         lock(&self.seen).breaker.state()
     }
@@ -180,17 +215,18 @@ impl Watch {
     }
 
     /// Tells the breaker of a request about to be sent, and puts into it what there is to say to the
-    /// model; returns the member of the body that was changed. What is new in it counts unless somebody
-    /// above tells that.
+    /// model; returns the member of the body that was changed. What is new in it counts, in the task's own
+    /// conversation, unless somebody above tells that.
     pub(super) fn ask(
         &self,
         api: Api,
         body: &mut Value,
         now: Millis,
+        task: u32,
         is_told: bool,
     ) -> Result<Option<&'static str>> {
         let mut changed = None;
-        if !is_told && let Some(said) = self.news(api, body, now)? {
+        if !is_told && let Some(said) = self.news(api, body, now, task)? {
             changed = self.say(api, body, &said)?;
         }
         let verdict = self.spending()?;
@@ -199,14 +235,16 @@ impl Watch {
     }
 
     /// What the breaker says to what is new in a request; the same if it is sent again.
-    fn news(&self, api: Api, body: &Value, now: Millis) -> Result<Option<Said>> {
+    fn news(&self, api: Api, body: &Value, now: Millis, task: u32) -> Result<Option<Said>> {
         let Some(newest) = newest::read(api, body) else { return Ok(None) };
-        let key = key_of(&newest);
+        let conversation = newest::opening(api, body).map_or(0, |opening| hash_of((task, opening)) | 1);
+        let key = key_of(&newest, conversation);
         let known = lock(&self.seen).known.iter().find(|(own, _)| *own == key).map(|(_, said)| said.clone());
         if known.is_some() {
             return Ok(known);
         }
-        let said = self.tell(&newest, key, now)?;
+        lock(&self.seen).of(conversation, !newest.results.is_empty());
+        let said = self.tell(&newest, key, conversation, now)?;
         let mut seen = lock(&self.seen);
         seen.known.truncate(KNOWN_MAX - 1);
         seen.known.push_front((key, said.clone()));
@@ -256,7 +294,7 @@ impl Watch {
     }
 
     /// The highest of what the breaker says to it.
-    fn tell(&self, newest: &Newest<'_>, key: u64, now: Millis) -> Result<Said> {
+    fn tell(&self, newest: &Newest<'_>, key: u64, conversation: u64, now: Millis) -> Result<Said> {
         let mut steps = Vec::with_capacity(newest.results.len() + 1);
         if let Some(answer) = &newest.answer {
             let malformed = answer.is_malformed;
@@ -282,7 +320,7 @@ impl Watch {
         }
         let mut highest: Option<Said> = None;
         for (step, result) in steps {
-            let said = Said { verdict: self.observe(&step)?, result };
+            let said = Said { verdict: self.observe(&Step { conversation, ..step })?, result };
             let is_higher = |before: &Said| said.verdict.level > before.verdict.level;
             if highest.as_ref().is_none_or(is_higher) {
                 highest = Some(said);
@@ -333,14 +371,21 @@ pub(super) fn is_allowed(ledger: &Ledger, error: &Error) -> bool {
 }
 
 /// Which request this is: the same one sent again has the same, one a turn later another.
-fn key_of(newest: &Newest<'_>) -> u64 {
+fn key_of(newest: &Newest<'_>, conversation: u64) -> u64 {
     let mut hasher = FxHasher::default();
+    conversation.hash(&mut hasher);
     newest.messages.hash(&mut hasher);
     newest.answer.as_ref().map(|answer| &answer.text).hash(&mut hasher);
     for given in &newest.results {
         (given.id, &given.result).hash(&mut hasher);
     }
     newest.user.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn hash_of(what: impl Hash) -> u64 {
+    let mut hasher = FxHasher::default();
+    what.hash(&mut hasher);
     hasher.finish()
 }
 

@@ -23,7 +23,7 @@ import { refuseUnmetered } from "./attempt.js";
 import { orLast, within } from "./finish.js";
 import { Frame } from "./frame.js";
 import { cutShort, lastRequest, notCalled, withWords } from "./langchain_finish.js";
-import { answered, asked, Called } from "./langchain_watch.js";
+import { answered, asked, Called, conversationOf } from "./langchain_watch.js";
 import { budgetNews, sharesOf, type TellBudget } from "./tell_budget.js";
 import type { Message } from "./words.js";
 
@@ -89,7 +89,8 @@ async function ask(request: Any, sent: Any, handler: Any): Promise<Any> {
   const { messages } = request;
   const model = await itself(request.model);
   const watch = above.getStore() === messages ? undefined : current()?.watch;
-  await asked(watch, messages);
+  const conversation = conversationOf(current()?.id, request);
+  await asked(watch, messages, conversation);
   const frame = new Frame(model, { ...turnOf(messages), countsTools: true, isTold: true });
   let asking = sent;
   if (!frame.isOverClient) {
@@ -104,14 +105,14 @@ async function ask(request: Any, sent: Any, handler: Any): Promise<Any> {
     throw error;
   }
   await frame.settle({ body: response?.usage_metadata ?? {}, provider: "langchain" });
-  await answered(watch, response);
+  await answered(watch, response, conversation);
   return response;
 }
 
 async function toolCall(request: Any, handler: Any): Promise<Any> {
   const { toolCall, tool } = request;
   if (above.getStore() === toolCall) return handler(request);
-  const called = new Called(request, current()?.watch);
+  const called = new Called(request, current()?.watch, conversationOf(current()?.id, request));
   const refusal = await called.refusal();
   if (refusal !== undefined) return refusal;
   const { turn } = held();

@@ -9,6 +9,16 @@ import type { Watch } from "../watch.js";
 // biome-ignore lint/suspicious/noExplicitAny: LangChain types requests by the agent's own state.
 type Any = any;
 
+/** Which conversation of a task it is, by the first words of the user. */
+export type Conversation = Pick<Step, "conversation">;
+
+/** The one that a request or the call of a tool belongs to. */
+export function conversationOf(task: string | undefined, request: Any): Conversation {
+  const messages: Any[] = request.state?.messages ?? request.messages ?? [];
+  const first = messages.find((each) => each.getType?.() === "human");
+  return task === undefined || first === undefined ? {} : { conversation: `${task} ${first.text}` };
+}
+
 /** The text of a message, and what stands beside it, as an image. */
 function gave(message: Any): Pick<Step, "result" | "parts"> {
   const { content, text } = message;
@@ -17,17 +27,17 @@ function gave(message: Any): Pick<Step, "result" | "parts"> {
 }
 
 /** Lets the breaker see what a model is asked. */
-export async function asked(watch: Watch | undefined, messages: Any[]): Promise<void> {
+export async function asked(watch: Watch | undefined, messages: Any[], of: Conversation): Promise<void> {
   watch?.goOn();
   const last = messages.at(-1);
-  if (last?.getType() === "human") await watch?.tell({ kind: "user", ...gave(last) });
+  if (last?.getType() === "human") await watch?.tell({ kind: "user", ...gave(last), ...of });
 }
 
 /** Lets it see what the model answered. */
-export async function answered(watch: Watch | undefined, response: Any): Promise<void> {
+export async function answered(watch: Watch | undefined, response: Any, of: Conversation): Promise<void> {
   if (typeof response?.getType !== "function" || response.getType() !== "ai") return;
   const malformed = (response.invalid_tool_calls?.length ?? 0) > 0;
-  await watch?.tell({ kind: "llm", result: response.text, malformed });
+  await watch?.tell({ kind: "llm", result: response.text, malformed, ...of });
 }
 
 /** One call of a tool, as the breaker sees it. */
@@ -36,7 +46,7 @@ export class Called {
   readonly #watch: Watch | undefined;
   readonly #step: Step;
 
-  constructor(request: Any, watch: Watch | undefined) {
+  constructor(request: Any, watch: Watch | undefined, of: Conversation) {
     this.#call = request.toolCall;
     this.#watch = watch;
     const together = request.state?.messages?.at(-1)?.tool_calls;
@@ -44,6 +54,7 @@ export class Called {
       kind: "tool",
       name: this.#call.name,
       args: this.#call.args,
+      ...of,
       // The calls of one answer run side by side: they count as one.
       ...(together?.length > 1 && { batch: String(together[0].id) }),
     };

@@ -294,8 +294,9 @@ class Breaker:
             step: a dict with `kind` ("tool", "llm", "user", "thought", "compaction") and, where they
                 are known, `name`, `args`, `result` and `error`. Besides: `malformed`, `unknown_tool`,
                 `mutates`, `refused` (the call was not made, because the breaker said so), `batch` (the
-                same for all calls of a parallel batch, which counts once), `parts` (a list of what was
-                given beside the text, as images, of which a digest is taken) and `at_ms` (when it ended).
+                same for all calls of a parallel batch, which counts once), `conversation` (the same for all
+                steps of one: streaks are counted in each), `parts` (a list of what was given beside the
+                text, as images, of which a digest is taken) and `at_ms` (when it ended).
 
         Raises:
             InvalidInput: it has no kind, or a value of the wrong type.

@@ -116,6 +116,20 @@ pub(crate) fn read(api: Api, body: &Value) -> Option<Newest<'_>> {
     Some(newest)
 }
 
+/// What began this conversation: the first words of a user, which stay while the rest grows or is made
+/// shorter. Nothing where the provider keeps what was before.
+pub(crate) fn opening(api: Api, body: &Value) -> Option<Cow<'_, str>> {
+    let (form, member) = Form::of(api)?;
+    if ["previous_response_id", "conversation"].iter().any(|kept| !body[kept].is_null()) {
+        return None;
+    }
+    if let Value::String(said) = &body[member] {
+        return Some(said.as_str().into());
+    }
+    let mut said = list(&body[member]).iter().filter(|message| message["role"] == "user");
+    said.find_map(|message| gist(&message[place(&form)]))
+}
+
 /// Where a message has its parts.
 fn place(form: &Form) -> &'static str {
     if matches!(form, Form::Gemini) { "parts" } else { "content" }
@@ -421,6 +435,21 @@ mod tests {
         assert_eq!(one, given(json!([text, kept])));
         assert_ne!(given(json!([image("aaaa")])), given(json!([image("aaab")])));
         assert_eq!(given(json!([text])), "taken");
+    }
+
+    #[test]
+    fn a_conversation_goes_by_the_first_words_of_a_user() {
+        for api in ALL {
+            let mut body = asked(api);
+            assert_eq!(opening(api, &body).as_deref(), Some("hi"), "{api:?}");
+            let member = Form::of(api).unwrap().1;
+            let messages = body[member].as_array_mut().unwrap();
+            messages.insert(0, json!({"role": "system", "content": "it is noon"}));
+            messages.remove(2);
+            assert_eq!(opening(api, &body).as_deref(), Some("hi"), "{api:?}: made shorter");
+            body["previous_response_id"] = "r".into();
+            assert_eq!(opening(api, &body), None, "{api:?}");
+        }
     }
 
     #[test]

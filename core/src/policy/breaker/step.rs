@@ -59,6 +59,8 @@ pub struct Step<'a> {
     pub refused: bool,
     /// Steps of one parallel batch carry the same; zero: none.
     pub batch: u64,
+    /// Steps of one conversation carry the same, and streaks are counted in each; zero: not known.
+    pub conversation: u64,
     /// When it ended, in milliseconds since whenever the caller counts from.
     pub at_ms: Option<i64>,
     /// Stands for the arguments: two calls with the same are the same.
@@ -81,6 +83,7 @@ impl<'a> Step<'a> {
             mutates: false,
             refused: false,
             batch: 0,
+            conversation: 0,
             at_ms: None,
             loop_key: None,
             progress: None,
@@ -89,7 +92,7 @@ impl<'a> Step<'a> {
 
     /// Reads a step: an object with `kind` ("tool", "llm", "user", "thought", "compaction") and, all
     /// of them optional, `name`, `args`, `result`, `error`, `malformed`, `unknown_tool`, `mutates`,
-    /// `refused`, `batch`, `parts` (what was given beside the text, of which a digest is
+    /// `refused`, `batch`, `conversation`, `parts` (what was given beside the text, of which a digest is
     /// taken), `at_ms`, `loop_key`, `progress`. Other members are left alone.
     ///
     /// # Errors
@@ -129,6 +132,7 @@ impl<'a> Step<'a> {
             mutates: flag(members, "mutates")?,
             refused: flag(members, "refused")?,
             batch: named(members, "batch")?,
+            conversation: named(members, "conversation")?,
             at_ms: moment(members)?,
             loop_key: text(members, "loop_key")?,
             progress: text(members, "progress")?,

@@ -29,6 +29,14 @@ def messages_of(response: Any) -> list[Any]:
     return messages
 
 
+def _conversation(state: Any, messages: Any) -> dict[str, Any]:
+    """Which conversation of the task it is, by the first words of the user."""
+    said: list[Any] = (hasattr(state, "get") and state.get("messages")) or messages or []
+    task = current_task.get()
+    first = next((each.text for each in said if each.type == "human"), None)
+    return {} if task is None or first is None else {"conversation": f"{task.id} {first}"}
+
+
 def _gave(message: Any) -> dict[str, Any]:
     """The text of a message, and what stands beside it, as an image."""
     content = message.content
@@ -43,9 +51,10 @@ def _is_other(part: Any) -> bool:
 class Asked:
     """One call of a model, as the breaker sees it."""
 
-    def __init__(self, messages: Any, watch: Watch | None) -> None:
-        self._messages = messages
+    def __init__(self, request: Any, watch: Watch | None) -> None:
+        self._messages = request.messages
         self._watch = watch
+        self._conversation = _conversation(request.state, request.messages)
 
     def asked(self) -> None:
         """The model is about to be asked."""
@@ -53,7 +62,8 @@ class Asked:
             return
         self._watch.go_on()
         if self._messages and self._messages[-1].type == "human":
-            self._watch.tell({"kind": "user", **_gave(self._messages[-1])})
+            said: dict[str, Any] = {"kind": "user", **_gave(self._messages[-1])}
+            self._watch.tell({**said, **self._conversation})
 
     def sends(self, request: Any) -> None:
         """This goes on to the next hook."""
@@ -66,7 +76,8 @@ class Asked:
         for message in messages_of(response):
             if getattr(message, "type", None) == "ai":
                 malformed = bool(message.invalid_tool_calls)
-                self._watch.tell({"kind": "llm", "result": message.text, "malformed": malformed})
+                said: dict[str, Any] = {"kind": "llm", "result": message.text}
+                self._watch.tell({**said, "malformed": malformed, **self._conversation})
 
 
 @contextmanager
@@ -79,7 +90,7 @@ def model_call(request: Any, sent: Any) -> Generator[Asked, None, None]:
     watch = _watch() if _asked.get() is None or _asked.get() is not messages else None
     token = _asked.set(sent.messages)
     try:
-        yield Asked(messages, watch)
+        yield Asked(request, watch)
     finally:
         _asked.reset(token)
 
@@ -98,6 +109,7 @@ class Watched:
         }
         state: Any = request.state
         messages: Any = state.get("messages") if hasattr(state, "get") else None
+        self._step |= _conversation(state, messages)
         together: Any = getattr(messages[-1], "tool_calls", None) if messages else None
         if together and len(together) > 1:
             # The calls of one answer run side by side: they count as one.
