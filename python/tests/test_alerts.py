@@ -103,6 +103,16 @@ def test_what_a_killed_process_did_not_deliver_the_next_one_does(store: str) -> 
     assert heard.count(alert.id) == 1, "it was delivered"
 
 
+def test_a_process_that_was_open_is_told_too_when_it_registers(store: str) -> None:
+    outlay.ledger(store)
+    victim = [sys.executable, "-c", _VICTIM, store]
+    done = subprocess.run(victim, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    heard: list[str] = []
+    outlay.on_alert(lambda alert: heard.append(alert.id), name="pager")
+    assert heard.count(done.stdout.strip()) == 1
+
+
 def test_an_alert_says_what_was_spent_of_what(any_store: str) -> None:
     outlay.configure(prices=PRICES)
     told: list[outlay.Alert] = []

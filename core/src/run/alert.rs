@@ -92,7 +92,7 @@ impl Ledger {
     /// ```
     pub fn on_alert(&self, consumer: &str, handler: impl Fn(&Alert) + Send + Sync + 'static) -> Result<()> {
         self.add_handler(Handler::new(consumer, handler)?)?;
-        self.deliver_left();
+        self.deliver_of_dead();
         Ok(())
     }
 
@@ -151,6 +151,13 @@ impl Ledger {
         {
             self.deliver_left();
         }
+    }
+
+    /// The same of what processes left that died since this ledger was opened.
+    pub(super) fn deliver_of_dead(&self) {
+        // A ledger that cannot answer keeps them: the next time tells.
+        let _ = self.sweep();
+        self.deliver_left();
     }
 
     /// Tells the handlers of all that is left for them.

@@ -120,7 +120,7 @@ pub fn on_alert(consumer: &str, handler: impl Fn(&Alert) + Send + Sync + 'static
     drop(open);
     for ledger in ledgers {
         ledger.add_handler(handler.clone())?;
-        ledger.deliver_left();
+        ledger.deliver_of_dead();
     }
     Ok(())
 }
