@@ -59,8 +59,8 @@ export type Detector =
 
 /** What a breaker goes by. */
 export interface BreakerConfig extends Partial<Record<Detector, Ladder>> {
-  /** So many steps are the end; null for never. */
-  hardCap?: number | null;
+  /** So many of anything that is counted stop a run: 100, or another number from 2 to 1,000. */
+  hardCap?: number;
   /** Arguments that never matter. */
   volatile?: readonly string[];
   tools?: Record<string, ToolRule>;
