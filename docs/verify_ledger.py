@@ -70,6 +70,11 @@ RESERVED, SETTLED, VOIDED, DOUBTED, CORRECTED, FORGOTTEN = 4, 5, 6, 7, 8, 20
 AMOUNTS = ("usd", "tokens", "llm_calls", "tool_calls")
 
 
+def is_written(blob: object, size: int) -> bool:
+    """Could an entry have this? Nothing is written as NULL, not as no bytes or zeros."""
+    return blob is None or (isinstance(blob, bytes) and len(blob) % size == 0 and any(blob))
+
+
 class Verifier:
     def __init__(self, path: str) -> None:
         self.db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
@@ -100,6 +105,8 @@ class Verifier:
                 self.bad(0, self.entries + 1, "missing, or others before it are too many")
             self.entries = seq
             try:
+                if not all(map(is_written, (call, under, proofs, link), (16, 12, 36, 32))):
+                    raise TypeError
                 data = b"".join(cell.to_bytes(8, "big", signed=True) for cell in cells)
                 data += (call or bytes(16)) + b"".join(
                     len(blob).to_bytes(4, "big") + blob for blob in (under or b"", proofs or b"")
@@ -135,7 +142,7 @@ class Verifier:
         """Up to the last marked entry only the marks tell which is bad."""
         self.problems = [p for p in self.problems if p[0] or p[1] > marked or "missing" in p[2]]
         for index, mark in enumerate(kept):
-            if index in marks and marks[index].digest()[:16].hex() != mark:
+            if marks[index].digest()[:16].hex() != mark:
                 end = min((index + 1) * size, marked)
                 self.bad(0, index * size + 1, f"not the checkpoint's (or one up to {end})")
 

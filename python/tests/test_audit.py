@@ -84,6 +84,10 @@ def test_an_honest_ledger_is_sound(kept: Kept) -> None:
     [
         ("UPDATE entries SET usd = usd + 1 WHERE seq = 7", "entry", 7),
         ("UPDATE entries SET proofs = NULL WHERE seq = 1", "entry", 1),
+        ("UPDATE entries SET call = zeroblob(16) WHERE seq = 1 AND call IS NULL", "entry", 1),
+        ("UPDATE entries SET proofs = 1 WHERE seq = 1", "entry", 1),
+        ("UPDATE entries SET under = 1 WHERE seq = 1 AND under IS NULL", "entry", 1),
+        ("UPDATE entries SET link = 1 WHERE seq = 1", "entry", 1),
         ("DELETE FROM entries WHERE seq = 11", "entry", 11),
         ("DELETE FROM entries WHERE seq > 20", "entry", 21),
         ("UPDATE owners SET links = links - 1 WHERE no = 1", "owner", 1),

@@ -47,10 +47,12 @@ impl Session {
 /// A cell that is not of its type makes a line that cannot be an entry.
 fn line_of(row: &Cells<'_>) -> rusqlite::Result<Line> {
     const BLOBS: usize = Entry::COLUMNS.len();
-    // Nothing is written as no blob, so that the same entry has one form only.
+    // Nothing is written as no blob, so that the same entry has one form only: no call is covered by its
+    // link as sixteen zeros.
+    let zero = || matches!(row.bytes(BLOBS), Ok(Some(id)) if id.iter().all(|byte| *byte == 0));
     let empty = |column| matches!(row.bytes(column), Ok(Some([])));
     let link = row.exactly(BLOBS + 3);
-    let odd = link.is_err() || empty(BLOBS + 1) || empty(BLOBS + 2);
+    let odd = link.is_err() || zero() || empty(BLOBS + 1) || empty(BLOBS + 2);
     let entry = if odd { None } else { entry_of(row) };
     let seq = row.get::<i64>(BLOBS + 4)?;
     Ok(Line { seq: u64::try_from(seq).unwrap_or(0), entry, link: link.unwrap_or_default() })
