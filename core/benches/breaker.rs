@@ -48,7 +48,7 @@ fn calls(result_bytes: usize) -> Vec<(Value, String)> {
 
 fn step((args, result): &(Value, String), error: bool) -> Step<'_> {
     let mut step = Step::new(StepKind::Tool, "bash");
-    (step.args, step.result, step.error) = (Some(args), Cow::Borrowed(result.as_str()), error);
+    (step.args, step.result, step.error) = (Some(args), Cow::Borrowed(result.as_str()), Some(error));
     step
 }
 

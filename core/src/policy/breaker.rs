@@ -1,7 +1,8 @@
 //! Is this run going in circles? Detectors over its recent steps, and a ladder of answers.
 //!
 //! A repeat is the same tool, the same arguments, the same result: a result that changes is progress,
-//! so nothing here fires on a run whose masked results all differ. The breaker is a safety net against
+//! so nothing here fires on a run whose masked results all differ. One that differs in what is masked may
+//! be told to the model as soon, and counts a third for all that is more. The breaker is a safety net against
 //! runaways; it does not tell good runs from bad ones. It keeps digests, no texts, in a state of at
 //! most 8 KB that can go into a checkpoint, and reads no clock.
 //!
@@ -46,6 +47,9 @@ const MARK_WITHIN: usize = 256;
 /// So many answers of the model in a row are work enough between two compactions.
 const TALK_MIN: u32 = 3;
 
+/// So many texts of users are known again: automatic ones come in turn.
+const USERS: usize = 4;
+
 /// Watches one run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Breaker {
@@ -63,9 +67,12 @@ pub struct Breaker {
     witness: u64,
     /// Answers of the model since the last compaction.
     talk: u32,
-    user: u64,
-    /// The call that was last refused.
-    refused: u64,
+    /// The latest texts of users.
+    users: [u64; USERS],
+    /// The message by which a call was last refused.
+    refusal: u64,
+    /// Was there an answer that nobody has complained of yet?
+    heard: bool,
     polls: Polls,
     chant: Chant,
 }
@@ -122,9 +129,10 @@ impl Breaker {
 
     /// Tells the breaker what happened, and hears what it has to say.
     pub fn observe(&mut self, step: &Step<'_>) -> Verdict {
+        let is_veto = step.kind == StepKind::Tool && self.is_veto(step);
         self.steps = self.steps.saturating_add(1);
         let verdict = match step.kind {
-            StepKind::Tool => self.tool(step),
+            StepKind::Tool => self.tool(step, is_veto),
             StepKind::Llm => self.answer(step),
             StepKind::User => self.user(step),
             StepKind::Thought => Verdict::ok(),
@@ -135,10 +143,10 @@ impl Breaker {
             }
         };
         if step.kind == StepKind::Tool {
-            self.refused = match verdict.level {
+            self.refusal = match verdict.level {
                 Level::Ok => 0,
-                Level::Nudge => self.refused,
-                _ => self.call_of(step),
+                Level::Nudge => self.refusal,
+                _ => said(&verdict.to_string()),
             };
         }
         verdict
@@ -156,7 +164,7 @@ impl Breaker {
     /// ```
     pub fn observe_stream(&mut self, text: &str) -> Verdict {
         let (count, period) = self.chant.read(text.as_bytes());
-        let found = Repeats { count, period, first: self.steps };
+        let found = Repeats { count, period, first: self.steps, soft: 0 };
         self.weigh([self.judge(Detector::Chant, (found, count), false)], "")
     }
 
@@ -165,18 +173,13 @@ impl Breaker {
     pub fn check(&self, step: &Step<'_>) -> Verdict {
         let call = self.call_of(step);
         let allowed = self.config.rule(step.name).is_some_and(|rule| rule.allow);
-        let verdict = match (self.polls.foresee(call, step.at_ms), self.trail.last_of(call)) {
-            (Some(seen), _) => {
-                let poll = self.poll_of(step).unwrap_or_default();
-                self.weigh([self.judge_poll(poll, seen, allowed)], step.name)
-            }
-            (None, Some(last)) => {
-                let mut trail = self.trail.clone();
-                trail.push(Passed { step: self.steps + 1, ..last }, step.batch);
-                self.weigh(self.judge_trail(&trail, allowed), step.name)
-            }
-            (None, None) => Verdict::ok(),
-        };
+        let seen = self.trail.last_of(call).map(|last| {
+            let mut trail = self.trail.clone();
+            trail.push(Passed { step: self.steps + 1, ..last }, step.batch);
+            self.judge_trail(&trail, step, allowed)
+        });
+        let poll = self.foresee(step, call, allowed);
+        let verdict = self.weigh(seen.into_iter().flatten().chain(poll), step.name);
         if verdict.level >= Level::Refuse { verdict } else { Verdict::ok() }
     }
 
@@ -190,7 +193,7 @@ impl Breaker {
     pub(crate) fn spent(&self, per_cent: u32, open: u32, is_first: bool) -> Verdict {
         let ladder = self.config.ladder(Detector::Doomed);
         let ladder = if is_first { ladder.at_first() } else { *ladder };
-        let (level, threshold) = ladder.level(open);
+        let (level, threshold) = ladder.level(open, open);
         if level == Level::Ok {
             return Verdict::ok();
         }
@@ -208,7 +211,7 @@ impl Breaker {
     pub fn excuse(&mut self) {
         self.trail.excuse();
         self.polls.excuse();
-        self.refused = 0;
+        self.refusal = 0;
         self.chant = Chant::default();
         for streak in self.streaks() {
             streak.excuse();
@@ -226,8 +229,8 @@ impl Breaker {
         ]
     }
 
-    fn terms(&self, tool: &str) -> Terms<'_> {
-        Terms { rule: self.config.rule(tool), volatile: &self.config.volatile }
+    fn terms<'a>(&'a self, tool: &'a str) -> Terms<'a> {
+        Terms { tool, rule: self.config.rule(tool), volatile: &self.config.volatile }
     }
 
     fn call_of(&self, step: &Step<'_>) -> u64 {
@@ -238,14 +241,15 @@ impl Breaker {
     }
 
     /// The call with its result.
-    fn key_of(&self, step: &Step<'_>, call: u64) -> u64 {
-        let result = match step.progress {
-            Some(progress) => hash::of(u64::from(step.error), progress.as_bytes()),
-            None => key::result(&step.result, step.error, self.terms(step.name)),
+    fn passed(&self, step: &Step<'_>, call: u64) -> Passed {
+        let failed = signs::is_error(step);
+        let (result, raw) = match step.progress {
+            Some(progress) => (hash::of(u64::from(failed), progress.as_bytes()), 0),
+            None => key::result(&step.result, failed, self.terms(step.name)),
         };
         let mut key = hash::Digest::new(call);
         key.number(result);
-        key.finish()
+        Passed { call, key: key.finish(), raw, step: self.steps, is_poll: self.poll_of(step).is_some() }
     }
 
     fn poll_of(&self, step: &Step<'_>) -> Option<config::Poll> {
@@ -255,43 +259,51 @@ impl Breaker {
         }
     }
 
-    fn tool(&mut self, step: &Step<'_>) -> Verdict {
+    fn tool(&mut self, step: &Step<'_>, is_veto: bool) -> Verdict {
         if signs::is_malformed(step) {
-            let seen = self.malformed.see(1, self.steps, step.batch);
-            return self.weigh([self.judge(Detector::Malformed, seen, false)], "");
+            return self.unreadable(step);
         }
         self.malformed.clear();
         let call = self.call_of(step);
         let rule = self.config.rule(step.name);
         let allowed = rule.is_some_and(|rule| rule.allow);
         let mutates = step.mutates || rule.is_some_and(|rule| rule.mutates);
-        if self.is_veto(step, call) {
+        if is_veto {
             // The breaker's own answer is no news: the call counts as having given what it gave.
-            let key = self.trail.last_of(call).map_or_else(|| self.key_of(step, call), |last| last.key);
-            self.trail.push(Passed { call, key, step: self.steps }, step.batch);
-            return self.weigh(self.judge_trail(&self.trail, allowed), step.name);
+            let passed = self.trail.last_of(call).unwrap_or_else(|| self.passed(step, call));
+            self.trail.push(Passed { step: self.steps, ..passed }, step.batch);
+            let seen = self.judge_trail(&self.trail, step, allowed);
+            return self.weigh(seen.into_iter().chain(self.foresee(step, call, allowed)), step.name);
         }
         self.monologue.clear();
         self.compaction.clear();
-        let key = self.key_of(step, call);
+        let passed = self.passed(step, call);
+        let key = passed.key;
         let failing = self.failing(step, allowed);
         if mutates && !signs::is_error(step) {
             self.trail = Trail::default();
             let seen = self.mutation.see(key, self.steps, step.batch);
             return self.weigh([self.judge(Detector::Mutation, seen, allowed)], step.name);
         }
-        if let Some(poll) = self.poll_of(step) {
+        self.trail.push(passed, step.batch);
+        let [same, cycle] = self.judge_trail(&self.trail, step, allowed);
+        if let Some(poll) = passed.is_poll.then(|| self.poll_of(step)).flatten() {
             let seen = self.polls.see(call, key, self.steps, step.at_ms);
-            return self.weigh([failing, self.judge_poll(poll, seen, allowed)], step.name);
+            return self.weigh([failing, self.judge_poll(poll, seen, allowed), cycle], step.name);
         }
         self.polls.forget(call);
         if key != self.witness {
             self.mutation.clear();
             self.witness = key;
         }
-        self.trail.push(Passed { call, key, step: self.steps }, step.batch);
-        let [same, cycle] = self.judge_trail(&self.trail, allowed);
         self.weigh([same, cycle, failing], step.name)
+    }
+
+    /// An answer of the model that nobody can read.
+    fn unreadable(&mut self, step: &Step<'_>) -> Verdict {
+        self.heard = false;
+        let seen = self.malformed.see(1, self.steps, step.batch);
+        self.weigh([self.judge(Detector::Malformed, seen, false)], "")
     }
 
     /// Counts a failure, or ends the count of them.
@@ -310,17 +322,21 @@ impl Breaker {
     }
 
     /// Is this the breaker's own refusal, handed back as the result?
-    fn is_veto(&self, step: &Step<'_>, call: u64) -> bool {
-        let within = &step.result.as_bytes()[..step.result.len().min(MARK_WITHIN)];
-        let marked = || within.windows(verdict::MARK.len()).any(|part| part == verdict::MARK.as_bytes());
-        step.refused || marked() || (step.error && self.refused != 0 && self.refused == call)
+    fn is_veto(&self, step: &Step<'_>) -> bool {
+        let head = step.result.floor_char_boundary(MARK_WITHIN);
+        let given = step.result[..head].find(verdict::MARK).map(|at| step.result[at..].trim_ascii_end());
+        let is_ours = |given: &str| said(given) == self.refusal || self.check(step).to_string() == given;
+        step.refused || given.is_some_and(is_ours)
     }
 
     fn answer(&mut self, step: &Step<'_>) -> Verdict {
         self.chant = Chant::default();
-        if step.malformed || step.error {
-            let seen = self.malformed.see(1, self.steps, step.batch);
-            return self.weigh([self.judge(Detector::Malformed, seen, false)], "");
+        if step.malformed || step.error == Some(true) {
+            return self.unreadable(step);
+        }
+        // The complaint about an answer may come after it.
+        if std::mem::replace(&mut self.heard, true) {
+            self.malformed.clear();
         }
         self.talk = self.talk.saturating_add(1);
         if self.talk >= TALK_MIN {
@@ -329,22 +345,30 @@ impl Breaker {
         if step.result.trim_ascii().is_empty() {
             return Verdict::ok();
         }
-        let mut said =
-            hash::Digest::new(key::result(&step.result, false, Terms { rule: None, volatile: &[] }));
+        let plain = Terms { tool: "", rule: None, volatile: &[] };
+        let mut said = hash::Digest::new(key::result(&step.result, false, plain).0);
         said.bytes(step.name.as_bytes());
         let seen = self.monologue.see(said.finish(), self.steps, step.batch);
         self.weigh([self.judge(Detector::Monologue, seen, false)], "")
     }
 
-    /// What a user says begins anew, unless it is what was said before: an automatic "go on".
+    /// What a user says begins anew, unless it was said before: an automatic "go on", whatever numbers are
+    /// in it. That an answer could not be read is often said by a program in the user's place.
     fn user(&mut self, step: &Step<'_>) -> Verdict {
-        let said = hash::of(13, step.result.as_bytes());
-        if said != self.user {
-            self.user = said;
+        let mut said = hash::Digest::new(13);
+        let counts = signs::is_go_on(&step.result);
+        let words = step.result.as_bytes().split(|byte| counts && byte.is_ascii_digit());
+        words.filter(|word| !word.is_empty()).for_each(|word| said.bytes(word));
+        let said = said.finish();
+        if !self.users.contains(&said) {
+            self.users.rotate_right(1);
+            self.users[0] = said;
             self.trail = Trail::default();
             self.polls = Polls::default();
-            self.refused = 0;
+            self.refusal = 0;
+            let malformed = self.malformed;
             self.streaks().into_iter().for_each(Streak::clear);
+            self.malformed = malformed;
         }
         Verdict::ok()
     }
@@ -354,16 +378,25 @@ impl Breaker {
         let (level, threshold) = match (capped, allowed) {
             (true, _) => (Level::Stop, self.config.hard_cap),
             (false, true) => (Level::Ok, 0),
-            (false, false) => self.config.ladder(detector).level(open),
+            (false, false) => self.config.ladder(detector).level(open, open.saturating_sub(found.soft)),
         };
         Finding { level, detector, threshold: u64::from(threshold), found, poll: Polled::default(), capped }
     }
 
-    fn judge_trail(&self, trail: &Trail, allowed: bool) -> [Finding; 2] {
-        [
-            self.judge(Detector::NoProgress, trail.repeats(), allowed),
-            self.judge(Detector::Cycle, trail.cycle(), allowed),
-        ]
+    /// Where polls are among the calls, they have the time of polls, or their count.
+    fn judge_trail(&self, trail: &Trail, step: &Step<'_>, allowed: bool) -> [Finding; 2] {
+        let judge = |detector, (found, open): (Repeats, u32)| match trail.is_polling(found.period) {
+            false => self.judge(detector, (found, open), allowed),
+            true if step.at_ms.is_some() => self.judge(detector, (Repeats { count: 0, ..found }, 0), allowed),
+            true => self.judge(Detector::Poll, (found, open), allowed),
+        };
+        [judge(Detector::NoProgress, trail.repeats()), judge(Detector::Cycle, trail.cycle())]
+    }
+
+    /// What there would be to say of the same poll again, if nothing has changed.
+    fn foresee(&self, step: &Step<'_>, call: u64, allowed: bool) -> Option<Finding> {
+        let seen = self.polls.foresee(call, step.at_ms)?;
+        Some(self.judge_poll(self.poll_of(step).unwrap_or_default(), seen, allowed))
     }
 
     /// With times: too long without news, or too soon again. Without: by the count.
@@ -393,7 +426,7 @@ impl Breaker {
     }
 
     /// The highest of what was found.
-    fn weigh<const N: usize>(&self, findings: [Finding; N], tool: &str) -> Verdict {
+    fn weigh(&self, findings: impl IntoIterator<Item = Finding>, tool: &str) -> Verdict {
         let worst = findings.into_iter().reduce(|a, b| if b.level > a.level { b } else { a });
         let Some(worst) = worst.filter(|worst| worst.level > Level::Ok) else { return Verdict::ok() };
         let evidence = Evidence {
@@ -409,6 +442,11 @@ impl Breaker {
         };
         Verdict { level: worst.level, detector: Some(worst.detector), evidence }
     }
+}
+
+/// The digest of a message.
+fn said(message: &str) -> u64 {
+    hash::of(16, message.as_bytes())
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ pub(crate) struct Given<'a> {
     pub name: &'a str,
     pub args: Option<&'a Value>,
     pub result: Cow<'a, str>,
-    pub is_error: bool,
+    pub is_error: Option<bool>,
 }
 
 /// Which members of a body say it, and how.
@@ -188,21 +188,21 @@ fn calls<'a>(form: &Form, message: &'a Value) -> Vec<Called<'a>> {
 }
 
 /// Of each result in a message the id of its call, the tool where the result names it, the text, and
-/// whether it says that it is an error.
-fn results<'a>(form: &Form, message: &'a Value) -> Vec<(&'a str, &'a str, Cow<'a, str>, bool)> {
+/// whether it is an error where the API has a place to say so.
+fn results<'a>(form: &Form, message: &'a Value) -> Vec<(&'a str, &'a str, Cow<'a, str>, Option<bool>)> {
     let word = |value: &'a Value| value.as_str().unwrap_or_default();
     let given = |value: &'a Value| gist(value).unwrap_or_default();
     match form {
         Form::Chat if message["role"] == "tool" => {
-            vec![(word(&message["tool_call_id"]), "", given(&message["content"]), false)]
+            vec![(word(&message["tool_call_id"]), "", given(&message["content"]), None)]
         }
         Form::Responses if word(&message["type"]).ends_with("_call_output") => {
-            vec![(word(&message["call_id"]), "", given(&message["output"]), false)]
+            vec![(word(&message["call_id"]), "", given(&message["output"]), None)]
         }
         Form::Anthropic => {
             let results = list(&message["content"]).iter().filter(|block| block["type"] == "tool_result");
             let result = |block: &'a Value| {
-                (word(&block["tool_use_id"]), "", given(&block["content"]), block["is_error"] == true)
+                (word(&block["tool_use_id"]), "", given(&block["content"]), block["is_error"].as_bool())
             };
             results.map(result).collect()
         }
@@ -210,7 +210,7 @@ fn results<'a>(form: &Form, message: &'a Value) -> Vec<(&'a str, &'a str, Cow<'a
             let results = list(&message["parts"]).iter().map(|part| &part["functionResponse"]);
             let result = |given: &'a Value| {
                 let response = &given["response"];
-                let is_error = response.get("error").is_some();
+                let is_error = response.get("error").map(|_| true);
                 (word(&given["id"]), word(&given["name"]), Cow::Owned(response.to_string()), is_error)
             };
             results.filter(|given| given.is_object()).map(result).collect()
@@ -395,7 +395,7 @@ mod tests {
             let newest = read(api, &body).unwrap();
             assert_eq!(newest.answer, Some(Answer { text: "well".into(), is_malformed: false }), "{api:?}");
             let [given] = &newest.results[..] else { panic!("{api:?}: {newest:?}") };
-            assert_eq!((given.name, given.is_error), ("ls", false), "{api:?}");
+            assert_eq!((given.name, given.is_error), ("ls", None), "{api:?}");
             assert!(given.result.contains("x.txt") && given.args.is_some(), "{api:?}");
             assert_eq!(newest.user.as_deref(), None, "{api:?}: a result is nobody's word");
         }

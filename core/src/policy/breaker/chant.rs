@@ -10,11 +10,12 @@ pub(super) const WINDOW: usize = 32;
 const PERIOD_MAX: u32 = 1_024;
 /// A chant has at least this many bytes: rulers and the borders of tables are shorter.
 const BYTES_MIN: u32 = 400;
-/// In code fences and tables repetition is common: it counts as this much less.
+/// In code fences and tables, and where few letters are, repetition is common: it counts this much less.
 const LENIENCE: u32 = 5;
 const BASE: u64 = 0x0000_0100_0000_01b3;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Chant {
     pub window: [u8; WINDOW],
     pub place: u32,
@@ -31,6 +32,10 @@ pub(super) struct Chant {
     pub ticks: u32,
     pub fenced: bool,
     pub tabled: bool,
+    /// Was anything since the anchor outside of fences and tables?
+    pub spoken: bool,
+    /// Was nothing of what came again?
+    pub lenient: bool,
 }
 
 impl Default for Chant {
@@ -49,6 +54,8 @@ impl Default for Chant {
             ticks: 0,
             fenced: false,
             tabled: false,
+            spoken: false,
+            lenient: false,
         }
     }
 }
@@ -99,17 +106,19 @@ impl Chant {
         if self.seen < WINDOW as u32 {
             return;
         }
+        self.spoken |= !(self.fenced || self.tabled);
         self.since = self.since.saturating_add(1);
         self.body = self.body.wrapping_mul(BASE).wrapping_add(u64::from(byte) + 1);
         if self.seen == WINDOW as u32 || self.since > PERIOD_MAX {
             (self.anchor, self.since, self.period, self.repeats) = (self.hash, 0, 0, 0);
-            self.body = 0;
+            (self.body, self.spoken) = (0, false);
         } else if self.hash == self.anchor {
             // The window comes again in a list as well, but not all that lies between.
             let again = self.since == self.period && self.body == self.last_body;
             self.repeats = if again { self.repeats.saturating_add(1) } else { 1 };
             (self.period, self.since) = (self.since, 0);
             (self.last_body, self.body) = (self.body, 0);
+            (self.lenient, self.spoken) = (!self.spoken || !self.is_worded(), false);
         }
     }
 
@@ -120,7 +129,14 @@ impl Chant {
             return 0;
         }
         let said = self.repeats.saturating_add(1);
-        if self.fenced || self.tabled { said / LENIENCE } else { said }
+        if self.lenient { said / LENIENCE } else { said }
+    }
+
+    /// Are most of the bytes in the window letters?
+    fn is_worded(&self) -> bool {
+        let count = |is: fn(&u8) -> bool| self.window.iter().filter(|byte| is(byte)).count();
+        2 * count(|byte| byte.is_ascii_alphabetic() || !byte.is_ascii())
+            > count(|byte| !byte.is_ascii_whitespace())
     }
 }
 
@@ -158,6 +174,21 @@ mod tests {
 ",
         );
         assert!(most(&list).0 < 10, "{}", most(&list).0);
+    }
+
+    #[test]
+    fn rows_are_no_chant_wherever_they_end() {
+        let row = "    0, 0, 0, 0, 0, 0, 0, 0,\n";
+        let table = "| 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 |\n";
+        for text in [
+            format!("```c\nint a[] = {{\n{}}};\n```\nDone.\n", row.repeat(45)),
+            format!("| a | b |\n|---|---|\n{}\nThat is the table you asked for.\n", table.repeat(45)),
+            "0,0,0,0,0,0,0,0,0,0\n".repeat(45),
+        ] {
+            assert!(most(&text).0 < 10, "{text}");
+        }
+        let block = "Let me try:\n```python\nprint(attempt)\n```\nThat did not work.\n";
+        assert!(most(&block.repeat(60)).0 >= 50);
     }
 
     #[test]

@@ -33,10 +33,12 @@ impl Ladder {
         }
     }
 
-    /// The highest level `count` has reached, with the count it begins at.
-    pub(super) fn level(&self, count: u32) -> (Level, u32) {
-        let reached =
-            self.0.iter().zip(Level::RAISED).rev().find(|(from, _)| from.is_some_and(|at| count >= at));
+    /// The highest level reached, with the count it begins at: a nudge by `count`, what is above it by
+    /// `firm`, which leaves out what is less certain.
+    pub(super) fn level(&self, count: u32, firm: u32) -> (Level, u32) {
+        let counted = |level| if level == Level::Nudge { count } else { firm };
+        let reached = self.0.iter().zip(Level::RAISED).rev();
+        let reached = reached.into_iter().find(|(from, level)| from.is_some_and(|at| counted(*level) >= at));
         reached.map_or((Level::Ok, 0), |(from, level)| (level, from.unwrap_or_default()))
     }
 }

@@ -1,14 +1,15 @@
 //! When are two calls the same? Digests of the call, of its result and of its error.
 //!
 //! Arguments are the same whatever the order of their keys, their white space and the keys declared
-//! volatile; results and errors are the same when nothing but volatile values differs.
+//! volatile; results and errors are the same when nothing but volatile values differs, and another
+//! digest tells whether one did.
 
 use serde_json::Value;
 
 use super::{
     config::Rule,
     hash::{Digest, of},
-    mask::{Sink, is_volatile_name, masked},
+    mask::{Named, Sink, is_drawn, masked},
 };
 
 /// Deeper arguments are the same below this.
@@ -16,19 +17,30 @@ const DEPTH_MAX: u32 = 64;
 /// How much of an error is read, from each of its ends.
 const ERROR_END_MAX: usize = 512;
 
-impl Sink for Digest {
+/// What stands for a mask in a digest.
+const MASK: u64 = u64::MAX;
+
+/// Digests of the masked text and of what the masks cover.
+struct Halves {
+    told: Digest,
+    covered: Digest,
+}
+
+impl Sink for Halves {
     fn plain(&mut self, piece: &[u8]) {
-        self.bytes(piece);
+        self.told.bytes(piece);
     }
 
-    fn mask(&mut self) {
-        self.number(u64::MAX);
+    fn mask(&mut self, covered: &[u8]) {
+        self.told.number(MASK);
+        self.covered.bytes(covered);
     }
 }
 
 /// Which arguments and results of a tool count.
 #[derive(Clone, Copy)]
 pub(super) struct Terms<'a> {
+    pub tool: &'a str,
     pub rule: Option<&'a Rule>,
     pub volatile: &'a [String],
 }
@@ -68,11 +80,11 @@ fn object<'a>(
     terms: Terms<'_>,
     depth: u32,
 ) -> u64 {
-    let members = members.filter(|(key, _)| !is_noise(key, terms));
-    // Where there is nothing else, an id or a thought is what the call is about.
-    let bare = members.clone().all(|(key, member)| is_aside(key, member));
-    let wanted = members.filter(|(key, member)| bare || !is_aside(key, member));
-    wanted.fold(2_u64, |sum, (key, member)| {
+    let runs = members.clone().any(|(key, _)| matches!(key.as_str(), "command" | "cmd" | "code"));
+    let part = |(key, member): &(&String, &Value)| Part::of(key, member, terms, runs);
+    // Where there is nothing else, a thought or a time is what the call is about.
+    let most = members.clone().map(|member| part(&member)).min().filter(|most| *most != Part::Noise);
+    members.filter(|member| Some(part(member)) == most).fold(2_u64, |sum, (key, member)| {
         let mut digest = Digest::new(3);
         digest.bytes(key.as_bytes());
         digest.number(value(member, terms, depth + 1));
@@ -80,17 +92,47 @@ fn object<'a>(
     })
 }
 
-/// Is this member declared not to matter, or known to differ at every call?
-fn is_noise(key: &String, terms: Terms<'_>) -> bool {
-    let declared = terms.rule.is_some_and(|rule| rule.ignore.contains(key)) || terms.volatile.contains(key);
-    declared || is_volatile_name(key.as_bytes())
+/// What a member of the arguments is to the call; what comes first counts, and only that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Asked,
+    /// What the model says about it.
+    Thought,
+    /// When it was made.
+    Time,
+    /// Declared not to matter, or known to differ at every call.
+    Noise,
 }
 
-/// Does this member say something about the call rather than what is asked for? What the model
-/// thought, and an `id` that looks drawn at random; any other id says which thing.
-fn is_aside(key: &str, member: &Value) -> bool {
-    let thought = matches!(key, "thought" | "thoughts" | "reasoning" | "rationale");
-    thought || (matches!(key, "id" | "uuid" | "guid") && is_random_id(member))
+impl Part {
+    /// `runs`: does a command stand beside it, which says all there is?
+    fn of(key: &String, member: &Value, terms: Terms<'_>, runs: bool) -> Self {
+        if terms.rule.is_some_and(|rule| rule.ignore.contains(key)) || terms.volatile.contains(key) {
+            return Self::Noise;
+        }
+        match (key.as_str(), Named::of(key.as_bytes())) {
+            ("thought" | "thoughts" | "reasoning" | "rationale", _) => Self::Thought,
+            ("description" | "explanation" | "reason", _) if runs => Self::Thought,
+            (_, Some(Named::Nonce)) => Self::Noise,
+            (_, Some(Named::Time)) => Self::Time,
+            (_, Some(Named::Id)) if !is_about(terms.tool, key) && is_random(member) => Self::Noise,
+            _ => Self::Asked,
+        }
+    }
+}
+
+/// Does the tool act on what this names, as `close_session` on a `session_id`?
+fn is_about(tool: &str, key: &str) -> bool {
+    let thing = key.trim_end_matches(['i', 'd', 'I', 'D', '_', '-']).as_bytes();
+    tool.as_bytes().windows(thing.len().max(1)).any(|part| part.eq_ignore_ascii_case(thing))
+}
+
+fn is_random(id: &Value) -> bool {
+    match id {
+        Value::String(text) => is_drawn(text.as_bytes()),
+        Value::Number(number) => is_drawn(number.to_string().as_bytes()),
+        _ => false,
+    }
 }
 
 fn value(value_: &Value, terms: Terms<'_>, depth: u32) -> u64 {
@@ -114,20 +156,6 @@ fn value(value_: &Value, terms: Terms<'_>, depth: u32) -> u64 {
     }
 }
 
-fn is_random_id(id: &Value) -> bool {
-    struct OnlyMask(bool);
-    impl Sink for OnlyMask {
-        fn plain(&mut self, _: &[u8]) {}
-        fn mask(&mut self) {
-            self.0 = true;
-        }
-    }
-    let Value::String(text) = id else { return false };
-    let mut found = OnlyMask(false);
-    masked(text, &mut found);
-    found.0
-}
-
 /// A text by its words, whatever stands between them.
 fn words(text: &str) -> u64 {
     let mut digest = Digest::new(10);
@@ -137,25 +165,27 @@ fn words(text: &str) -> u64 {
     digest.finish()
 }
 
-/// What the call gave, masked; of the fields that mean progress only, where the tool declares them.
-pub(super) fn result(text: &str, error: bool, terms: Terms<'_>) -> u64 {
+/// What the call gave, masked, and what of it the masks cover; of the fields that mean progress only, where
+/// the tool declares them.
+pub(super) fn result(text: &str, error: bool, terms: Terms<'_>) -> (u64, u64) {
     let progress = terms.rule.map_or(&[][..], |rule| &rule.progress);
     let parsed: Option<Value> = if progress.is_empty() { None } else { serde_json::from_str(text).ok() };
     let mut digest = Digest::new(u64::from(error));
     match parsed {
         Some(Value::Object(members)) => {
             let counts = members.iter().filter(|(key, _)| progress.contains(key));
-            digest.number(object(counts, Terms { rule: None, volatile: &[] }, 0));
+            digest.number(object(counts, Terms { rule: None, volatile: &[], ..terms }, 0));
+            (digest.finish(), 0)
         }
         _ => {
-            let unmasked = digest;
-            if !masked(text, &mut digest) {
-                digest = unmasked;
-                digest.bytes(text.as_bytes());
+            let mut halves = Halves { told: digest, covered: Digest::new(15) };
+            if !masked(text, &mut halves) {
+                halves.told = digest;
+                halves.told.bytes(text.as_bytes());
             }
+            (halves.told.finish(), halves.covered.finish())
         }
     }
-    digest.finish()
 }
 
 /// An error without what names the things it is about: numbers, paths, quoted names, arguments.
@@ -190,7 +220,7 @@ fn error_words(text: &[u8], args: Option<&Value>, digest: &mut Digest) {
         let plain = core.iter().all(|byte| byte.is_ascii_alphabetic() || !byte.is_ascii());
         if named || !plain || is_argument(core, args) {
             if !masking {
-                digest.mask();
+                digest.number(MASK);
             }
             masking = true;
         } else if !core.is_empty() {
@@ -206,7 +236,7 @@ mod tests {
 
     use super::*;
 
-    const PLAIN: Terms<'_> = Terms { rule: None, volatile: &[] };
+    const PLAIN: Terms<'_> = Terms { tool: "t", rule: None, volatile: &[] };
 
     fn same(a: Value, b: Value) -> bool {
         call("t", Some(&a), PLAIN) == call("t", Some(&b), PLAIN)
@@ -216,8 +246,15 @@ mod tests {
     fn order_white_space_and_volatile_keys_do_not_matter() {
         assert!(same(json!({"a": 1, "b": [1, {"c": 2}]}), json!({"b": [1.0, {"c": 2}], "a": 1})));
         assert!(same(json!({"command": "ls  -R\n"}), json!({"command": " ls -R"})));
-        assert!(same(json!({"q": "x", "request_id": "r1", "ts": 1}), json!({"q": "x", "requestId": "r2"})));
-        assert!(same(json!({"q": 1, "id": "8f3a9b2c"}), json!({"q": 1, "id": "77aa00cd"})));
+        assert!(same(
+            json!({"q": "x", "request_id": "8f3a9b2c", "ts": 1}),
+            json!({"q": "x", "requestId": 7_714_023})
+        ));
+        assert!(same(json!({"request_id": "8f3a9b2c"}), json!({"request_id": "77aa00cd"})));
+        assert!(same(
+            json!({"command": "ls", "description": "a"}),
+            json!({"command": "ls", "description": "b"})
+        ));
         assert!(same(json!(r#"{"b": 2, "a": 1}"#), json!({"a": 1, "b": 2})));
         assert!(same(json!({"thought": "hm", "ts": 1}), json!({"thought": "hm", "ts": 2})));
         assert!(same(json!({"q": 1, "thought": "let me see"}), json!({"q": 1, "thought": "once more"})));
@@ -228,7 +265,19 @@ mod tests {
         assert!(!same(json!({"a": 1}), json!({"a": 2})));
         assert!(!same(json!({"a": [1, 2]}), json!({"a": [2, 1]})));
         assert!(!same(json!({"id": 1, "status": "closed"}), json!({"id": 2, "status": "closed"})));
-        assert!(!same(json!({"id": "8f3a9b2c"}), json!({"id": "77aa00cd"})));
+        for key in ["id", "uuid", "description", "pid", "timestamp", "elapsed"] {
+            assert!(!same(json!({key: "8f3a9b2c"}), json!({key: "77aa00cd"})), "{key}");
+        }
+        assert!(!same(json!({"q": 1, "id": "8f3a9b2c"}), json!({"q": 1, "id": "77aa00cd"})));
+        assert!(!same(json!({"q": 1, "request_id": "REQ-1"}), json!({"q": 1, "request_id": "REQ-2"})));
+        let close = |id| {
+            call(
+                "close_session",
+                Some(&json!({"session_id": id, "now": true})),
+                Terms { tool: "close_session", ..PLAIN },
+            )
+        };
+        assert_ne!(close("8f3a9b2c"), close("77aa00cd"));
         assert!(!same(json!({"thought": "let me see"}), json!({"thought": "once more"})));
         assert!(!same(json!({"date": "2024-05-21"}), json!({"date": "2024-05-22"})));
         assert!(!same(json!({"a": "x", "b": "y"}), json!({"a": "y", "b": "x"})));
@@ -250,7 +299,7 @@ mod tests {
     #[test]
     fn a_field_declared_as_progress_is_the_result() {
         let rule = Rule { progress: vec!["done".into()], ..Rule::default() };
-        let terms = Terms { rule: Some(&rule), volatile: &[] };
+        let terms = Terms { rule: Some(&rule), ..PLAIN };
         let seen = |text| result(text, false, terms);
         assert_eq!(seen(r#"{"done": 3, "at": "x"}"#), seen(r#"{"at": "y", "done": 3}"#));
         assert_ne!(seen(r#"{"done": 3}"#), seen(r#"{"done": 4}"#));

@@ -1,8 +1,11 @@
 //! Do two results say the same? What differs at every call although nothing changed is masked.
 //!
-//! Masked are times of day with seconds, durations, addresses, UUIDs, digests and random ids, process
-//! ids, and whatever stands behind a label such as `request_id`. Kept are plain numbers and dates:
-//! they are mostly what the result is about. A result that is nothing but such a value is kept too.
+//! Masked are times of day with seconds, durations (not of what remains: that is progress), addresses,
+//! UUIDs, digests and random ids, temporary names, process ids and ephemeral ports, and what stands behind
+//! a label such as `elapsed`, or `request_id` if it looks random. Kept are plain numbers and dates: they
+//! are mostly what the result is about. A result that is nothing but such a value is kept too.
+
+use memchr::memmem;
 
 /// Longer texts are masked at both ends; their middle counts as it is.
 const MASKED_MAX: usize = 64 * 1024;
@@ -10,7 +13,7 @@ const MASKED_MAX: usize = 64 * 1024;
 /// Where the masked text goes: plain pieces, with a mask between every two.
 pub(super) trait Sink {
     fn plain(&mut self, piece: &[u8]);
-    fn mask(&mut self);
+    fn mask(&mut self, covered: &[u8]);
 }
 
 /// Sends the masked text to `sink`; says whether anything but masks and punctuation is in it.
@@ -27,18 +30,29 @@ pub(super) fn masked(text: &str, sink: &mut impl Sink) -> bool {
 }
 
 fn piece(text: &[u8], sink: &mut impl Sink) -> bool {
-    let (mut plain, mut at, mut told) = (0, 0, false);
-    while let Some(digit) = next_digit(text, at) {
-        let start = word_start(text, digit, plain);
-        let end = word_end(text, digit);
-        match volatile(text, start, end) {
-            Some((from, to)) if from >= plain => {
+    // A stamp before an empty line is no value.
+    let (mut plain, mut told) = (0, text.starts_with(b"[2"));
+    let (mut digit, mut name) = (next_digit(text, 0), temporary(text, 0));
+    while let Some(found) = digit.into_iter().chain(name.map(|(from, _)| from)).min() {
+        let volatile = match name.filter(|(from, _)| *from == found) {
+            Some(span) => Some(span),
+            None => volatile(text, word_start(text, found, plain), word_end(text, found)),
+        };
+        let at = match volatile.filter(|(from, _)| *from >= plain) {
+            Some((from, to)) => {
                 told = told || text[plain..from].iter().any(u8::is_ascii_alphanumeric);
                 sink.plain(&text[plain..from]);
-                sink.mask();
-                (plain, at) = (to, to);
+                sink.mask(&text[from..to]);
+                plain = to;
+                to
             }
-            _ => at = end,
+            None => word_end(text, found),
+        };
+        if digit.is_some_and(|digit| digit < at) {
+            digit = next_digit(text, at);
+        }
+        if name.is_some_and(|(from, _)| from < at) {
+            name = temporary(text, at);
         }
     }
     let rest = &text[plain..];
@@ -61,6 +75,19 @@ fn next_digit(text: &[u8], from: usize) -> Option<usize> {
     tail.iter().position(u8::is_ascii_digit).map(|place| from + 8 * words.len() + place)
 }
 
+/// The next name as `mktemp` and its like draw them: what follows upon `tmp`.
+fn temporary(text: &[u8], from: usize) -> Option<(usize, usize)> {
+    const DRAWN_MIN: usize = 6;
+    let begins = |at: &usize| !text[..*at].last().is_some_and(u8::is_ascii_alphanumeric);
+    let mut found = memmem::find_iter(text.get(from..)?, b"tmp").map(|at| from + at).filter(begins);
+    found.find_map(|at| {
+        let drawn = one_of(text, at + 3, b".").unwrap_or(at + 3);
+        let is_drawn = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
+        let end = drawn + text[drawn..].iter().take_while(is_drawn).count();
+        (end - drawn >= DRAWN_MIN).then_some((drawn, end))
+    })
+}
+
 fn word_start(text: &[u8], at: usize, floor: usize) -> usize {
     let back = text[floor..at].iter().rev().take_while(|byte| byte.is_ascii_alphanumeric()).count();
     at - back
@@ -80,11 +107,11 @@ fn volatile(text: &[u8], start: usize, end: usize) -> Option<(usize, usize)> {
     }
     let moment = match (end - start, next) {
         (4, b'-' | b'/') => moment(text, start),
-        (2, b':') => clock(text, start),
+        (1 | 2, b':') => clock(text, start, end),
         (15.., _) => compact(text, start),
         _ => None,
     };
-    let counted = || duration(text, start, end).or_else(|| epoch(text, start, end));
+    let counted = || duration(text, start).or_else(|| epoch(text, start, end));
     if let Some(to) = moment.or_else(counted) {
         return Some((start, to));
     }
@@ -94,12 +121,45 @@ fn volatile(text: &[u8], start: usize, end: usize) -> Option<(usize, usize)> {
         // A digest between ellipses stands for what was cut out there: it is content.
         return Some((start, end));
     }
-    // A time in seconds looks like any other number: its label has to say so.
-    let is_time =
-        || digits(text, start, 10) == Some(end) && label(text, start).to_ascii_lowercase().ends_with(b"time");
-    let behind_label = (may_be_labelled(text, start) && is_volatile_name(label(text, start))) || is_time();
     let goes_on = |byte: &&u8| byte.is_ascii_alphanumeric() || b"._:+-".contains(byte);
-    behind_label.then(|| (start, start + text[start..].iter().take_while(goes_on).count()))
+    let all = || start + text[start..].iter().take_while(goes_on).count();
+    let behind_label = || match Named::of(label(text, start)) {
+        Some(Named::Id) => is_drawn(&text[start..all()]),
+        named => named.is_some() || is_process_id(text, start),
+    };
+    let labelled = (may_be_labelled(text, start) && behind_label()) || is_time(text, start, end);
+    if labelled {
+        return Some((start, all()));
+    }
+    (is_tagged(text, start, end) || is_ephemeral(text, start, end)).then_some((start, end))
+}
+
+/// A time in seconds looks like any other number: its label has to say so.
+fn is_time(text: &[u8], start: usize, end: usize) -> bool {
+    let label = || label(text, start).to_ascii_lowercase();
+    let is_moment = |label: Vec<u8>| {
+        let ends: [&[u8]; 5] = [b"time", b"_at", b"created", b"updated", b"modified"];
+        ends.into_iter().any(|end| label.ends_with(end))
+    };
+    digits(text, start, 10) == Some(end) && is_moment(label())
+}
+
+/// The process of a line in a log: `nginx[3001]: `.
+fn is_tagged(text: &[u8], start: usize, end: usize) -> bool {
+    let is_number = end - start >= 3 && digits(text, start, end - start).is_some();
+    is_number
+        && text[..start].strip_suffix(b"[").and_then(<[u8]>::last).is_some_and(u8::is_ascii_alphanumeric)
+        && text[end..].starts_with(b"]:")
+}
+
+/// A port that the system chose: behind an address or the word.
+fn is_ephemeral(text: &[u8], start: usize, end: usize) -> bool {
+    let is_port = || (b"32768".as_slice()..=b"65535".as_slice()).contains(&&text[start..end]);
+    let is_behind = || {
+        let address = text[..start].strip_suffix(b":").and_then(<[u8]>::last);
+        address.is_some_and(u8::is_ascii_digit) || label(text, start).eq_ignore_ascii_case(b"port")
+    };
+    digits(text, start, 5) == Some(end) && is_port() && is_behind()
 }
 
 fn uuid_round(text: &[u8], start: usize, end: usize) -> Option<usize> {
@@ -152,9 +212,9 @@ fn compact(text: &[u8], start: usize) -> Option<usize> {
     Some(zone(text, fraction(text, digits(text, time, 6)?)))
 }
 
-/// A time of day with seconds.
-fn clock(text: &[u8], start: usize) -> Option<usize> {
-    let minute = one_of(text, digits(text, start, 2)?, b":")?;
+/// A time of day, or since the start, with seconds.
+fn clock(text: &[u8], start: usize, end: usize) -> Option<usize> {
+    let minute = one_of(text, digits(text, start, end - start)?, b":")?;
     let second = one_of(text, digits(text, minute, 2)?, b":")?;
     let end = digits(text, second, 2)?;
     Some(zone(text, fraction(text, end)))
@@ -169,43 +229,75 @@ fn zone(text: &[u8], at: usize) -> usize {
     digits(text, one_of(text, hours, b":").unwrap_or(hours), 2).unwrap_or(at)
 }
 
-/// A number with a unit of time: `12ms`, `0.45 s`, `3 seconds`.
-fn duration(text: &[u8], start: usize, end: usize) -> Option<usize> {
-    let number = start + text[start..end].iter().take_while(|byte| byte.is_ascii_digit()).count();
+/// Numbers with units of time: `12ms`, `0.45 s`, `3 seconds`, `1m3.2s`.
+fn duration(text: &[u8], start: usize) -> Option<usize> {
+    const PARTS_MAX: usize = 4;
+    let (mut at, mut end, mut is_sure) = (start, None, false);
+    for _ in 0..PARTS_MAX {
+        let Some((stop, unit)) = amount(text, at) else { break };
+        // Alone these may stand for something else.
+        is_sure |= !matches!(unit, b"m" | b"d");
+        end = Some(stop);
+        at = one_of(text, stop, b" ").unwrap_or(stop);
+    }
+    let end = end.filter(|_| is_sure)?;
+    let goes_on = text.get(end).is_some_and(u8::is_ascii_alphanumeric);
+    (!goes_on && !is_left(text, start, end)).then_some(end)
+}
+
+/// A number with its unit: where it ends, and the unit.
+fn amount(text: &[u8], start: usize) -> Option<(usize, &[u8])> {
+    let number = start + text.get(start..)?.iter().take_while(|byte| byte.is_ascii_digit()).count();
     if number == start {
         return None;
     }
     let number = fraction(text, number);
-    let unit = one_of(text, number, b" ").unwrap_or(number);
-    let stop = word_end(text, unit);
+    let from = one_of(text, number, b" ").unwrap_or(number);
+    let micro = if text[from..].starts_with("µ".as_bytes()) { "µ".len() } else { 0 };
+    let letters = text[from + micro..].iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    let unit = &text[from..from + micro + letters];
     // Patterns, not a list that is walked: this is asked of every number in every result.
     let is_unit = matches!(
-        text.get(unit..stop)?,
+        unit,
         b"ns"
             | b"us"
+            | b"\xc2\xb5s"
             | b"ms"
+            | b"msec"
+            | b"msecs"
             | b"s"
             | b"sec"
             | b"secs"
             | b"second"
             | b"seconds"
-            | b"msec"
-            | b"msecs"
+            | b"m"
             | b"min"
             | b"mins"
             | b"minutes"
+            | b"h"
+            | b"hours"
+            | b"d"
+            | b"days"
     );
-    is_unit.then_some(stop)
+    is_unit.then_some((from + unit.len(), unit))
 }
 
-/// Seconds since 1970 with a fraction, or milliseconds, between 2017 and 2039.
+/// Does it say how much is still to come?
+fn is_left(text: &[u8], start: usize, end: usize) -> bool {
+    let behind = text[end..].trim_ascii_start();
+    let before = label(text, start).to_ascii_lowercase();
+    [b"remaining".as_slice(), b"left", b"to go"].into_iter().any(|word| behind.starts_with(word))
+        || [b"remaining".as_slice(), b"left", b"eta"].into_iter().any(|word| before.ends_with(word))
+}
+
+/// Seconds since 1970 with a fraction, or smaller units, between 2017 and 2039.
 fn epoch(text: &[u8], start: usize, end: usize) -> Option<usize> {
     let seconds = digits(text, start, 10)?;
     let lead = &text[start..start + 2];
     let recent = (b"15".as_slice()..=b"21".as_slice()).contains(&lead);
     let whole = match end - start {
         10 => fraction(text, seconds),
-        13 => digits(text, start, 13)?,
+        13 | 16 | 19 => digits(text, start, end - start)?,
         _ => return None,
     };
     (recent && whole > seconds).then_some(whole)
@@ -218,7 +310,7 @@ fn is_address(word: &[u8]) -> bool {
 
 /// A digest or a random id by the look of it; behind a name (`call_3fa9c1`) shorter ones are.
 fn is_random(word: &[u8], joined: bool) -> bool {
-    if word.len() < if joined { 6 } else { 8 } {
+    if word.len() < if joined { 6 } else { 7 } {
         return false;
     }
     let digits = word.iter().filter(|byte| byte.is_ascii_digit()).count();
@@ -240,6 +332,7 @@ fn may_be_labelled(text: &[u8], start: usize) -> bool {
     let is_end = |ends: &[u8; 2]| {
         let ends = ends.map(|byte| byte.to_ascii_lowercase());
         matches!(&ends, b"ts" | b"mp" | b"ce" | b"id" | b"eq" | b"ag" | b"ed" | b"ms" | b"ok" | b"at")
+            || matches!(&ends, b"ss" | b"st" | b"ad")
             || ends.iter().any(|byte| matches!(byte, b'_' | b'-'))
     };
     gap > 0 && ends.is_some_and(is_end)
@@ -254,43 +347,53 @@ fn label(text: &[u8], start: usize) -> &[u8] {
     if gap > 0 { &text[end - length..end] } else { b"" }
 }
 
-/// The names of fields whose values differ at every call.
-pub(super) fn is_volatile_name(name: &[u8]) -> bool {
-    let mut plain = [0_u8; 20];
-    let mut length = 0;
-    for byte in name.iter().filter(|byte| !matches!(byte, b'_' | b'-')) {
-        let Some(place) = plain.get_mut(length) else { return false };
-        *place = byte.to_ascii_lowercase();
-        length += 1;
+/// `Process ID: 7`: a label of two words.
+fn is_process_id(text: &[u8], start: usize) -> bool {
+    let before = text[..start - gap(text, start)].last_chunk::<10>();
+    before.is_some_and(|before| before.eq_ignore_ascii_case(b"process id"))
+}
+
+/// Is this drawn at random by the look of it, rather than counted? `8f3a9b2c` and 71402 are, `REQ-12` is not.
+pub(super) fn is_drawn(id: &[u8]) -> bool {
+    let core = id.rsplit(|byte| !byte.is_ascii_alphanumeric()).find(|part| !part.is_empty());
+    let core = core.unwrap_or_default();
+    let is_number = core.iter().all(u8::is_ascii_digit);
+    let is_hex = || core.iter().all(u8::is_ascii_hexdigit) && core.iter().any(u8::is_ascii_digit);
+    let is_mixed = || core.windows(2).any(|pair| pair[0].is_ascii_digit() && pair[1].is_ascii_alphabetic());
+    core.len() >= 16 || (core.len() >= 6 && (is_hex() || is_mixed())) || (core.len() == 5 && is_number)
+}
+
+/// What a field is by its name, if its value differs at every call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Named {
+    /// Never what a call is about.
+    Nonce,
+    /// When, or how long.
+    Time,
+    /// Which of many, drawn at random or counted.
+    Id,
+    /// Which process; in arguments that is the thing that is meant.
+    Process,
+}
+
+impl Named {
+    pub(super) fn of(name: &[u8]) -> Option<Self> {
+        let mut plain = [0_u8; 20];
+        let mut length = 0;
+        for byte in name.iter().filter(|byte| !matches!(byte, b'_' | b'-')) {
+            *plain.get_mut(length)? = byte.to_ascii_lowercase();
+            length += 1;
+        }
+        Some(match &plain[..length] {
+            b"ts" | b"nonce" | b"idempotencykey" | b"clientrequestid" => Self::Nonce,
+            b"timestamp" | b"requestedat" | b"generatedat" | b"etag" | b"elapsed" | b"elapsedms"
+            | b"durationms" | b"tookms" | b"took" => Self::Time,
+            b"requestid" | b"reqid" | b"req" | b"traceid" | b"trace" | b"spanid" | b"callid"
+            | b"toolcallid" | b"correlationid" | b"invocationid" | b"sessionid" => Self::Id,
+            b"pid" | b"process" | b"thread" | b"pytest" => Self::Process,
+            _ => return None,
+        })
     }
-    matches!(
-        &plain[..length],
-        b"ts"
-            | b"timestamp"
-            | b"nonce"
-            | b"requestid"
-            | b"reqid"
-            | b"req"
-            | b"traceid"
-            | b"trace"
-            | b"spanid"
-            | b"callid"
-            | b"toolcallid"
-            | b"correlationid"
-            | b"idempotencykey"
-            | b"clientrequestid"
-            | b"invocationid"
-            | b"sessionid"
-            | b"etag"
-            | b"pid"
-            | b"elapsed"
-            | b"elapsedms"
-            | b"durationms"
-            | b"tookms"
-            | b"took"
-            | b"requestedat"
-            | b"generatedat"
-    )
 }
 
 #[cfg(test)]
@@ -305,7 +408,7 @@ mod tests {
             self.0.extend_from_slice(piece);
         }
 
-        fn mask(&mut self) {
+        fn mask(&mut self, _: &[u8]) {
             self.0.push(b'*');
         }
     }
@@ -328,7 +431,7 @@ mod tests {
             ("id 123e4567-e89b-12d3-a456-426614174000.", "id *."),
             ("id abcdefab-1234-12d3-a456-426614174000!", "id *!"),
             ("commit 9fceb02d0ae598e95dc970b74767f19372d61af8", "commit *"),
-            (r#"{"request_id": "r17", "status": "ok"}"#, r#"{"request_id": "*", "status": "ok"}"#),
+            (r#"{"request_id": "r1f7a20", "status": "ok"}"#, r#"{"request_id": "*", "status": "ok"}"#),
             ("pid=4711 ready", "pid=* ready"),
             ("up since 1763784513.25", "up since *"),
             ("ms 1763784513250 x", "ms * x"),
@@ -336,6 +439,21 @@ mod tests {
             ("call_3fa9c1 done", "call_* done"),
             ("run=8f3a2b at 20261122T040833Z", "run=* at *"),
             ("server_time: 1763784513", "server_time: *"),
+            (r#"{"created": 1763784513}"#, r#"{"created": *}"#),
+            ("us 1763784513000017 x", "us * x"),
+            ("real 1m3.2s, up 1m 3s, 2 hours", "real *, up *, *"),
+            ("took 7µs", "took *"),
+            ("elapsed (0:00:04)", "elapsed (*)"),
+            ("11/22/2026, 9:05:14 AM x", "11/22/2026, * AM x"),
+            ("worker[123]: died", "worker[*]: died"),
+            ("Process 3012 exited, Process ID: 3012", "Process * exited, Process ID: *"),
+            ("Thread-7 failed", "Thread-* failed"),
+            ("127.0.0.1:43210 refused, port 51234", "127.0.0.1:* refused, port *"),
+            ("HEAD is now at 1a2b3c4 fix", "HEAD is now at * fix"),
+            ("in /tmp/tmpab12cd_x/a", "in /tmp/tmp*/a"),
+            ("in /tmp/tmpabcdefgh", "in /tmp/tmp*"),
+            ("in /tmp/tmp.Xy12AbCdEf and 3s", "in /tmp/tmp.* and *"),
+            ("/tmp/pytest-of-root/pytest-12/test_x0", "/tmp/pytest-of-root/pytest-*/test_x0"),
         ] {
             assert_eq!(shown(text), wanted);
         }
@@ -355,14 +473,35 @@ mod tests {
             "kept …78e45d682c55… kept",
             "v1.2.3 on port 8080",
             "5 minute walk",
+            "copying, 120 s remaining",
+            "ETA: 50s",
+            "1m 3s left",
+            "processed req-7",
+            r#"{"request_id": 3}"#,
+            "5m of rope",
+            "listening on 127.0.0.1:8080",
+            "a[3]: ok",
+            "mount /tmp/tmpfs",
         ] {
             assert_eq!(shown(text), text);
         }
     }
 
     #[test]
+    fn what_is_drawn_is_told_from_what_is_counted() {
+        for id in ["8f3a9b2c", "71402", "req_3fa9c1", "48b8-a2aa-cf5637355740", "aZ7kQp", "abcdefghijklmnopq"]
+        {
+            assert!(is_drawn(id.as_bytes()), "{id}");
+        }
+        for id in ["REQ-12", "7", "order12", "s5", "", "r1f7", "session-1234"] {
+            assert!(!is_drawn(id.as_bytes()), "{id}");
+        }
+    }
+
+    #[test]
     fn a_result_that_is_only_a_volatile_value_tells_nothing_else() {
         let mut sink = Shown::default();
+        assert!(masked("[2026-11-22 10:00:01] ", &mut sink));
         assert!(!masked(" 123e4567-e89b-12d3-a456-426614174000\n", &mut sink));
         assert!(masked("id 123e4567-e89b-12d3-a456-426614174000", &mut sink));
         assert!(masked("déjà", &mut sink));

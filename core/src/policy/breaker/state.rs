@@ -13,7 +13,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-const HEAD: &[u8; 4] = b"OLB\x02";
+const HEAD: &[u8; 4] = b"OLB\x03";
 const SEED: u64 = 14;
 
 struct Writer(Vec<u8>);
@@ -79,14 +79,16 @@ fn streak(visit: &mut impl Visit, streak: &mut Streak) -> Option<()> {
 
 fn runs(visit: &mut impl Visit, runs: &mut Runs) -> Option<()> {
     visit.short(&mut runs.same)?;
-    runs.cycles.iter_mut().try_for_each(|count| visit.short(count))
+    runs.cycles.iter_mut().chain(&mut runs.changed).try_for_each(|count| visit.short(count))
 }
 
 fn trail(visit: &mut impl Visit, trail: &mut Trail) -> Option<()> {
     visit.short(&mut trail.length)?;
-    for Passed { call, key, step } in &mut trail.ring {
+    for Passed { call, key, raw, step, is_poll } in &mut trail.ring {
         visit.long(call)?;
         visit.long(key)?;
+        visit.long(raw)?;
+        visit.flag(is_poll)?;
         visit.long(step)?;
     }
     runs(visit, &mut trail.runs)?;
@@ -119,8 +121,9 @@ fn fields(visit: &mut impl Visit, breaker: &mut Breaker) -> Option<()> {
     }
     visit.long(&mut breaker.witness)?;
     visit.short(&mut breaker.talk)?;
-    visit.long(&mut breaker.user)?;
-    visit.long(&mut breaker.refused)?;
+    breaker.users.iter_mut().try_for_each(|said| visit.long(said))?;
+    visit.long(&mut breaker.refusal)?;
+    visit.flag(&mut breaker.heard)?;
     polls(visit, &mut breaker.polls)?;
     let chant = &mut breaker.chant;
     visit.bytes(&mut chant.window)?;
@@ -136,6 +139,8 @@ fn fields(visit: &mut impl Visit, breaker: &mut Breaker) -> Option<()> {
     visit.short(&mut chant.ticks)?;
     visit.flag(&mut chant.fenced)?;
     visit.flag(&mut chant.tabled)?;
+    visit.flag(&mut chant.spoken)?;
+    visit.flag(&mut chant.lenient)?;
     ((chant.place as usize) < WINDOW).then_some(())
 }
 
@@ -153,7 +158,7 @@ impl Breaker {
     /// ```
     pub fn state(&self) -> Vec<u8> {
         let config = self.config.to_json().to_string();
-        let mut writer = Writer(Vec::with_capacity(2_048 + config.len()));
+        let mut writer = Writer(Vec::with_capacity(3_072 + config.len()));
         writer.0.extend_from_slice(HEAD);
         writer.0.extend_from_slice(&(config.len() as u32).to_le_bytes());
         writer.0.extend_from_slice(config.as_bytes());

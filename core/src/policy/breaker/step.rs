@@ -32,7 +32,7 @@ pub enum StepKind {
 ///
 /// let told = json!({"kind": "tool", "name": "bash", "args": {"command": "ls"}, "result": "a.txt"});
 /// let step = Step::from_json(&told)?;
-/// assert_eq!((step.name, step.error), ("bash", false));
+/// assert_eq!((step.name, step.error), ("bash", None));
 /// # Ok::<(), outlay::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -47,8 +47,8 @@ pub struct Step<'a> {
     pub args: Option<&'a Value>,
     /// What the tool gave, or what was said.
     pub result: Cow<'a, str>,
-    /// Did it fail?
-    pub error: bool,
+    /// Did it fail? None: nobody said so or otherwise, and its text is read for signs of it.
+    pub error: Option<bool>,
     /// Was the model's answer not to be understood?
     pub malformed: bool,
     /// Was a tool asked for that does not exist?
@@ -77,7 +77,7 @@ impl<'a> Step<'a> {
             name,
             args: None,
             result: Cow::Borrowed(""),
-            error: false,
+            error: None,
             malformed: false,
             unknown_tool: false,
             mutates: false,
@@ -126,7 +126,7 @@ impl<'a> Step<'a> {
         Ok(Self {
             args: member(members, "args"),
             result,
-            error: flag(members, "error")?,
+            error: member(members, "error").map(|_| flag(members, "error")).transpose()?,
             malformed: flag(members, "malformed")?,
             unknown_tool: flag(members, "unknown_tool")?,
             mutates: flag(members, "mutates")?,
@@ -197,7 +197,7 @@ mod tests {
     fn what_is_missing_or_null_is_empty() {
         let told = json!({ "kind": "llm", "name": null, "result": null, "error": null, "tokens_in": 3 });
         let step = Step::from_json(&told).expect("a step");
-        assert_eq!((step.name, &*step.result, step.error, step.batch), ("", "", false, 0));
+        assert_eq!((step.name, &*step.result, step.error, step.batch), ("", "", None, 0));
         let told = json!({ "kind": "tool", "result": { "a": [1] } });
         assert_eq!(Step::from_json(&told).expect("a step").result, r#"{"a":[1]}"#);
     }

@@ -10,12 +10,16 @@ const PERIOD_MAX: usize = 6;
 /// How many calls of a parallel batch are told apart.
 pub(super) const BATCH: usize = 16;
 
-/// One call: `call` is the tool with its arguments, `key` that with its result.
+/// One call: `call` is the tool with its arguments, `key` that with its masked result, `raw` what of that is
+/// masked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Passed {
     pub call: u64,
     pub key: u64,
+    pub raw: u64,
     pub step: u64,
+    /// Did it only look whether something is ready?
+    pub is_poll: bool,
 }
 
 /// How often the newest calls followed upon themselves.
@@ -25,6 +29,8 @@ pub(super) struct Runs {
     pub same: u32,
     /// Per period from 2: how many calls in a row equal the one a period before.
     pub cycles: [u32; PERIOD_MAX - 1],
+    /// Per period from 1: how many of them differ in what is masked.
+    pub changed: [u32; PERIOD_MAX],
 }
 
 /// What was found: how often, over how many calls, since which step.
@@ -33,6 +39,8 @@ pub(super) struct Repeats {
     pub count: u32,
     pub period: u32,
     pub first: u64,
+    /// So much of the count is less certain.
+    pub soft: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +81,8 @@ impl Trail {
             self.note(passed.key);
             passed.key = passed.key.wrapping_add(self.ring[RING - 1].key).max(1);
             passed.call = passed.call.wrapping_add(self.ring[RING - 1].call).max(1);
+            passed.raw = passed.raw.wrapping_add(self.ring[RING - 1].raw);
+            passed.is_poll |= self.ring[RING - 1].is_poll;
             self.runs = self.before;
         } else {
             self.before = self.runs;
@@ -93,23 +103,42 @@ impl Trail {
     }
 
     fn count(&mut self) {
-        let newest = self.ring[RING - 1].key;
-        let repeats = |period: usize| self.ring[RING - 1 - period].key == newest;
+        let newest = self.ring[RING - 1];
+        let repeats = |period: usize| self.ring[RING - 1 - period].key == newest.key;
         let same = if repeats(1) { self.runs.same.saturating_add(1).max(2) } else { 1 };
         let cycles = std::array::from_fn(|place| {
             if repeats(place + 2) { self.runs.cycles[place].saturating_add(1) } else { 0 }
         });
-        self.runs = Runs { same, cycles };
-        self.excused.same = if same == 1 { 0 } else { self.excused.same };
-        for (excused, _) in self.excused.cycles.iter_mut().zip(cycles).filter(|(_, count)| *count == 0) {
-            *excused = 0;
+        let changed = std::array::from_fn(|place| {
+            let differs = u32::from(self.ring[RING - 2 - place].raw != newest.raw);
+            if repeats(place + 1) { self.runs.changed[place].saturating_add(differs) } else { 0 }
+        });
+        self.runs = Runs { same, cycles, changed };
+        if same == 1 {
+            (self.excused.same, self.excused.changed[0]) = (0, 0);
         }
+        for place in (0..PERIOD_MAX - 1).filter(|place| cycles[*place] == 0) {
+            (self.excused.cycles[place], self.excused.changed[place + 1]) = (0, 0);
+        }
+    }
+
+    /// Of so many rounds nobody has excused, two of three that differ in what is masked: it may be news.
+    fn soft(&self, period: usize, open: u32) -> u32 {
+        let changed = self.runs.changed[period - 1].saturating_sub(self.excused.changed[period - 1]);
+        let changed = changed.min(open.saturating_sub(1));
+        changed - changed / 3
+    }
+
+    /// Is a poll among the newest calls?
+    pub(super) fn is_polling(&self, period: u32) -> bool {
+        self.ring.iter().rev().take(period as usize).any(|passed| passed.is_poll)
     }
 
     /// Equal calls in a row: all of them, and those nobody has excused.
     pub(super) fn repeats(&self) -> (Repeats, u32) {
         let count = self.runs.same;
-        (self.found(count, 1), count.saturating_sub(self.excused.same))
+        let open = count.saturating_sub(self.excused.same);
+        (Repeats { soft: self.soft(1, open), ..self.found(count, 1) }, open)
     }
 
     /// The cycle that came round most often, likewise.
@@ -130,12 +159,14 @@ impl Trail {
         }
         let calls = self.runs.cycles[place];
         let open = calls.saturating_sub(self.excused.cycles[place]);
-        (self.found(rounds(place, calls), period), rounds(place, open))
+        let open = rounds(place, open);
+        let found = self.found(rounds(place, calls), period);
+        (Repeats { soft: self.soft(period as usize, open), ..found }, open)
     }
 
     fn found(&self, count: u32, period: u32) -> Repeats {
         let calls = (count.saturating_mul(period) as usize).clamp(1, self.length.max(1) as usize);
-        Repeats { count, period, first: self.ring[RING - calls].step }
+        Repeats { count, period, first: self.ring[RING - calls].step, soft: 0 }
     }
 
     /// What this call gave when it was last made.
@@ -156,7 +187,10 @@ mod tests {
     fn trail(keys: &str) -> Trail {
         let mut trail = Trail::default();
         for (step, key) in keys.bytes().enumerate() {
-            trail.push(Passed { call: u64::from(key), key: u64::from(key), step: step as u64 }, 0);
+            trail.push(
+                Passed { call: u64::from(key), key: u64::from(key), step: step as u64, ..Passed::default() },
+                0,
+            );
         }
         trail
     }
@@ -188,11 +222,26 @@ mod tests {
     }
 
     #[test]
+    fn a_repeat_that_differs_in_what_is_masked_counts_a_third() {
+        let mut trail = Trail::default();
+        for step in 1..=14 {
+            trail.push(Passed { call: 1, key: 1, raw: step, step, is_poll: false }, 0);
+        }
+        let (found, open) = trail.repeats();
+        assert_eq!((found.count, open, open - found.soft), (14, 14, 5));
+        for step in 1..=20 {
+            trail.push(Passed { call: step % 2, key: 7 + step % 2, raw: step, step, is_poll: false }, 0);
+        }
+        let (found, open) = trail.cycle();
+        assert_eq!((found.count, found.period, open, open - found.soft), (10, 2, 10, 4));
+    }
+
+    #[test]
     fn a_batch_counts_once_whatever_its_order() {
         let mut trail = Trail::default();
         for (batch, keys) in [(1, [1, 2, 1]), (2, [2, 1, 1]), (3, [1, 1, 2])] {
             for key in keys {
-                trail.push(Passed { call: key, key, step: batch }, batch);
+                trail.push(Passed { call: key, key, step: batch, ..Passed::default() }, batch);
             }
         }
         assert_eq!(trail.repeats().0.count, 3);
@@ -203,11 +252,11 @@ mod tests {
     fn what_was_excused_counts_only_from_there_on() {
         let mut trail = trail("aaaa");
         trail.excuse();
-        trail.push(Passed { call: 97, key: 97, step: 5 }, 0);
+        trail.push(Passed { call: 97, key: 97, step: 5, ..Passed::default() }, 0);
         let (found, open) = trail.repeats();
         assert_eq!((found.count, open), (5, 1));
-        trail.push(Passed { call: 98, key: 98, step: 6 }, 0);
-        trail.push(Passed { call: 98, key: 98, step: 7 }, 0);
+        trail.push(Passed { call: 98, key: 98, step: 6, ..Passed::default() }, 0);
+        trail.push(Passed { call: 98, key: 98, step: 7, ..Passed::default() }, 0);
         assert_eq!(trail.repeats().1, 2);
     }
 }

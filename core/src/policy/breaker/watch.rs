@@ -3,7 +3,7 @@
 use super::trail::Repeats;
 
 /// How many polled calls are watched at a time.
-pub(super) const POLLS: usize = 4;
+pub(super) const POLLS: usize = 8;
 
 /// The same thing in a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl Streak {
 
     /// What was counted, and what of it nobody has excused.
     pub(super) fn seen(&self) -> (Repeats, u32) {
-        let found = Repeats { count: self.count, period: 1, first: self.first };
+        let found = Repeats { count: self.count, period: 1, first: self.first, soft: 0 };
         (found, self.count.saturating_sub(self.excused))
     }
 
