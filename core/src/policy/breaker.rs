@@ -30,6 +30,7 @@ mod trail;
 mod verdict;
 mod watch;
 
+use memchr::memmem;
 use serde_json::Value;
 
 use crate::error::Result;
@@ -323,8 +324,8 @@ impl Breaker {
 
     /// Is this the breaker's own refusal, handed back as the result?
     fn is_veto(&self, step: &Step<'_>) -> bool {
-        let head = step.result.floor_char_boundary(MARK_WITHIN);
-        let given = step.result[..head].find(verdict::MARK).map(|at| step.result[at..].trim_ascii_end());
+        let head = &step.result.as_bytes()[..step.result.len().min(MARK_WITHIN)];
+        let given = memmem::find(head, verdict::MARK.as_bytes()).map(|at| step.result[at..].trim_ascii_end());
         let is_ours = |given: &str| said(given) == self.refusal || self.check(step).to_string() == given;
         step.refused || given.is_some_and(is_ours)
     }

@@ -33,10 +33,13 @@ fn piece(text: &[u8], sink: &mut impl Sink) -> bool {
     // A stamp before an empty line is no value.
     let (mut plain, mut told) = (0, text.starts_with(b"[2"));
     let (mut digit, mut name) = (next_digit(text, 0), temporary(text, 0));
-    while let Some(found) = digit.into_iter().chain(name.map(|(from, _)| from)).min() {
-        let volatile = match name.filter(|(from, _)| *from == found) {
-            Some(span) => Some(span),
-            None => volatile(text, word_start(text, found, plain), word_end(text, found)),
+    loop {
+        let (found, volatile) = match (digit, name) {
+            (digit, Some(span)) if digit.is_none_or(|digit| span.0 <= digit) => (span.0, Some(span)),
+            (Some(digit), _) => {
+                (digit, volatile(text, word_start(text, digit, plain), word_end(text, digit)))
+            }
+            (None, _) => break,
         };
         let at = match volatile.filter(|(from, _)| *from >= plain) {
             Some((from, to)) => {
@@ -141,15 +144,16 @@ fn is_time(text: &[u8], start: usize, end: usize) -> bool {
         let ends: [&[u8]; 5] = [b"time", b"_at", b"created", b"updated", b"modified"];
         ends.into_iter().any(|end| label.ends_with(end))
     };
-    digits(text, start, 10) == Some(end) && is_moment(label())
+    end - start == 10 && digits(text, start, 10).is_some() && is_moment(label())
 }
 
 /// The process of a line in a log: `nginx[3001]: `.
 fn is_tagged(text: &[u8], start: usize, end: usize) -> bool {
-    let is_number = end - start >= 3 && digits(text, start, end - start).is_some();
-    is_number
-        && text[..start].strip_suffix(b"[").and_then(<[u8]>::last).is_some_and(u8::is_ascii_alphanumeric)
+    let name = text[..start].strip_suffix(b"[").and_then(<[u8]>::last);
+    name.is_some_and(u8::is_ascii_alphanumeric)
         && text[end..].starts_with(b"]:")
+        && end - start >= 3
+        && digits(text, start, end - start).is_some()
 }
 
 /// A port that the system chose: behind an address or the word.
@@ -159,7 +163,7 @@ fn is_ephemeral(text: &[u8], start: usize, end: usize) -> bool {
         let address = text[..start].strip_suffix(b":").and_then(<[u8]>::last);
         address.is_some_and(u8::is_ascii_digit) || label(text, start).eq_ignore_ascii_case(b"port")
     };
-    digits(text, start, 5) == Some(end) && is_port() && is_behind()
+    end - start == 5 && is_port() && digits(text, start, 5).is_some() && is_behind()
 }
 
 fn uuid_round(text: &[u8], start: usize, end: usize) -> Option<usize> {
@@ -253,7 +257,8 @@ fn amount(text: &[u8], start: usize) -> Option<(usize, &[u8])> {
     }
     let number = fraction(text, number);
     let from = one_of(text, number, b" ").unwrap_or(number);
-    let micro = if text[from..].starts_with("µ".as_bytes()) { "µ".len() } else { 0 };
+    let is_micro = text.get(from) == Some(&0xc2) && text.get(from + 1) == Some(&0xb5);
+    let micro = if is_micro { 2 } else { 0 };
     let letters = text[from + micro..].iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
     let unit = &text[from..from + micro + letters];
     // Patterns, not a list that is walked: this is asked of every number in every result.
