@@ -317,8 +317,8 @@ pub(crate) trait Tx: Orders + Alerts {
     fn payments(&mut self, filter: Filter, visit: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
         self.entries(filter, &mut |entry| entry.call.is_none() || visit(&entry))
     }
-    /// Hands out the beginnings and ends of attempts, each in order: of each when, its attempt, what the attempt
-    /// is part of, how it ended and what it was worth.
+    /// Hands out the beginnings and ends of attempts, each in order: of each when, its attempt, what the
+    /// attempt is part of, how it ended and what it was worth.
     fn attempts(&mut self, visit: &mut dyn FnMut(&Entry)) -> Result<()> {
         self.entries(Filter::default(), &mut |entry| {
             if matches!(entry.kind, Kind::AttemptStarted | Kind::AttemptEnded) {

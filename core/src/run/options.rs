@@ -1,8 +1,11 @@
 //! How is a task opened, and a budget declared?
 
+use std::mem::take;
+
 use super::{approval::OnLimit, route, task::Task};
 use crate::{
     error::Result,
+    ledger::open::OpenTask,
     policy::{Deadline, Limit, Thresholds},
     value::{Money, Tags, tags::checked_text},
 };
@@ -191,6 +194,22 @@ impl TaskOptions {
     pub fn unwatched(mut self) -> Self {
         self.is_unwatched = true;
         self
+    }
+
+    /// What the ledger is asked for a task with these tags, its own and inherited ones.
+    pub(super) fn wanted(&mut self, tags: Tags) -> OpenTask {
+        OpenTask {
+            id: None,
+            caller: self.id.take(),
+            name: take(&mut self.name),
+            parent: self.parent.as_ref().map_or(0, Task::no),
+            tags,
+            limits: take(&mut self.limits),
+            deadlines: [self.deadline.take(), self.soft_deadline.take()],
+            alerts: self.alerts.take(),
+            observes: self.observes,
+            by: self.by.take(),
+        }
     }
 
     pub(super) fn check(&self) -> Result<()> {

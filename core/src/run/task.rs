@@ -100,19 +100,8 @@ impl Task {
             tags.set(key, value)?;
         }
         let fallback =
-            Fallback::inherited(options.fallback, options.parent.as_ref(), &ledger.config().routes);
-        let mut want = OpenTask {
-            id: None,
-            caller: options.id,
-            name: options.name,
-            parent: options.parent.as_ref().map_or(0, |parent| parent.0.no),
-            tags,
-            limits: options.limits,
-            deadlines: [options.deadline, options.soft_deadline],
-            alerts: options.alerts,
-            observes: options.observes,
-            by: options.by,
-        };
+            Fallback::inherited(options.fallback.take(), options.parent.as_ref(), &ledger.config().routes);
+        let mut want = options.wanted(tags);
         loop {
             want.id = Some(ledger.next_id(ledger.now()));
             let (attempt, above, own) = (want.clone(), above.clone(), own.clone());
