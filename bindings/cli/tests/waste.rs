@@ -98,7 +98,7 @@ fn imported_logs_have_waste_too() {
     let folder = tempfile::tempdir().unwrap();
     let line = |id: &str, at: &str, input: u64| {
         json!({"type": "assistant", "sessionId": "s", "timestamp": at, "cwd": "/home/me/shop",
-            "message": {"id": id, "model": "claude-sonnet-4-5", "usage": {
+            "message": {"id": id, "model": "claude-sonnet-4-5", "stop_reason": "end_turn", "usage": {
                 "input_tokens": input, "cache_read_input_tokens": 0, "output_tokens": 10}}})
         .to_string()
     };
