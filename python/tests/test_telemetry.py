@@ -6,6 +6,7 @@ import asyncio
 import doctest
 import gc
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -504,3 +505,45 @@ def test_what_is_given_back_unsent_leaves_no_span(told: Told, provider: Provider
         Ask("openai.chat", body).reserve().fail("not_sent")
     assert attributes(told.span("chat"))["error.type"] == "not_sent"
     assert t.spent.nanos == 0
+
+
+def test_a_second_handle_on_a_call_tells_nothing(told: Told, any_store: str) -> None:
+    with outlay.task("t", usd=1, store=any_store) as t:
+        asked = {"model": "gpt-4o", "input_tokens": 1000, "max_output_tokens": 500, "id": "a"}
+        first = t.reserve(**asked)
+        again = t.reserve(**asked)
+        charges = [call.settle(outlay.Usage(1000, 500)).charge for call in (again, first)]
+        assert charges[0] == charges[1]
+        del again
+        gc.collect()
+    assert attributes(told.span("chat"))["outlay.outcome"] == "settled"
+    assert told.cost() == t.spent.nanos
+    [tokens] = [p for p in told.points("gen_ai.client.token.usage") if p.sum == 1000]
+    assert tokens.count == 1
+
+
+def test_what_a_tool_fails_of_is_told_by_its_kind(told: Told) -> None:
+    with outlay.task("t", tool_calls=1) as t, pytest.raises(SystemExit):
+        assert t._trace is not None
+        with t._trace.tool(t._native.tool_call, "web", None):
+            raise SystemExit(SECRET)
+    assert attributes(told.span("execute_tool web"))["error.type"] == "SystemExit"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_ends_no_call_of_its_parent(told: Told, tmp_path: Path) -> None:
+    with outlay.task("t", usd=0.05, store=f"sqlite:{tmp_path / 'ledger.db'}") as t:
+        call = t.reserve(model="gpt-4o", input_tokens=0, max_output_tokens=4000)
+        pid = os.fork()
+        if pid == 0:
+            del call
+            gc.collect()
+            os._exit(0 if told.spans("chat") == [] else 1)
+        _, status = os.waitpid(pid, 0)
+        assert os.waitstatus_to_exitcode(status) == 0
+        assert call.state == "open"
+        with pytest.raises(outlay.BudgetExceeded):
+            t.reserve(model="gpt-4o", input_tokens=0, max_output_tokens=4000)
+        call.settle(outlay.Usage(0, 4000))
+    assert t.spent.nanos == 40_000_000

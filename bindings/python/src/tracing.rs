@@ -34,9 +34,9 @@ impl Trace {
     /// Ends a call nobody can reach any more as its drop would, and tells that.
     pub(crate) fn dropped(&self, call: &outlay::Call) {
         let Some(callback) = self.0.get() else { return };
-        // Of a ledger that cannot answer, the call is in doubt when its attempt ends.
-        let _ = call.leave();
-        Python::attach(|py| tell(py, callback, call, Some("abandoned")));
+        if call.abandon() {
+            Python::attach(|py| tell(py, callback, call, Some("abandoned")));
+        }
     }
 }
 

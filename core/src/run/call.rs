@@ -369,6 +369,18 @@ impl Call {
         }
     }
 
+    /// Ends an open call nobody can reach any more, as its drop does. Is its end left to this handle:
+    /// neither to another one of the call, nor to the process this was forked from?
+    #[doc(hidden)]
+    pub fn abandon(&self) -> bool {
+        let is_ours = self.created && self.task.ledger().is_own();
+        if is_ours {
+            // Nobody is left to be told; the call is in doubt when its attempt ends.
+            let _ = self.leave();
+        }
+        is_ours
+    }
+
     fn end(&self, ending: &Ending) -> Result<Ended> {
         if !self.recorded {
             let (usd, flags) = match ending {
@@ -390,9 +402,8 @@ fn settled_of(ended: &Ended) -> Settled {
 impl Drop for Call {
     fn drop(&mut self) {
         let has_ended = self.state.get_mut().is_ok_and(|state| state.outcome.is_some());
-        if !has_ended && self.created && self.recorded && self.task.ledger().is_own() {
-            // Nobody is left to be told; the call is in doubt when its attempt ends.
-            let _ = self.leave();
+        if !has_ended {
+            self.abandon();
         }
     }
 }

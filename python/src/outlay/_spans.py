@@ -148,7 +148,9 @@ class TaskTrace:
                 asked = [str(kwargs.get(name) or "") for name in ("provider", "model")]
                 self.refused(("chat", asked[0], asked[1]), error)
                 raise
-            self.started(call)
+            # A second handle leaves the telling to the first.
+            if call.created:
+                self.started(call)
             return call
 
         return reserve_told
@@ -189,7 +191,8 @@ class TaskTrace:
         try:
             yield
         except BaseException as error:
-            _failed(span, getattr(error, "code", None) or type(error).__name__)
+            kind = error.code if isinstance(error, OutlayError) else type(error).__name__
+            safely(_failed)(span, kind)
             raise
         finally:
             context.detach(token)
