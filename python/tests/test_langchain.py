@@ -299,6 +299,20 @@ def test_an_error_of_a_tool_stays_what_it_is(provider: Provider) -> None:
     assert t.summary().totals.tool_calls == 1
 
 
+def test_an_error_that_ends_iterations_is_no_answer_of_a_handler() -> None:
+    def steps() -> hook.Steps[Any]:
+        return (yield hook.Handle(None))
+
+    thrown = StopIteration("an answer")
+
+    def handler(request: Any) -> Any:
+        raise thrown
+
+    with pytest.raises(StopIteration) as raised:
+        hook.run(steps(), handler)
+    assert raised.value is thrown
+
+
 def test_a_model_asked_by_a_tool_is_under_the_same_task(provider: Provider) -> None:
     inner = agent_of(chat(provider), name="inner")
 

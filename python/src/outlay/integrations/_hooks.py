@@ -54,18 +54,27 @@ def run(steps: Steps[_T], handler: Callable[[Any], Any]) -> _T:
             return handler(step.request)
         return step.ask.reserve() if isinstance(step, Reserve) else step.act()
 
+    thrown: BaseException | None = None
     try:
         step = next(steps)
         while True:
             try:
                 taken = take(step)
             except BaseException as error:
+                thrown = error
                 step = steps.throw(error)
             else:
                 step = steps.send(taken)
     except StopIteration as end:
         value: _T = end.value
         return value
+    except RuntimeError as error:
+        # What a generator makes of a handler's `StopIteration`.
+        if isinstance(thrown, StopIteration) and error.__cause__ is thrown:
+            raise thrown from None
+        raise
+    finally:
+        del thrown
 
 
 async def run_async(steps: Steps[_T], handler: Callable[[Any], Awaitable[Any]]) -> _T:
