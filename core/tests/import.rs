@@ -6,6 +6,7 @@ use outlay::{
     BudgetOptions, Config, ErrorKind, Ledger, Limit, Money, Usage, Window,
     meter::{PriceBook, ServiceTier},
     report::{By, Imported, Report, ReportOptions, Source, WasteKind, import},
+    run::config::Choices,
 };
 use tempfile::TempDir;
 
@@ -31,7 +32,11 @@ impl Place {
     }
 
     fn try_import(&self, source: Source) -> outlay::Result<Imported> {
-        import(source, &self.folder.path().join("logs"), &self.store(), Arc::new(Config::default()))
+        self.import_with(source, Config::default())
+    }
+
+    fn import_with(&self, source: Source, config: Config) -> outlay::Result<Imported> {
+        import(source, &self.folder.path().join("logs"), &self.store(), Arc::new(config))
     }
 
     fn import(&self, source: Source) -> Imported {
@@ -189,7 +194,12 @@ fn a_message_that_was_still_streaming_is_corrected() {
     assert_eq!((totals.tokens.output, totals.estimated_calls), (651, 1));
     // Nothing is known that was not.
     assert_eq!(place.import(Source::ClaudeCode).known_calls, 2);
-    lines.push(line("msg_2", 1, 900));
+    // Nor while it still streams, as it is corrected once.
+    lines.push(line("msg_2", 1, 400));
+    place.log("s1.jsonl", &lines.join("\n"));
+    let streaming = place.import(Source::ClaudeCode);
+    assert_eq!((streaming.known_calls, streaming.corrected_calls), (2, 0));
+    lines.push(line("msg_2", 1, 900).replace(r#""stop_reason":null"#, r#""stop_reason":"end_turn""#));
     place.log("s1.jsonl", &lines.join("\n"));
     let grown = place.import(Source::ClaudeCode);
     assert_eq!((grown.calls, grown.known_calls, grown.corrected_calls), (0, 1, 1), "{grown}");
@@ -201,7 +211,7 @@ fn a_message_that_was_still_streaming_is_corrected() {
     assert_eq!((again.known_calls, again.corrected_calls, again.spent), (2, 0, Money::ZERO));
     // One that was over as it was imported is exact from then on.
     lines.extend([line("msg_3", 2, 70), line("msg_4", 3, 80)]);
-    place.log("s1.jsonl", &lines[..4].join("\n"));
+    place.log("s1.jsonl", &lines[..5].join("\n"));
     place.import(Source::ClaudeCode);
     place.log("s1.jsonl", &lines.join("\n"));
     let over = place.import(Source::ClaudeCode);
@@ -353,12 +363,14 @@ fn what_litellm_means_is_read_however_it_is_written() {
         row("r3", r#""prompt_tokens":1000,"completion_tokens":500,"cache_hit":true"#),
         row("r4", r#""prompt_tokens":"many","completion_tokens":500"#),
         row("r5", r#""prompt_tokens":-3,"completion_tokens":500"#),
+        row("r6", r#""prompt_tokens":1000.0,"completion_tokens":"0.0""#),
+        row("r7", r#""prompt_tokens":1000.5,"completion_tokens":0"#),
     ];
     let place = Place::new();
     place.log("spend.jsonl", &rows.join("\n"));
     let imported = place.import(Source::Litellm);
-    assert_eq!((imported.calls, imported.unbilled_calls, imported.malformed_lines), (2, 1, 2), "{imported}");
-    assert_eq!(imported.spent, Money::parse("0.0095").unwrap());
+    assert_eq!((imported.calls, imported.unbilled_calls, imported.malformed_lines), (3, 1, 3), "{imported}");
+    assert_eq!(imported.spent, Money::parse("0.012").unwrap());
 }
 
 #[test]
@@ -441,6 +453,37 @@ fn old_calls_in_a_ledger_in_use_are_dated_as_its_last_entry_and_said_so() {
     let imported = place.import(Source::ClaudeCode);
     assert_eq!((imported.calls, imported.redated_calls), (1, 1));
     assert_eq!(place.report(By::Task).totals.calls(), 1);
+}
+
+/// Their times are lost, and with them what a cache could hold of the one before.
+#[test]
+fn calls_dated_alike_miss_nothing() {
+    let place = Place::new();
+    place.ledger().task("now", [Limit::usd("1").unwrap()]).unwrap();
+    let line = |id: &str, hour: u32, cached: u64| {
+        claude("s1", id, &format!("2026-03-01T{hour:02}:00:00.000Z"), 50, cached)
+    };
+    place.log("s1.jsonl", &[line("msg_1", 10, 50_000), line("msg_2", 20, 40_000)].join("\n"));
+    assert_eq!(place.import(Source::ClaudeCode).redated_calls, 2);
+    let report = place.ledger().waste(None).unwrap();
+    assert!(report.kinds.iter().all(|waste| waste.kind != WasteKind::CacheMiss), "{report}");
+}
+
+/// They are for tasks to come: what is past is neither held to them nor told of.
+#[test]
+fn the_options_of_a_kind_do_not_bind_the_past() {
+    let place = Place::new();
+    let line =
+        |id: &str, minute: u32| claude("s1", id, &format!("2026-03-01T10:{minute:02}:00.000Z"), 500, 5_000);
+    place.log("s1.jsonl", &[line("msg_1", 0), USER.to_owned()].join("\n"));
+    assert_eq!(place.import(Source::ClaudeCode).calls, 1);
+    let kind = place.report(By::Kind).rows[0].key.clone().unwrap();
+    let options = format!("[kinds.'{kind}']\nusd = 0.000001\nllm_calls = 1");
+    let config = Config::default().with(&Choices::from_toml(&options).unwrap()).unwrap();
+    place
+        .log("s1.jsonl", &[line("msg_1", 0), line("msg_2", 1), line("msg_3", 2), USER.to_owned()].join("\n"));
+    assert_eq!(place.import_with(Source::ClaudeCode, config).unwrap().calls, 2);
+    assert_eq!(place.report(By::Task).totals.calls(), 3);
 }
 
 #[test]

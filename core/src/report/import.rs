@@ -162,6 +162,8 @@ pub fn import(source: Source, path: &Path, store: &str, config: Arc<Config>) -> 
     // that is not later, what its entries are dated as.
     let first = found.calls.iter().map(|call| call.at).min().unwrap_or(0);
     let clock = ManualClock::at(first);
+    // Nor do the options of a kind, which are for tasks to come, bind those of the past.
+    let config = Arc::new(Config { kinds: Arc::default(), ..Config::clone(&config) });
     let ledger = Ledger::open_with_clock(store, config, Clock::Manual(clock.clone()))?;
     if !ledger.budgets()?.is_empty() {
         let message = "the ledger has budgets that imported calls would count against; use one of their own";
@@ -218,15 +220,16 @@ fn write(ledger: &Ledger, clock: &ManualClock, source: Source, mut found: Found)
     Ok(imported)
 }
 
-/// Ends an estimate by what its message used in the end, or by the same if that is all. What it cost
-/// more, if it used more.
+/// Ends an estimate by what its message used in the end, or by the same if that is all, once it does not
+/// stream any more. What it cost more, if it used more.
 fn correct(ledger: &Ledger, call: &found::Logged, id: Id, before: &Amounts) -> Result<Option<Money>> {
+    // The one correction there is waits for the log to go on.
+    if call.is_open {
+        return Ok(None);
+    }
     let usage = call.usage();
     let tokens = i64::try_from(usage.total_tokens()).unwrap_or(i64::MAX);
     let is_more = tokens > before.0[Unit::Tokens as usize];
-    if call.is_open && !is_more {
-        return Ok(None);
-    }
     match ledger.resolve(id, Some(&call.told), "import") {
         Ok(charge) => Ok(charge.checked_add(before.negated().usd()).filter(|_| is_more)),
         Err(error) if error.kind() == ErrorKind::Unpriced => Ok(None),

@@ -322,7 +322,8 @@ impl Run {
         let is_repeat = is_read && self.answered.contains(&(model, hash));
         let known = entry.known_tokens;
         let same = if known > 0 { known } else { entry.prefix_tokens };
-        let is_kept = |left: &Left| left.model == model && entry.at_ms - left.at <= KEPT_MS;
+        // Calls that an import had to date alike tell nothing of the time between them.
+        let is_kept = |left: &Left| left.model == model && (1..=KEPT_MS).contains(&(entry.at_ms - left.at));
         let left = self.left.filter(is_kept);
         if is_read && entry.llm_calls > 0 {
             // The place in a request counts tools as a message, the number of messages does not.

@@ -45,10 +45,15 @@ fn count<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     let told = Value::deserialize(from)?;
     let count = match &told {
         Value::Null => Some(0),
-        Value::String(text) => text.trim().parse().ok(),
-        number => number.as_u64(),
+        Value::String(text) => text.trim().parse().ok().or_else(|| whole(text.trim().parse().ok()?)),
+        number => number.as_u64().or_else(|| whole(number.as_f64()?)),
     };
     count.ok_or_else(|| D::Error::custom(format!("`{told}` is no count of tokens")))
+}
+
+/// A column with gaps is one of floats in many a table.
+fn whole(number: f64) -> Option<u64> {
+    (number.fract() == 0.0 && (0.0..1e15).contains(&number)).then_some(number as u64)
 }
 
 pub(super) fn read(file: &Path, found: &mut Found) -> error::Result<()> {
