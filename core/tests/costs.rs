@@ -240,10 +240,18 @@ fn the_largest_loss_comes_first_and_unknown_revenue_is_not_zero() {
     for (text, said) in [
         ("[1]", "no column `key`"),
         ("{1}", "no JSON object"),
+        (r#"{"acme": "1", "acme": "much"}"#, "the revenue of `acme`: amount `much`"),
         (r#"{"acme": "much"}"#, "the revenue of `acme`: amount `much`"),
         ("key,revenue_usd\nacme", "no CSV"),
     ] {
         let error = MarginOptions::default().revenue(text).unwrap_err();
         assert!(error.kind() == ErrorKind::InvalidInput && error.to_string().contains(said), "{error}");
+    }
+    // However often a key comes, and whatever program wrote the file.
+    for text in ["{\"acme\": 60, \"acme\": \"40\"}", "key,revenue_usd\nacme,60\nacme,40"] {
+        for text in [text.to_owned(), format!("\u{feff}{text}")] {
+            let earned = MarginOptions::default().revenue(&text).unwrap().revenue;
+            assert_eq!(earned["acme"].to_string(), "100.00 USD", "{text}");
+        }
     }
 }

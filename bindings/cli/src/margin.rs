@@ -22,7 +22,7 @@ pub(crate) fn margin(ledger: &Ledger, asked: &Report) -> Result<String> {
     let by = asked.by.clone().unwrap_or_else(|| By::Tag("tenant".to_owned()));
     let mut options = MarginOptions { since: asked.since, ..MarginOptions::by(by) };
     if let Some(given) = &asked.revenue {
-        let is_object = given.trim_start().starts_with('{');
+        let is_object = given.trim_start_matches('\u{feff}').trim_start().starts_with('{');
         options = if is_object {
             options.revenue(given)?
         } else {

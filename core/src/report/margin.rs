@@ -20,6 +20,10 @@
 
 use std::{cmp::Reverse, collections::BTreeMap, fmt};
 
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
 use serde_json::Value;
 
 use super::{
@@ -68,9 +72,10 @@ impl MarginOptions {
     /// # Ok::<(), outlay::Error>(())
     /// ```
     pub fn revenue(mut self, text: &str) -> Result<Self> {
+        let text = text.trim_start_matches(BYTE_ORDER_MARK);
         if text.trim_start().starts_with('{') {
             let wrong = |error| Error::invalid(format!("the revenue is no JSON object: {error}"));
-            let amounts: BTreeMap<String, Value> = serde_json::from_str(text).map_err(wrong)?;
+            let Members(amounts) = serde_json::from_str(text).map_err(wrong)?;
             for (key, value) in amounts {
                 self.earn(&key, &value.as_str().map_or_else(|| value.to_string(), str::to_owned))?;
             }
@@ -97,6 +102,34 @@ impl MarginOptions {
         let known = self.revenue.entry(key.to_owned()).or_default();
         *known = Money::from_nanos(sum(known.nanos(), earned.nanos())?);
         Ok(())
+    }
+}
+
+/// What some programs begin a file with.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// The members of an object in their order, one that comes again too.
+struct Members(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        struct All;
+
+        impl<'de> Visitor<'de> for All {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of amounts")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Members, A::Error> {
+                std::iter::from_fn(|| map.next_entry().transpose())
+                    .collect::<std::result::Result<_, _>>()
+                    .map(Members)
+            }
+        }
+
+        from.deserialize_map(All)
     }
 }
 
