@@ -189,7 +189,7 @@ test("a broken file is an error, and whole again goes on", () => {
     [() => writeFileSync(file, Buffer.alloc(25_600, "broken")), "corrupt"],
     [() => writeFileSync(file, whole.subarray(0, 300)), "corrupt"],
     [sql("DROP TABLE balances"), "corrupt"],
-    [sql("PRAGMA user_version = 3"), "unsupported"],
+    [sql("PRAGMA user_version = 4"), "unsupported"],
   ];
   for (const [breaking, code] of breaks) {
     breaking();

@@ -35,7 +35,7 @@ def sql(statement: str) -> Callable[[Path], object]:
         (lambda file: file.write_bytes(file.read_bytes()[:5_000]), outlay.Corrupt),
         (sql("DROP TABLE balances"), outlay.Corrupt),
         (sql("PRAGMA application_id = 7"), outlay.Corrupt),
-        (sql("PRAGMA user_version = 3"), outlay.Unsupported),
+        (sql("PRAGMA user_version = 4"), outlay.Unsupported),
     ],
 )
 def test_a_broken_file_is_an_error_and_whole_again_goes_on(

@@ -11,7 +11,7 @@ use crate::{
     ledger::entry::Entry,
 };
 
-const SCHEMA: i64 = 2;
+const SCHEMA: i64 = 3;
 /// "outl", so that tools tell a ledger from other databases.
 const APPLICATION: i64 = 0x6f75_746c;
 
