@@ -17,7 +17,10 @@ use std::{
 };
 
 use fixture::{cents, config, config_with, hold, refused, spend, url, usd};
-use outlay::{BudgetOptions, ErrorKind, Ledger, Limit, Result, Task, TaskOptions, Usage};
+use outlay::{
+    BudgetOptions, ErrorKind, Ledger, Limit, Result, Task, TaskOptions, Usage,
+    report::{By, ReportOptions},
+};
 use rusqlite::Connection;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tempfile::TempDir;
@@ -371,4 +374,14 @@ fn a_bound_on_the_size_of_files_loses_nothing() {
     // Whoever writes over the bound is killed, unless it inherits that the signal is ignored.
     let shell = r#"trap "" XFSZ; exec "$0" "$@""#;
     succeeded(&with_little_room("a_bound_on_the_size_of_files_loses_nothing", shell));
+}
+
+#[test]
+fn a_task_that_lies_in_itself_is_no_endless_report() {
+    let folder = TempDir::new().unwrap();
+    let file = five_cents_spent(&folder);
+    sql(&file, "UPDATE tasks SET parent = no");
+    let options = ReportOptions::by(By::Kind);
+    // Either answer is one.
+    let _ = open(&file).and_then(|ledger| ledger.report(&options));
 }

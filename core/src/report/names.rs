@@ -6,7 +6,10 @@ use rustc_hash::FxHashMap;
 
 use crate::{
     error::Result,
-    ledger::store::{TaskRow, Tx},
+    ledger::{
+        open::DEPTH_MAX,
+        store::{TaskRow, Tx},
+    },
     value::Id,
 };
 
@@ -93,7 +96,7 @@ impl Names {
     /// one's name. A name that is the kind of other tasks has the id it has there.
     pub fn kind(&mut self, tx: &mut dyn Tx, task: u32) -> Result<u32> {
         let mut outermost = task;
-        loop {
+        for _ in 0..=DEPTH_MAX {
             match self.parent(tx, outermost)? {
                 0 => break,
                 above => outermost = above,
