@@ -205,15 +205,15 @@ fn read(tx: &mut dyn Tx, per_mark: u64, body: Option<&Body>) -> Result<(Audit, (
     Ok((audit, (read.heads, read.marks)))
 }
 
-/// Lines are read on this thread and judged on another: each takes about as long.
+/// Lines are read on this thread and judged on another, if one can be started: each takes about as long.
 fn judged(tx: &mut dyn Tx, mut lines: Lines<'_>) -> Result<(Vec<Bad>, Read)> {
-    thread::scope(|scope| {
+    let judging = &mut lines;
+    let is_judged = thread::scope(|scope| {
         let (send, received) = sync_channel::<Vec<Line>>(BATCHES_MAX);
         let judge = thread::Builder::new().spawn_scoped(scope, move || {
-            received.into_iter().flatten().for_each(|line| lines.add(line));
-            lines.finish()
+            received.into_iter().flatten().for_each(|line| judging.add(line));
         });
-        let judge = judge.map_err(|error| Error::store(format!("no thread can be started: {error}")))?;
+        let Ok(judge) = judge else { return Ok(false) };
         let mut batch = Vec::new();
         tx.lines(&mut |line| {
             batch.push(line);
@@ -221,9 +221,16 @@ fn judged(tx: &mut dyn Tx, mut lines: Lines<'_>) -> Result<(Vec<Bad>, Read)> {
         })?;
         let is_heard = send.send(batch).is_ok();
         drop(send);
-        let judged = judge.join().ok().filter(|_| is_heard);
-        judged.ok_or_else(|| Error::store("the thread that judges the entries has ended"))
-    })
+        let judged = judge.join().is_ok() && is_heard;
+        judged.then_some(true).ok_or_else(|| Error::store("the thread that judges the entries has ended"))
+    })?;
+    if !is_judged {
+        tx.lines(&mut |line| {
+            lines.add(line);
+            true
+        })?;
+    }
+    Ok(lines.finish())
 }
 
 fn problem(place: Place, what: impl Into<String>) -> Problem {

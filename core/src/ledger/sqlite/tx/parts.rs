@@ -62,7 +62,11 @@ pub(super) fn read_parts(
     thread::scope(|scope| {
         let (send, ahead) = sync_channel(AHEAD_MAX);
         let other = thread::Builder::new().spawn_scoped(scope, move || take_ahead(settings, sql, all, &send));
-        let other = other.map_err(|error| Error::store(format!("no thread can be started: {error}")))?;
+        let Ok(other) = other else {
+            // No thread can be started: this one reads all of it.
+            take_part(db, taken, sql, all, &mut |batch| read_batch(batch, columns, read))?;
+            return Ok(());
+        };
         for (index, part) in parts(all).enumerate() {
             let goes_on = if is_readers_own(index) {
                 take_part(db, taken, sql, part, &mut |batch| read_batch(batch, columns, read))?
