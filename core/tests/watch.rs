@@ -381,6 +381,24 @@ fn without_a_success_of_its_kind_nothing_is_expected() {
 }
 
 #[test]
+fn what_a_refused_request_was_to_tell_is_told_later() {
+    let task = Ledger::in_memory().task("t", [Limit::usd("0.02").unwrap()]).unwrap();
+    spend(&task, 500);
+    let terms = Terms { tell_budget: vec![25], wait_ms: Some(0), ..Terms::default() };
+    let ask = |output: u64| {
+        let body =
+            json!({"model": "gpt-4o", "max_tokens": output, "messages": [{"role": "user", "content": "hi"}]});
+        task.exchange(Api::OpenAiChat, body.to_string().as_bytes(), &terms)
+    };
+    let is_told = |exchange: Exchange| {
+        exchange.patch().iter().any(|(_, value)| value.to_string().contains("[Budget: "))
+    };
+    assert_eq!(ask(9_000).err().unwrap().kind(), ErrorKind::BudgetExceeded);
+    assert!(is_told(ask(9).unwrap()));
+    assert!(!is_told(ask(9).unwrap()));
+}
+
+#[test]
 fn what_is_left_is_told_once_and_to_no_model_that_binds_its_thinking() {
     let limit = || Limit::new(Unit::LlmCalls, 4).unwrap();
     let terms = Terms { tell_budget: vec![25], ..Terms::default() };

@@ -81,8 +81,11 @@ pub struct Outgoing {
     /// What it will teach; nothing where it can teach nothing.
     lesson: Option<Lesson>,
     /// The member of the body that has a word of ours in it.
-    told: Option<(&'static str, Value)>,
+    told: Option<Word>,
 }
+
+/// A member of a body with a word of ours in it, and the share of a limit that it tells of, if any.
+type Word = (&'static str, Value, Option<u8>);
 
 /// A request beside the body it was read from.
 struct Read<'a> {
@@ -185,7 +188,7 @@ impl Task {
 
     /// Asks the breaker that watches it, and tells what is left; the member of the body that has a word
     /// of either in it.
-    fn word(&self, api: Api, body: &mut Value, terms: &Terms) -> Result<Option<(&'static str, Value)>> {
+    fn word(&self, api: Api, body: &mut Value, terms: &Terms) -> Result<Option<Word>> {
         let mut changed = None;
         if let Some(watch) = self.watch() {
             let now = self.ledger().current()?.now();
@@ -194,8 +197,10 @@ impl Task {
             self.note_stop(&asked);
             changed = asked?;
         }
-        let changed = self.tell_budget(api, body, &terms.tell_budget)?.or(changed);
-        Ok(changed.map(|member| (member, body[member].clone())))
+        let left = self.tell_budget(api, body, &terms.tell_budget)?;
+        let share = left.map(|(_, share)| share);
+        let changed = left.map(|(member, _)| member).or(changed);
+        Ok(changed.map(|member| (member, body[member].clone(), share)))
     }
 
     fn read(&self, api: Api, body: &Value, terms: &Terms) -> Result<Outgoing> {
@@ -380,7 +385,12 @@ impl Outgoing {
         let chosen = call.max_output_tokens();
         let unchanged = facts.max_output_tokens == Some(chosen);
         let mut patch = facts.patch((!unchanged && !self.request.no_output).then_some(chosen));
-        patch.extend(self.told.clone());
+        if let Some((member, told, share)) = &self.told {
+            patch.push((*member, told.clone()));
+            if let Some(share) = share {
+                self.task.told().reach(*share);
+            }
+        }
         if self.request.facts.flags & flag::ROUTED != 0 {
             patch.push(("model", self.request.model.as_str().into()));
         }

@@ -19,6 +19,12 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Told(AtomicU8);
 
+impl Told {
+    pub fn reach(&self, share: u8) {
+        self.0.fetch_max(share, Ordering::Relaxed);
+    }
+}
+
 /// How a task stands against its hard limits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
@@ -64,13 +70,13 @@ impl Task {
 
 impl Task {
     /// Puts what is left behind the last message of a request, if another of these shares of a limit is
-    /// used; the member of the body that was changed.
+    /// used; the member of the body that was changed, and the share, which is told once that is sent.
     pub(super) fn tell_budget(
         &self,
         api: Api,
         body: &mut Value,
         shares: &[u8],
-    ) -> Result<Option<&'static str>> {
+    ) -> Result<Option<(&'static str, u8)>> {
         if shares.is_empty() || self.binds_thinking(api, body)? {
             return Ok(None);
         }
@@ -80,16 +86,11 @@ impl Task {
         };
         let used = status.used_percent.unwrap_or(0);
         let reached = shares.iter().copied().filter(|share| *share <= used).max().unwrap_or(0);
-        let Told(told) = self.told();
-        if reached <= told.load(Ordering::Relaxed) {
+        if reached <= self.told().0.load(Ordering::Relaxed) {
             return Ok(None);
         }
         let line = format!("[Budget: {}. Plan the rest of the work within what is left.]", status.text);
-        let member = newest::put(api, body, &line, None);
-        if member.is_some() {
-            told.fetch_max(reached, Ordering::Relaxed);
-        }
-        Ok(member)
+        Ok(newest::put(api, body, &line, None).map(|member| (member, reached)))
     }
 
     /// May the model hold its thinking against all that was said before? What was put into one request
