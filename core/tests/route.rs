@@ -119,6 +119,17 @@ fn an_open_tool_call_or_an_image_keeps_its_model() {
     // Sticky, but not where it cannot follow.
     assert_eq!(sent(&blind, Api::OpenAiChat, &shown), "gpt-4o");
     assert_eq!(sent(&blind, Api::OpenAiChat, &hello()), "gpt-3.5-turbo");
+    // What its own answers have is no stranger to it; what the request asks for may be.
+    let said = json!({"role": "assistant", "content": "hi", "reasoning_content": "a greeting"});
+    assert_eq!(sent(&blind, Api::OpenAiChat, &chat(json!([user, said, user]))), "gpt-3.5-turbo");
+    for (key, value) in [
+        ("modalities", json!(["text", "audio"])),
+        ("tools", json!([{"type": "custom", "custom": {"name": "f"}}])),
+    ] {
+        let mut body = hello();
+        body[key] = value;
+        assert_eq!(sent(&blind, Api::OpenAiChat, &body), "gpt-4o", "{key}");
+    }
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub use prompt::{Message, Piece};
 use super::{
     api::Api,
     json::{self, Object},
-    price::{Abilities, CacheWrite, Exposure, Media, ModelPrice, ServiceTier},
+    price::{Abilities, Ability, CacheWrite, Exposure, Media, ModelPrice, ServiceTier},
     tokens::{self, Count, Encoding},
 };
 use crate::error::{Error, ErrorKind, Result};
@@ -274,7 +274,14 @@ impl<'a> Request<'a> {
     /// assert_eq!(Request::needs(Api::OpenAiChat, &body), needs);
     /// ```
     pub fn needs(api: Api, body: &Value) -> Abilities {
-        needs::of(api.spoken(), body)
+        let (of_request, of_answers) = needs::of(api.spoken(), body);
+        of_request.with(of_answers)
+    }
+
+    /// The same of a model that has given answers of the conversation: those are no strangers to it.
+    pub(crate) fn needs_to_go_on(api: Api, body: &Value) -> Abilities {
+        let (of_request, of_answers) = needs::of(api.spoken(), body);
+        of_request.with(of_answers.without(Ability::Other))
     }
 
     /// Reads a body; `price` is what is known of its model.

@@ -124,6 +124,10 @@ impl Routable for Read<'_> {
         meter::Request::needs(self.outgoing.api, self.body)
     }
 
+    fn needs_to_go_on(&self) -> Abilities {
+        meter::Request::needs_to_go_on(self.outgoing.api, self.body)
+    }
+
     fn cached_tokens(&self) -> u64 {
         self.outgoing.task.latest().compare(&self.outgoing.hashes).tokens
     }

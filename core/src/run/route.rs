@@ -157,6 +157,10 @@ pub(super) trait Routable: Sized {
     fn is_open(&self) -> bool;
     /// What a model must be able to take to answer it.
     fn needs(&self) -> Abilities;
+    /// The same of a model that has answered before.
+    fn needs_to_go_on(&self) -> Abilities {
+        self.needs()
+    }
     /// How much of its input the provider may have in its cache, in tokens.
     fn cached_tokens(&self) -> u64;
 }
@@ -207,8 +211,7 @@ impl Task {
         if !is_due || !stays && asked.is_open() {
             return Ok(asked);
         }
-        // What a model that has answered before was given is no stranger to it.
-        let needs = if stays { asked.needs().without(Ability::Other) } else { asked.needs() };
+        let needs = if stays { asked.needs_to_go_on() } else { asked.needs() };
         let tried = before.iter().chain(models.iter().filter(|_| !stays)).filter(|model| ***model != *name);
         for model in tried {
             // A model nobody knows the price of takes no call; nor does one the request is none for.

@@ -79,23 +79,30 @@ const SAMPLING: [&str; 8] = [
 ];
 const CHOICES: [&str; 2] = ["tool_choice", "function_call"];
 
-/// What the request of a body needs.
-pub(super) fn of(api: Api, body: &Value) -> Abilities {
-    let mut needs = Needs(Abilities::default());
+/// What the request of a body needs, and what the answers in it do.
+pub(super) fn of(api: Api, body: &Value) -> (Abilities, Abilities) {
+    let mut needs = Needs::default();
     match api {
         Api::OpenAiChat => needs.chat(body),
         Api::OpenAiResponses => needs.responses(body),
         Api::AnthropicMessages => needs.anthropic(body),
         _ => needs.all(Ability::Other),
     }
-    needs.0
+    (needs.of_request, needs.of_answers)
 }
 
-struct Needs(Abilities);
+#[derive(Default)]
+struct Needs {
+    of_request: Abilities,
+    of_answers: Abilities,
+    /// Is what a model said being read?
+    in_answer: bool,
+}
 
 impl Needs {
     fn all(&mut self, ability: Ability) {
-        self.0 = self.0.and(ability);
+        let needs = if self.in_answer { &mut self.of_answers } else { &mut self.of_request };
+        *needs = needs.and(ability);
     }
 
     fn if_so(&mut self, holds: bool, ability: Ability) {
@@ -171,6 +178,7 @@ impl Needs {
             self.function(function, &["name", "description", "parameters"]);
         }
         for message in list(body, "messages") {
+            self.in_answer = message["role"] == "assistant";
             let plain = ["role", "content", "name", "refusal", "annotations"];
             let calls = ["tool_calls", "tool_call_id", "function_call"];
             self.only(message, &[&plain[..], &calls].concat());
@@ -215,6 +223,8 @@ impl Needs {
             self.function(tool, &["type", "name", "description", "parameters", "strict"]);
         }
         for item in list(body, "input") {
+            let is_given = matches!(item["type"].as_str(), None | Some("message" | "function_call_output"));
+            self.in_answer = !is_given || item["role"] == "assistant";
             match item["type"].as_str() {
                 None | Some("message") => {
                     let role = item["role"].as_str();
@@ -252,6 +262,7 @@ impl Needs {
         }
         let messages = list(body, "messages");
         for message in messages {
+            self.in_answer = message["role"] == "assistant";
             self.if_so(message["role"] == "system", Ability::LaterSystem);
             self.blocks(list(message, "content"));
         }
