@@ -399,6 +399,23 @@ fn what_a_refused_request_was_to_tell_is_told_later() {
 }
 
 #[test]
+fn a_task_goes_on_when_the_watched_one_above_has_ended() {
+    for (_folder, ledger) in ledgers() {
+        let above = ledger.task("above", []).unwrap();
+        let inner = ledger.open_task(TaskOptions::new("inner").under(&above)).unwrap();
+        let watch = Watch::new(Breaker::default()).into();
+        above.watch_by(&watch);
+        inner.watch_by(&watch);
+        above.end(Attempt::Succeeded, None).unwrap();
+        for turns in 0..6 {
+            let exchange = send(&inner, &conversation(turns)).unwrap();
+            assert_eq!(told(&exchange).is_some(), turns > 2);
+        }
+        assert!(ledger.verdicts(&above.id(), 10).unwrap().is_empty());
+    }
+}
+
+#[test]
 fn what_is_left_is_told_once_and_to_no_model_that_binds_its_thinking() {
     let limit = || Limit::new(Unit::LlmCalls, 4).unwrap();
     let terms = Terms { tell_budget: vec![25], ..Terms::default() };

@@ -158,13 +158,15 @@ impl Watch {
     /// * `StoreUnavailable`: what it said could not be recorded; it has counted the step.
     /// * `Conflict`: the attempt it is recorded in has ended.
     pub fn observe(&self, step: &Step<'_>) -> Result<Verdict> {
-        let verdict = {
-            let mut seen = lock(&self.seen);
-            seen.streamed = Level::Ok;
-            seen.of(step.conversation, step.kind != StepKind::User).observe(step)
-        };
+        let verdict = self.count(step);
         self.record(&verdict)?;
         Ok(verdict)
+    }
+
+    fn count(&self, step: &Step<'_>) -> Verdict {
+        let mut seen = lock(&self.seen);
+        seen.streamed = Level::Ok;
+        seen.of(step.conversation, step.kind != StepKind::User).observe(step)
     }
 
     /// Reads a piece of an answer as it streams in; see [`Breaker::observe_stream`]. What is said of
@@ -230,7 +232,7 @@ impl Watch {
             changed = self.say(api, body, &said)?;
         }
         let verdict = self.spending()?;
-        self.record(&verdict)?;
+        self.note(&verdict)?;
         Ok(self.say(api, body, &Said { verdict, result: None })?.or(changed))
     }
 
@@ -320,7 +322,8 @@ impl Watch {
         }
         let mut highest: Option<Said> = None;
         for (step, result) in steps {
-            let said = Said { verdict: self.observe(&Step { conversation, ..step })?, result };
+            let said = Said { verdict: self.count(&Step { conversation, ..step }), result };
+            self.note(&said.verdict)?;
             let is_higher = |before: &Said| said.verdict.level > before.verdict.level;
             if highest.as_ref().is_none_or(is_higher) {
                 highest = Some(said);
@@ -349,8 +352,15 @@ impl Watch {
     /// Records what was heard of a stream, and follows it; the error if no more of that is to be read.
     pub(super) fn heard(&self, verdicts: &[Verdict]) -> Option<Error> {
         let errors =
-            verdicts.iter().filter_map(|said| self.record(said).and_then(|()| self.follow(said)).err());
+            verdicts.iter().filter_map(|said| self.note(said).and_then(|()| self.follow(said)).err());
         errors.last()
+    }
+
+    /// Records what was said to a request. A task that outlives the one above that is watched goes on:
+    /// there is no attempt any more to record it in.
+    fn note(&self, verdict: &Verdict) -> Result<()> {
+        self.record(verdict)
+            .or_else(|error| if error.kind() == ErrorKind::Conflict { Ok(()) } else { Err(error) })
     }
 
     fn record(&self, verdict: &Verdict) -> Result<()> {
