@@ -265,6 +265,8 @@ export class TaskTrace {
   }
 
   #explicit(call: Call): Call {
+    // Reserved before under its id: whoever made it then tells of it.
+    if (!call.created) return call;
     const told = callOf(this, call.handle);
     if (told === undefined) return call;
     const settleSync = call.settleSync.bind(call);

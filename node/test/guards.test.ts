@@ -9,7 +9,15 @@ import * as ai7 from "ai";
 import * as ai6 from "ai6";
 import OpenAI from "openai";
 import * as openai6 from "openai6";
-import { ApprovalRequired, BudgetExceeded, InvalidInput, instrument, Limit, uninstrument } from "outlay";
+import {
+  ApprovalRequired,
+  BudgetExceeded,
+  InvalidInput,
+  instrument,
+  Limit,
+  StoreUnavailable,
+  uninstrument,
+} from "outlay";
 import { outlayMiddleware } from "outlay/ai";
 import { guardedModel, outlayModels } from "outlay/openai-agents";
 import { z } from "zod";
@@ -252,6 +260,30 @@ for (const { name, isGuarded, run } of HOOKS) {
         const { totals } = await t.summary();
         assert.deepEqual([bill.served, totals.calls, totals.toolCalls], [4, 4, 2]);
         assert.equal((await t.spent()).nanos, BigInt(bill.cost_nanos));
+      }));
+
+    test("a refused last call is none: the next turn asks as ever", () =>
+      within({ llmCalls: new Limit(1, { window: "turn" }), wrapUpUsd: 0.1, onLimit: "finish" }, async () => {
+        const messages: Any[] = [{ role: "user", content: "rain?" }];
+        await provider.reset(DONE, [looked("rain")]);
+        await assert.rejects(run({ messages }), (error: BudgetExceeded) => error.window === "turn");
+        messages.push({ role: "user", content: "and now?" });
+        const sent: Any[] = [];
+        await provider.reset(DONE, []);
+        assert.equal(await run({ messages, sent }), DONE.text);
+        assert.deepEqual([...lines(sent).keys()], []);
+      }));
+
+    test("goes on where the ledger cannot say what is left", () =>
+      within({ llmCalls: 2, wrapUpUsd: 0.1, onLimit: "finish" }, async (t) => {
+        const gone = () => Promise.reject(new StoreUnavailable("gone"));
+        Object.assign(t, { status: gone });
+        await provider.reset(DONE, looks(1));
+        const sent: Any[] = [];
+        assert.equal(await run({ sent, tellBudget: [1] }), DONE.text);
+        const told = lines(sent);
+        assert.deepEqual([...told.keys()], [1]);
+        assert.match(told.get(1) ?? "", /\[Budget: It is spent: answer now/);
       }));
 
     test("without that the limit is thrown", async () => {

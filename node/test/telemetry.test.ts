@@ -135,6 +135,19 @@ const within1 = (t: Task, beginning: string) =>
   spans(beginning).every(({ attributes }) => attributes["outlay.task.id"] === t.id);
 
 for (const [kind, fresh] of stores) {
+  test(`a call reserved again under its id is told once, in ${kind}`, async () => {
+    const store = fresh();
+    await task("refund", { usd: 1, store }, async (t) => {
+      const first = await t.reserve({ ...CALL, id: "once" });
+      const again = await t.reserve({ ...CALL, id: "once" });
+      assert.deepEqual([first.created, again.created], [true, false]);
+      await first.settle({ inputTokens: 1000, outputTokens: 400 });
+      await again.settle({ inputTokens: 1000, outputTokens: 400 });
+      assert.equal(spans("chat").length, 1);
+      assert.equal(await cost(), (await t.spent()).nanos);
+    });
+  });
+
   test(`a call is a span below its attempt, in ${kind}`, async () => {
     const tags = { agent: "support", conversation: "c-1" };
     const options = { usd: 1, kind: "extractive", tags, store: fresh() };

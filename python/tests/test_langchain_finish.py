@@ -154,6 +154,46 @@ def test_a_limit_of_the_agent_met_inside_a_tool_leads_to_the_last_answer(
     assert [each.tool_choice for each in sent.requests] == [None, "none"]
 
 
+def test_a_refused_last_call_is_none(provider: Provider) -> None:
+    sent = Sent()
+    agent = create_agent(chat(provider), [look], middleware=[OutlayMiddleware(), sent])
+    limits: Any = {"llm_calls": outlay.Limit(1, window="turn"), "usd": 1, "wrap_up_usd": 0.10}
+    with outlay.task("chat", store="memory:", on_limit="finish", **limits):
+        provider.script(*looks(1))
+        with pytest.raises(outlay.BudgetExceeded) as refused:
+            agent.invoke(ASKED)
+        assert refused.value.fields["window"] == "turn"
+        provider.script(DONE)
+        assert agent.invoke(ASKED)["messages"][-1].text == DONE.text
+        assert not any("Budget" in each.text for each in sent.requests[-1].messages)
+
+
+class Gone:
+    """A task whose ledger cannot say what is left."""
+
+    def __init__(self, native: Any) -> None:
+        self._native = native
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._native, name)
+
+    def status(self) -> Any:
+        raise outlay.StoreUnavailable("gone", {})
+
+
+def test_an_agent_goes_on_where_the_ledger_cannot_say_what_is_left(provider: Provider) -> None:
+    sent = Sent()
+    provider.script(*looks(1), DONE)
+    agent = create_agent(
+        chat(provider), [look], middleware=[OutlayMiddleware(tell_budget=[1]), sent]
+    )
+    limits = {"llm_calls": 2, "usd": 1, "wrap_up_usd": 0.10}
+    with outlay.task("ask", store="memory:", on_limit="finish", **limits) as task:
+        setattr(task, "_native", Gone(task._native))  # noqa: B010
+        assert agent.invoke(ASKED)["messages"][-1].text == DONE.text
+    assert sent.requests[-1].messages[-1].text.startswith("[Budget: It is spent: answer now")
+
+
 def test_claude_keeps_its_tools_and_calls_none(provider: Provider) -> None:
     sent = Sent()
     provider.script(*looks(1), DONE)

@@ -19,7 +19,7 @@ import { InvalidInput } from "../errors.js";
 import { known } from "../money.js";
 import { bodyOf, lastRequest, messagesOf, saidTo, told, withWords } from "./agents_input.js";
 import { refuseUnmetered } from "./attempt.js";
-import { finishing, lastOf, orLast, refusalIn } from "./finish.js";
+import { finishing, lastOf, notLast, orLast, refusalIn } from "./finish.js";
 import { Frame, turnBy } from "./frame.js";
 import { budgetNews, sharesOf, type TellBudget } from "./tell_budget.js";
 
@@ -129,7 +129,12 @@ class Guarded implements Model {
       if (task === undefined || refusalIn(refused) === undefined) throw refused;
     }
     const events = await lastOf(task, async (words) => this.#streamed(request, lastRequest(request, words)));
-    const refused = yield* events;
+    let refused: unknown;
+    try {
+      refused = yield* events;
+    } catch (error) {
+      throw notLast(task, error);
+    }
     if (refused !== undefined) throw refused;
   }
 

@@ -14,6 +14,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { call, current, held } from "../context.js";
 import { BudgetExceeded } from "../errors.js";
 import type { Task } from "../task.js";
+import { standing } from "./tell_budget.js";
 
 /** The call of a tool that this code runs in. */
 const inside = new AsyncLocalStorage<unknown>();
@@ -48,10 +49,20 @@ export async function orLast<T>(ask: () => Promise<T>, last: (words: string) => 
 /** Asks for the last answer. */
 export async function lastOf<T>(task: Task, last: (words: string) => Promise<T>): Promise<T> {
   task.isFinishing = true;
-  const { text } = await task.status();
+  const text = (await standing(task))?.text ?? "";
   const left = text === "" ? "" : `${text}. `;
   const words = `[Budget: ${left}It is spent: answer now from what you have, no tool can be called.]`;
-  return call({ final: true }, () => last(words));
+  try {
+    return await call({ final: true }, () => last(words));
+  } catch (error) {
+    throw notLast(task, error);
+  }
+}
+
+/** If a limit refuses the last call itself, the next question is none: it may be of a turn that has money left. */
+export function notLast(task: Task, error: unknown): unknown {
+  if (refusalIn(error) !== undefined) task.isFinishing = false;
+  return error;
 }
 
 /** What of ours is behind an error, if a limit is. */

@@ -7,7 +7,8 @@
  */
 
 import { current } from "../context.js";
-import { InvalidInput } from "../errors.js";
+import { InvalidInput, StoreUnavailable } from "../errors.js";
+import type { Task } from "../task.js";
 
 /** Whether to tell the model what is left, or at how many per cent. */
 export type TellBudget = boolean | readonly number[];
@@ -32,9 +33,19 @@ export function sharesOf(tellBudget: TellBudget = false): readonly number[] {
 export async function budgetNews(shares: readonly number[]): Promise<string | undefined> {
   const task = current();
   if (shares.length === 0 || task === undefined) return undefined;
-  const { text, usedPercent } = await task.status();
-  const reached = Math.max(0, ...shares.filter((share) => share <= (usedPercent ?? -1)));
+  const status = await standing(task);
+  const reached = Math.max(0, ...shares.filter((share) => share <= (status?.usedPercent ?? -1)));
   if (reached <= task.toldPercent) return undefined;
   task.toldPercent = reached;
-  return `[Budget: ${text}. Plan the rest of the work within what is left.]`;
+  return `[Budget: ${status?.text}. Plan the rest of the work within what is left.]`;
+}
+
+/** How a task stands, if the ledger can say; whether the call may go on without it is for its reservation to say. */
+export async function standing(task: Task) {
+  try {
+    return await task.status();
+  } catch (error) {
+    if (!StoreUnavailable.isInstance(error)) throw error;
+    return undefined;
+  }
 }

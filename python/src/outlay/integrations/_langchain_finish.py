@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import HumanMessage, ToolMessage
 
+from .._call_options import call
 from .._context import current_options, current_task
 from ..errors import BudgetExceeded
+from ._langchain_status import standing
 
 if TYPE_CHECKING:
     from ..task import Task
@@ -77,6 +79,20 @@ def cut_short(request: Any, error: BudgetExceeded) -> ToolMessage:
 
 
 @contextmanager
+def asking() -> Generator[None, None, None]:
+    """Asks for the last answer."""
+    task = current_task.get()
+    try:
+        with call(final=True):
+            yield
+    except BudgetExceeded:
+        # The next question may be of a turn that has money left.
+        if task is not None:
+            task._is_finishing = False
+        raise
+
+
+@contextmanager
 def within(request: Any) -> Generator[None, None, None]:
     """Runs a tool."""
     token = _inside.set(request.tool_call["id"])
@@ -95,7 +111,7 @@ def is_inside(request: Any) -> bool:
 def last_request(request: Any) -> Any:
     """The request that asks for the last answer."""
     task = current_task.get()
-    left = f"{text}. " if task is not None and (text := task.status_text()) else ""
+    left = f"{text}. " if task is not None and (text := standing(task)[0]) else ""
     said = f"[Budget: {left}It is spent: answer now from what you have, no tool can be called.]"
     request = request.override(messages=[*request.messages, HumanMessage(said)])
     if not request.tools:

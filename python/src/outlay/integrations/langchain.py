@@ -19,7 +19,6 @@ from langchain_core.runnables.config import ensure_config
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langgraph.types import interrupt
 
-from .._call_options import call
 from .._context import current_frame, current_options, current_task
 from .._native import Usage
 from .._options import read_shares
@@ -114,7 +113,7 @@ class OutlayMiddleware(AgentMiddleware[Any, Any, Any]):
                     return (yield from _asked(request, sent))
                 except BudgetExceeded as error:
                     finish.after(error)
-            with call(final=True):
+            with finish.asking():
                 sent = yield Act(lambda: finish.last_request(request))
                 return (yield from _asked(request, sent))
 
