@@ -89,11 +89,12 @@ function places(): NodeJS.Require[] {
 /** The file that was started, if one was: `node -e` has its first argument there. */
 function program(): string[] {
   const given = process.argv[1] ?? "";
+  if (!isAbsolute(given)) return [];
   try {
     return [realpathSync(given)];
   } catch {
     // Started without its ending, as `node app`.
-    return isAbsolute(given) ? [given] : [];
+    return [given];
   }
 }
 

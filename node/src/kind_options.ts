@@ -31,6 +31,8 @@ const OPTIONS = {
   breaker: "breaker",
 } as const satisfies Record<keyof KindOptions, string>;
 
+const MONEY = ["usd", "retryUsd", "wrapUpUsd"];
+
 /** The options of all kinds, as the core names them. */
 export function plainKinds(kinds: Record<string, KindOptions>): object {
   if (typeof kinds !== "object" || kinds === null) throw new InvalidInput("`kinds` are not options by kind");
@@ -39,9 +41,23 @@ export function plainKinds(kinds: Record<string, KindOptions>): object {
     const given = Object.entries(options).filter(([, value]) => value !== undefined);
     const named = given.map(([name, value]) => [
       OPTIONS[name as keyof KindOptions],
-      name === "breaker" && typeof value === "object" ? plainConfig(value) : value,
+      plainOption(name, value),
     ]);
     return [kind, Object.fromEntries(named)];
   });
   return Object.fromEntries(plain);
+}
+
+function plainOption(name: string, value: unknown): unknown {
+  if (MONEY.includes(name)) return Array.isArray(value) ? value.map(plainAmount) : plainAmount(value);
+  if (name !== "breaker" || typeof value !== "object") return value;
+  const config = value as BreakerConfig;
+  const rules = Object.values(config?.tools ?? {}).flatMap((rule) => Object.values(rule ?? {}));
+  if (rules.some((one) => typeof one === "function"))
+    throw new InvalidInput("functions cannot be configured");
+  return plainConfig(config);
+}
+
+function plainAmount(value: unknown): unknown {
+  return typeof value === "bigint" ? String(value) : value;
 }

@@ -34,7 +34,7 @@ let active: Telemetry | undefined;
  * tool a span `execute_tool`, with `outlay.cost.usd` and its like beside the attributes of the GenAI
  * conventions; docs/telemetry.md has all of them, and the metrics. No prompts and no answers.
  *
- * @throws {InvalidInput} a mode that is none.
+ * @throws {InvalidInput} a mode or a provider that is none.
  * @throws {Unsupported} the package `@opentelemetry/api` is not installed.
  * @example
  * telemetry();
@@ -47,6 +47,8 @@ let active: Telemetry | undefined;
 export function telemetry(options: TelemetryOptions = {}): void {
   known(options, ["mode", "tracerProvider", "meterProvider"], "telemetry");
   const { mode = "spans", tracerProvider, meterProvider } = options;
+  provides(tracerProvider, "tracerProvider", "getTracer");
+  provides(meterProvider, "meterProvider", "getMeter");
   if (!MODES.includes(mode)) throw new InvalidInput(`mode \`${mode}\` is none of \`${MODES.join("`, `")}\``);
   if (mode === "off") {
     active = undefined;
@@ -59,6 +61,11 @@ export function telemetry(options: TelemetryOptions = {}): void {
   }
   const spans = require("./spans.js") as typeof import("./spans.js");
   active = new spans.Telemetry(mode === "spans", tracerProvider, meterProvider);
+}
+
+function provides(given: object | undefined, name: string, method: string): void {
+  if (given === undefined || typeof Object(given)[method] === "function") return;
+  throw new InvalidInput(`\`${name}\` has no \`${method}\``);
 }
 
 /**

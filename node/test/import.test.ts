@@ -2,7 +2,9 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { join } from "node:path";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
 
 import { sqlite } from "./stores.js";
@@ -26,6 +28,17 @@ test("the import loads no integration, and no module of Node.js that costs milli
   assert.deepEqual(own, []);
   const loaded = DEAR.filter((name) => builtin.includes(`NativeModule ${name}`));
   assert.deepEqual(loaded, []);
+});
+
+test("no client is looked for in the working directory, where an argument of `-e` names a file", () => {
+  const cwd = mkdtempSync(join(tmpdir(), "outlay-"));
+  const client = join(cwd, "node_modules/openai/client.js");
+  mkdirSync(dirname(client), { recursive: true });
+  writeFileSync(client, "console.log('loaded')");
+  writeFileSync(join(cwd, "app"), "");
+  const program = `require(${JSON.stringify(ROOT)}).instrument(); console.log("done");`;
+  const ran = execFileSync(process.execPath, ["-e", program, "app"], { cwd, encoding: "utf8" });
+  assert.equal(ran, "done\n");
 });
 
 test("what the import leaves out is there when it is needed", () => {

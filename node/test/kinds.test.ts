@@ -77,6 +77,13 @@ test("its breaker watches unless the caller says otherwise", async () => {
   assert.equal(await levels({}), null);
 });
 
+test("money may be a bigint, in a list too", async () => {
+  configure({ kinds: { one: { usd: 3n, retryUsd: 2n, wrapUpUsd: 1n }, two: { usd: [2n] as never } } });
+  const left = (kind: string) =>
+    task("t", { kind, store: "memory:" }, async (t) => String(await t.available()));
+  assert.deepEqual([await left("one"), await left("two")], ["2.00 USD", "2.00 USD"]);
+});
+
 test("what cannot be changes nothing", async () => {
   configure({ kinds: { refund: { usd: 0.25 } } });
   const wrong: [object, RegExp][] = [
@@ -84,6 +91,7 @@ test("what cannot be changes nothing", async () => {
     [{ refund: { usd: -1 } }, /kinds\.refund\.usd: /],
     [{ refund: { deadline: "soon" } }, /kinds\.refund\.deadline: /],
     [{ refund: { breaker: { cycle: 4 } } }, /kinds\.refund\.breaker: `cycle` is not an object/],
+    [{ refund: { breaker: { tools: { web: { loopKey: () => 1 } } } } }, /functions cannot be configured/],
     [{ refund: 5 }, /kind `refund` is `5`, not an object/],
     [{ refund: { usd: () => 1 } }, /an option cannot be read/],
   ];

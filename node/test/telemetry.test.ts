@@ -419,6 +419,10 @@ test("nothing is told, and nothing is loaded, without being asked", async () => 
   await within({}, async (t) => (await t.reserve(CALL)).void());
   assert.equal(spans("").length, 0);
   assert.throws(() => telemetry({ mode: "loud" as "off" }), InvalidInput);
+  for (const wrong of [{}, null]) {
+    assert.throws(() => telemetry({ tracerProvider: wrong as never }), InvalidInput);
+    assert.throws(() => telemetry({ meterProvider: wrong as never }), InvalidInput);
+  }
   const code = `
     require("outlay");
     if (Object.keys(require.cache).some((name) => name.includes("opentelemetry"))) process.exit(1);`;

@@ -442,6 +442,10 @@ def test_what_fails_in_the_sdk_spoils_nothing(
 def test_a_mode_without_meaning_is_refused() -> None:
     with pytest.raises(outlay.InvalidInput):
         outlay.telemetry(mode="loud")
+    with pytest.raises(outlay.InvalidInput):
+        outlay.telemetry(tracer_provider=object())
+    with pytest.raises(outlay.InvalidInput):
+        outlay.telemetry(meter_provider={})
 
 
 def test_nobody_is_made_to_import_open_telemetry() -> None:

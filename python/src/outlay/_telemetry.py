@@ -48,7 +48,7 @@ def telemetry(
         meter_provider: where measurements go; the global one if absent.
 
     Raises:
-        InvalidInput: a mode that is none.
+        InvalidInput: a mode or a provider that is none.
         Unsupported: the package ``opentelemetry-api`` is not installed.
 
     Example:
@@ -61,6 +61,9 @@ def telemetry(
     """
     if mode not in _MODES:
         raise InvalidInput(f"mode `{mode}` is none of `{'`, `'.join(_MODES)}`")
+    for given, method in ((tracer_provider, "get_tracer"), (meter_provider, "get_meter")):
+        if given is not None and not callable(getattr(given, method, None)):
+            raise InvalidInput(f"what is given as a provider has no `{method}`")
     global _active
     if mode == "off":
         _active = None
