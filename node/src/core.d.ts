@@ -831,6 +831,9 @@ export function forget(ledger: number, key: string, value: string): Promise<numb
 /** What OpenTelemetry calls the operation and the provider of a request of this protocol. */
 export function genaiNames(api: string, host?: string | undefined | null): Tagged<Array<string>>;
 
+/** Negative with what stopped the run, if a request or a stream did. */
+export function goOnBreaker(breaker: number): number;
+
 /** Lets no call in a scope start until it is undone; answers how many open attempts lie in it. */
 export function halt(ledger: number, scope: string, by: string, reason: string): Promise<number | Failure>;
 

@@ -47,9 +47,10 @@ export class Watch {
     return this.#follow(await this.#observe({ atMs: Date.now(), ...step }));
   }
 
-  /** Throws what stopped the task, if something did. */
+  /** Throws what stopped the task, if a hook, a client or a stream did. */
   goOn(): void {
     if (this.#tripped !== null) throw this.#tripped;
+    whole(native.goOnBreaker(this.breaker.handle));
   }
 
   /** A person lets the task go on. */

@@ -109,6 +109,8 @@ for (const [name, run] of Object.entries({ chat, responses, messages })) {
         await assert.rejects(run(sent), ApprovalRequired);
         assert.equal(sent.length, 8);
         assert.ok(ApprovalRequired.isInstance(t.stopped));
+        // A hook of the same task lets no tool be called either.
+        await assert.rejects((t as Any).watch.ask({ name: "look", args: {} }), ApprovalRequired);
         t.excuse();
         await assert.rejects(run(sent), ApprovalRequired);
         assert.ok(sent.length > 8);

@@ -167,6 +167,9 @@ def test_a_pause_is_raised_before_the_request_and_again_until_excused(agent: Age
             agent.run()
         assert len(agent.sent) == 8
         assert task.stopped is not None
+        assert task._watch is not None
+        with pytest.raises(outlay.ApprovalRequired):
+            task._watch.ask({"name": "look", "args": {}})
         task.excuse()
         with pytest.raises(outlay.ApprovalRequired):
             agent.run()

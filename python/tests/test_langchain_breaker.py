@@ -78,6 +78,8 @@ def test_a_pause_waits_for_a_person_and_is_not_forgotten(provider: Provider) -> 
         asked = task.summary().totals.calls
         with pytest.raises(outlay.ApprovalRequired):
             agent.invoke(ASKED)
+        with pytest.raises(outlay.ApprovalRequired):
+            model.invoke("a client without a hook")
         assert task.summary().totals.calls == asked
         assert task.stopped is paused.value
         task.excuse()

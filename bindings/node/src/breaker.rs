@@ -88,6 +88,12 @@ pub fn observe_stream(breaker: u32, text: String) -> Tagged<VerdictFacts> {
     now(|| BREAKERS.get(breaker)?.observe_stream(&text).map(|verdict| shown(&verdict)))
 }
 
+/// Negative with what stopped the run, if a request or a stream did.
+#[napi]
+pub fn go_on_breaker(breaker: u32) -> f64 {
+    hot(|| BREAKERS.get(breaker)?.go_on().map(|()| 0.0))
+}
+
 /// A person lets the run go on. Negative if it failed.
 #[napi]
 pub fn excuse_breaker(breaker: u32) -> f64 {

@@ -176,6 +176,11 @@ impl Breaker {
         waiting(py, self.watch.is_blocking(), || self.watch.observe_stream(text)).map(Verdict)
     }
 
+    /// Raises what stopped the run, if a request or a stream did.
+    fn _go_on(&self, py: Python<'_>) -> PyResult<()> {
+        guard(py, || self.watch.go_on())
+    }
+
     /// A person lets the run go on: what repeats now is forgiven. The hard cap keeps counting.
     fn excuse(&self) {
         self.watch.excuse();

@@ -211,8 +211,12 @@ impl Watch {
         lock(&self.seen).breaker.state()
     }
 
-    /// What stopped the run, if something did.
-    pub(super) fn go_on(&self) -> Result<()> {
+    /// Refuses what comes after a request or a stream that stopped the run, until that is excused.
+    ///
+    /// # Errors
+    ///
+    /// `BreakerTripped`, `ApprovalRequired`: what stopped it.
+    pub fn go_on(&self) -> Result<()> {
         lock(&self.seen).tripped.clone().map_or(Ok(()), Err)
     }
 

@@ -109,6 +109,7 @@ export class Ask {
     const { trace } = task;
     const asked = { api, host: from.host, model: trace && modelOf(json) };
     try {
+      task.watch?.goOn();
       const facts = await unwrapped(native.readRequest(task.handle, api, json, terms));
       return new Ask(facts, frame, trace, asked);
     } catch (error) {

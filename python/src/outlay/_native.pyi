@@ -261,6 +261,11 @@ class Breaker:
     def __new__(
         cls, /, config: Mapping[str, object] | None = None, *, state: bytes | None = None
     ) -> Breaker: ...
+    def _go_on(self, /) -> None:
+        """
+        Raises what stopped the run, if a request or a stream did.
+        """
+
     def check(self, /, step: Mapping[str, object]) -> Verdict:
         """
         Would this call be refused, if it gave what it gave before? Changes nothing.

@@ -36,9 +36,10 @@ class Watch:
         return self._follow(self.breaker.observe({"at_ms": _now_ms(), **step}))
 
     def go_on(self) -> None:
-        """Raises what stopped the task, if something did."""
+        """Raises what stopped the task, if a hook, a client or a stream did."""
         if self.tripped is not None:
             raise self.tripped
+        self.breaker._go_on()
 
     def excuse(self) -> None:
         """A person lets the task go on."""

@@ -80,6 +80,8 @@ class Ask:
         self._trace = task._trace
         self._asked = (api, host, body.get("model"))
         try:
+            if task._watch is not None:
+                task._watch.go_on()
             self.outgoing: Any = task._native.outgoing(
                 api,
                 text,
