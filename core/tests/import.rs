@@ -6,7 +6,6 @@ use outlay::{
     BudgetOptions, Config, ErrorKind, Ledger, Limit, Money, Usage, Window,
     meter::{PriceBook, ServiceTier},
     report::{By, Imported, Report, ReportOptions, Source, WasteKind, import},
-    run::config::Choices,
 };
 use tempfile::TempDir;
 
@@ -32,11 +31,7 @@ impl Place {
     }
 
     fn try_import(&self, source: Source) -> outlay::Result<Imported> {
-        self.import_with(source, Config::default())
-    }
-
-    fn import_with(&self, source: Source, config: Config) -> outlay::Result<Imported> {
-        import(source, &self.folder.path().join("logs"), &self.store(), Arc::new(config))
+        import(source, &self.folder.path().join("logs"), &self.store(), Arc::new(Config::default()))
     }
 
     fn import(&self, source: Source) -> Imported {
@@ -462,28 +457,13 @@ fn calls_dated_alike_miss_nothing() {
     place.ledger().task("now", [Limit::usd("1").unwrap()]).unwrap();
     let line = |id: &str, hour: u32, cached: u64| {
         claude("s1", id, &format!("2026-03-01T{hour:02}:00:00.000Z"), 50, cached)
+            .replace(r#"creation_input_tokens":1000"#, r#"creation_input_tokens":20000"#)
+            .replace(r#""ephemeral_5m_input_tokens":600"#, r#""ephemeral_5m_input_tokens":19600"#)
     };
-    place.log("s1.jsonl", &[line("msg_1", 10, 50_000), line("msg_2", 20, 40_000)].join("\n"));
+    place.log("s1.jsonl", &[line("msg_1", 10, 50_000), line("msg_2", 20, 60_000)].join("\n"));
     assert_eq!(place.import(Source::ClaudeCode).redated_calls, 2);
     let report = place.ledger().waste(None).unwrap();
     assert!(report.kinds.iter().all(|waste| waste.kind != WasteKind::CacheMiss), "{report}");
-}
-
-/// They are for tasks to come: what is past is neither held to them nor told of.
-#[test]
-fn the_options_of_a_kind_do_not_bind_the_past() {
-    let place = Place::new();
-    let line =
-        |id: &str, minute: u32| claude("s1", id, &format!("2026-03-01T10:{minute:02}:00.000Z"), 500, 5_000);
-    place.log("s1.jsonl", &[line("msg_1", 0), USER.to_owned()].join("\n"));
-    assert_eq!(place.import(Source::ClaudeCode).calls, 1);
-    let kind = place.report(By::Kind).rows[0].key.clone().unwrap();
-    let options = format!("[kinds.'{kind}']\nusd = 0.000001\nllm_calls = 1");
-    let config = Config::default().with(&Choices::from_toml(&options).unwrap()).unwrap();
-    place
-        .log("s1.jsonl", &[line("msg_1", 0), line("msg_2", 1), line("msg_3", 2), USER.to_owned()].join("\n"));
-    assert_eq!(place.import_with(Source::ClaudeCode, config).unwrap().calls, 2);
-    assert_eq!(place.report(By::Task).totals.calls(), 3);
 }
 
 #[test]
