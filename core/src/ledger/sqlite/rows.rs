@@ -180,8 +180,6 @@ pub(super) fn entry_of(row: &Cells<'_>) -> Option<Entry> {
 pub(super) const MOVEMENT: &str = "kind, flags, call, usd, tokens, llm_calls, tool_calls, \
     task, attempt, model_asked, input_tokens, cache_read_tokens, cache_write_tokens, \
     cache_write_1h_tokens, output_tokens, reasoning_tokens, at_ms";
-/// How many they are.
-pub(super) const MOVEMENT_COLUMNS: usize = 17;
 
 /// Reads the columns of [`MOVEMENT`]. Reading costs more than finding: of each kind of entry only
 /// what it alone says is read.
@@ -197,12 +195,12 @@ pub(super) fn movement_of(row: &Cells<'_>) -> rusqlite::Result<Entry> {
     if !matches!(kind, Kind::Settled | Kind::Corrected) {
         return Ok(entry);
     }
-    entry.input_tokens = tokens_of(row, 10)?;
-    entry.cache_read_tokens = tokens_of(row, 11)?;
-    entry.cache_write_tokens = tokens_of(row, 12)?;
-    entry.cache_write_1h_tokens = tokens_of(row, 13)?;
-    entry.output_tokens = tokens_of(row, 14)?;
-    entry.reasoning_tokens = tokens_of(row, 15)?;
+    entry.input_tokens = row.get(10)?;
+    entry.cache_read_tokens = row.get(11)?;
+    entry.cache_write_tokens = row.get(12)?;
+    entry.cache_write_1h_tokens = row.get(13)?;
+    entry.output_tokens = row.get(14)?;
+    entry.reasoning_tokens = row.get(15)?;
     entry.set_amounts(&row.amounts(3)?);
     Ok(entry)
 }
@@ -218,10 +216,10 @@ pub(super) fn count_of(row: &Cells<'_>) -> rusqlite::Result<Entry> {
     let mut entry = Entry { kind, flags, call, ..Entry::default() };
     if kind == Kind::Reserved {
         (entry.provider, entry.model_asked, entry.tool_set) = (row.get(3)?, row.get(4)?, row.get(5)?);
-        (entry.input_bound, entry.counted_tokens) = (tokens_of(row, 6)?, tokens_of(row, 7)?);
-        (entry.prefix_tokens, entry.known_tokens) = (tokens_of(row, 9)?, tokens_of(row, 10)?);
+        (entry.input_bound, entry.counted_tokens) = (row.get(6)?, row.get(7)?);
+        (entry.prefix_tokens, entry.known_tokens) = (row.get(9)?, row.get(10)?);
     } else {
-        entry.input_tokens = tokens_of(row, 8)?;
+        entry.input_tokens = row.get(8)?;
     }
     Ok(entry)
 }
@@ -247,14 +245,14 @@ pub(super) fn request_of(row: &Cells<'_>) -> rusqlite::Result<Entry> {
         entry.message_count = row.get(10)?;
         if entry.message_count != 0 {
             entry.request_hash = row.get(9)?;
-            entry.tool_definition_tokens = tokens_of(row, 11)?;
-            (entry.prefix_messages, entry.prefix_bytes) = (row.get(12)?, tokens_of(row, 13)?);
-            (entry.prefix_tokens, entry.known_tokens) = (tokens_of(row, 14)?, tokens_of(row, 15)?);
+            entry.tool_definition_tokens = row.get(11)?;
+            (entry.prefix_messages, entry.prefix_bytes) = (row.get(12)?, row.get(13)?);
+            (entry.prefix_tokens, entry.known_tokens) = (row.get(14)?, row.get(15)?);
         }
     } else if matches!(kind, Kind::Settled | Kind::Corrected) {
         (entry.usd, entry.price) = (row.get(3)?, row.get(4)?);
-        (entry.input_tokens, entry.cache_read_tokens) = (tokens_of(row, 16)?, tokens_of(row, 17)?);
-        (entry.cache_write_tokens, entry.cache_write_1h_tokens) = (tokens_of(row, 20)?, tokens_of(row, 21)?);
+        (entry.input_tokens, entry.cache_read_tokens) = (row.get(16)?, row.get(17)?);
+        (entry.cache_write_tokens, entry.cache_write_1h_tokens) = (row.get(20)?, row.get(21)?);
     }
     Ok(entry)
 }
@@ -276,16 +274,16 @@ pub(super) fn bill_of(row: &Cells<'_>) -> rusqlite::Result<Entry> {
     } else if matches!(kind, Kind::Settled | Kind::Corrected) {
         (entry.usd, entry.price) = (row.get(3)?, row.get(4)?);
         entry.set_usage(&Usage {
-            cache_read_tokens: tokens_of(row, 12)?,
-            cache_write_tokens: tokens_of(row, 13)?,
-            cache_write_1h_tokens: tokens_of(row, 14)?,
-            input_audio_tokens: tokens_of(row, 15)?,
-            input_image_tokens: tokens_of(row, 16)?,
-            reasoning_tokens: tokens_of(row, 18)?,
-            output_audio_tokens: tokens_of(row, 19)?,
-            output_image_tokens: tokens_of(row, 20)?,
-            web_searches: tokens_of(row, 21)?,
-            ..Usage::tokens(tokens_of(row, 11)?, tokens_of(row, 17)?)
+            cache_read_tokens: row.get(12)?,
+            cache_write_tokens: row.get(13)?,
+            cache_write_1h_tokens: row.get(14)?,
+            input_audio_tokens: row.get(15)?,
+            input_image_tokens: row.get(16)?,
+            reasoning_tokens: row.get(18)?,
+            output_audio_tokens: row.get(19)?,
+            output_image_tokens: row.get(20)?,
+            web_searches: row.get(21)?,
+            ..Usage::tokens(row.get(11)?, row.get(17)?)
         });
     }
     Ok(entry)
@@ -314,10 +312,6 @@ pub(super) fn payment_of(row: &Cells<'_>) -> rusqlite::Result<Entry> {
         (entry.subject, entry.evidence, entry.under) = (row.get(7)?, row.get(8)?, under_of(row, 9)?);
     }
     Ok(entry)
-}
-
-fn tokens_of(row: &Cells<'_>, column: usize) -> rusqlite::Result<u64> {
-    row.get(column)
 }
 
 fn under_of(row: &Cells<'_>, column: usize) -> rusqlite::Result<Option<Under>> {

@@ -80,6 +80,21 @@ impl Session {
         rows.collect::<rusqlite::Result<_>>().map_err(failed)
     }
 
+    /// Hands out one row after the other, and keeps none.
+    fn each(
+        &self,
+        sql: &str,
+        params: impl Params,
+        mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
+    ) -> Result<()> {
+        let mut statement = self.db()?.prepare_cached(sql).map_err(failed)?;
+        let mut rows = statement.query(params).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            read(row).map_err(failed)?;
+        }
+        Ok(())
+    }
+
     fn run(&self, sql: &str, params: impl Params) -> Result<&Database> {
         let db = self.db()?;
         db.prepare_cached(sql).and_then(|mut statement| statement.execute(params)).map_err(failed)?;
@@ -345,14 +360,10 @@ impl Tx for Session {
 
     fn balances(&mut self, visit: &mut dyn FnMut(u32, Millis, Balance)) -> Result<()> {
         let sql = format!("SELECT {SLOT}, account, slot FROM balances");
-        let mut statement = self.db()?.prepare_cached(&sql).map_err(failed)?;
-        let mut rows = statement.query([]).map_err(failed)?;
-        while let Some(row) = rows.next().map_err(failed)? {
-            let place = row.get(12).and_then(|account| Ok((account, row.get(13)?)));
-            let (account, slot) = place.map_err(failed)?;
-            visit(account, slot, balance_of(row).map_err(failed)?);
-        }
-        Ok(())
+        self.each(&sql, [], |row| {
+            visit(row.get(12)?, row.get(13)?, balance_of(row)?);
+            Ok(())
+        })
     }
 
     fn call(&mut self, id: &Id) -> Result<Option<CallRow>> {

@@ -5,7 +5,7 @@ use rusqlite::Row;
 use super::{
     super::{
         Session,
-        rows::{TASK, entry_of, failed, task_of},
+        rows::{TASK, entry_of, task_of},
         taken::Cells,
     },
     Entry, Head, Line, Result, TaskRow, Word,
@@ -24,23 +24,15 @@ impl Session {
 
     pub(super) fn scan_words(&self, visit: &mut dyn FnMut(Word)) -> Result<()> {
         let sql = "SELECT no, key, value, salt FROM names ORDER BY no";
-        let mut statement = self.db()?.prepare_cached(sql).map_err(failed)?;
-        let mut rows = statement.query([]).map_err(failed)?;
-        while let Some(row) = rows.next().map_err(failed)? {
-            visit(word_of(row).map_err(failed)?);
-        }
-        Ok(())
+        self.each(sql, [], |row| word_of(row).map(&mut *visit))
     }
 
     pub(super) fn scan_task_lines(&self, visit: &mut dyn FnMut(TaskRow)) -> Result<()> {
         let sql = format!("SELECT {TASK} FROM tasks ORDER BY no");
-        let mut statement = self.db()?.prepare_cached(&sql).map_err(failed)?;
-        let mut rows = statement.query([]).map_err(failed)?;
-        while let Some(row) = rows.next().map_err(failed)? {
-            let unreadable = || Ok(TaskRow { no: row.get(0)?, ..TaskRow::default() });
-            visit(task_of(row).or_else(|_: rusqlite::Error| unreadable()).map_err(failed)?);
-        }
-        Ok(())
+        self.each(&sql, [], |row| {
+            let unreadable = |_| Ok(TaskRow { no: row.get(0)?, ..TaskRow::default() });
+            task_of(row).or_else(unreadable).map(&mut *visit)
+        })
     }
 }
 

@@ -6,8 +6,8 @@ use super::{
     super::{
         Session,
         rows::{
-            ATTEMPT, BILL, COUNT, MOVEMENT, MOVEMENT_COLUMNS, PAYMENT, REQUEST, TASK, attempt_of, bill_of,
-            count_of, entry_of, failed, movement_of, payment_of, request_of, run_of, task_of,
+            ATTEMPT, BILL, COUNT, MOVEMENT, PAYMENT, REQUEST, TASK, attempt_of, bill_of, count_of, entry_of,
+            movement_of, payment_of, request_of, run_of, task_of,
         },
         taken::Cells,
     },
@@ -44,10 +44,11 @@ impl Session {
         let Some(part) = filter.part else {
             return self.scan(MOVEMENT, CALLS, filter, |row| movement_of(row).map(|entry| visit(&entry)));
         };
+        let behind = MOVEMENT.split(',').count();
         self.scan(&format!("{MOVEMENT}, {}", part.column()), CALLS, filter, |row| {
             let mut entry = movement_of(row)?;
             if entry.kind == Kind::Reserved {
-                part.put(&mut entry, row.get(MOVEMENT_COLUMNS)?);
+                part.put(&mut entry, row.get(behind)?);
             }
             Ok(visit(&entry))
         })
@@ -112,24 +113,17 @@ impl Session {
              LEFT JOIN balances ON account = accounts.no AND slot = 0
              WHERE parent = 0 AND owner = 0 AND opened_ms >= ? ORDER BY tasks.no DESC LIMIT ?"
         );
-        let mut statement = self.db()?.prepare_cached(&sql).map_err(failed)?;
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let mut rows = statement.query(params![since.unwrap_or(Millis::MIN), most]).map_err(failed)?;
-        while let Some(row) = rows.next().map_err(failed)? {
-            visit(run_of(row).map_err(failed)?);
-        }
-        Ok(())
+        self.each(&sql, params![since.unwrap_or(Millis::MIN), most], |row| run_of(row).map(&mut *visit))
     }
 
     pub(super) fn scan_names(&self, key: &str, visit: &mut dyn FnMut(u32, &str)) -> Result<()> {
         let sql = "SELECT no, value FROM names WHERE key = ? AND value IS NOT NULL";
-        let mut statement = self.db()?.prepare_cached(sql).map_err(failed)?;
-        let mut rows = statement.query([key]).map_err(failed)?;
-        while let Some(row) = rows.next().map_err(failed)? {
-            let value: String = row.get(1).map_err(failed)?;
-            visit(row.get(0).map_err(failed)?, &value);
-        }
-        Ok(())
+        self.each(sql, [key], |row| {
+            let value: String = row.get(1)?;
+            visit(row.get(0)?, &value);
+            Ok(())
+        })
     }
 
     /// Reads these columns of the entries until `read` returns false.
