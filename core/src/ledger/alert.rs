@@ -124,8 +124,12 @@ pub(crate) trait Alerts {
     /// Hands out the alerts behind a number, in order, until the visitor returns false.
     fn alerts(&mut self, after: u64, visit: &mut dyn FnMut(AlertRow) -> bool) -> Result<()>;
 
-    /// What is passing in an account, or in all, at most `most`: what is due first.
-    fn passing(&mut self, account: Option<u32>, most: usize) -> Result<Vec<PassingRow>>;
+    /// What is passing in an account: what is due first.
+    fn passing_of(&mut self, account: u32) -> Result<Vec<PassingRow>>;
+    /// What is passing in all accounts, at most `most`: what is due first.
+    fn passing(&mut self, most: usize) -> Result<Vec<PassingRow>>;
+    /// Is anything passing?
+    fn is_passing(&mut self) -> Result<bool>;
     fn put_passing(&mut self, row: &PassingRow) -> Result<()>;
     fn drop_passing(&mut self, row: &PassingRow) -> Result<()>;
 
@@ -241,7 +245,7 @@ fn judge(
     let counts = |of: Millis| if rolls { of >= oldest } else { of == slot };
     let told = tx.alerts_of(account.no, oldest)?;
     let sustained = account.alerts.any_sustained();
-    let passing = if sustained { tx.passing(Some(account.no), usize::MAX)? } else { Vec::new() };
+    let passing = if sustained { tx.passing_of(account.no)? } else { Vec::new() };
     // With thresholds that are to stay passed every change is looked at: one may end what is passing.
     let mut next = [if sustained { i64::MIN } else { i64::MAX }; 4];
     for mark in account.alerts.marks(&account.ceiling) {
@@ -318,7 +322,7 @@ fn record(
 pub(crate) fn ripen(tx: &mut dyn Tx) -> Result<usize> {
     let now = tx.now()?;
     let mut ripe = 0;
-    for row in tx.passing(None, RIPENED_MAX)? {
+    for row in tx.passing(RIPENED_MAX)? {
         let account = known(tx, row.account)?;
         let Some(account) =
             account.filter(|account| account.alerts.marks(&account.ceiling).any(|mark| mark == row.mark))
@@ -345,11 +349,6 @@ pub(crate) fn ripen(tx: &mut dyn Tx) -> Result<usize> {
         }
     }
     Ok(ripe)
-}
-
-/// Is anything passing that is to be judged?
-pub(crate) fn is_ripening(tx: &mut dyn Tx) -> Result<bool> {
-    Ok(!tx.passing(None, 1)?.is_empty())
 }
 
 /// Gives accounts other thresholds, where they have others.

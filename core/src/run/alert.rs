@@ -130,7 +130,7 @@ impl Ledger {
 
     /// Records what has been passed for long enough where no call came to see it.
     fn ripen(&self) -> Result<()> {
-        if self.read(alert::is_ripening)? {
+        if self.read(|tx| tx.is_passing())? {
             self.act(alert::ripen)?;
         }
         Ok(())

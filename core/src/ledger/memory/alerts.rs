@@ -51,12 +51,22 @@ impl Alerts for Memory {
         Ok(())
     }
 
-    fn passing(&mut self, account: Option<u32>, most: usize) -> Result<Vec<PassingRow>> {
-        let wanted = |row: &&PassingRow| account.is_none_or(|account| row.account == account);
-        let mut rows: Vec<_> = self.alerts.passing.iter().filter(wanted).copied().collect();
+    fn passing_of(&mut self, account: u32) -> Result<Vec<PassingRow>> {
+        let mut rows = self.alerts.passing.clone();
+        rows.retain(|row| row.account == account);
+        rows.sort_by_key(PassingRow::due_ms);
+        Ok(rows)
+    }
+
+    fn passing(&mut self, most: usize) -> Result<Vec<PassingRow>> {
+        let mut rows = self.alerts.passing.clone();
         rows.sort_by_key(PassingRow::due_ms);
         rows.truncate(most);
         Ok(rows)
+    }
+
+    fn is_passing(&mut self) -> Result<bool> {
+        Ok(!self.alerts.passing.is_empty())
     }
 
     fn put_passing(&mut self, row: &PassingRow) -> Result<()> {

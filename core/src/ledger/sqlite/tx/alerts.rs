@@ -70,13 +70,19 @@ impl Alerts for Session {
         Ok(())
     }
 
-    fn passing(&mut self, account: Option<u32>, most: usize) -> Result<Vec<PassingRow>> {
+    fn passing_of(&mut self, account: u32) -> Result<Vec<PassingRow>> {
+        let sql = format!("SELECT {PASSING} FROM passing WHERE account = ? ORDER BY since_ms + sustained_ms");
+        self.every(&sql, [account], passing_of)
+    }
+
+    fn passing(&mut self, most: usize) -> Result<Vec<PassingRow>> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let sql = format!(
-            "SELECT {PASSING} FROM passing WHERE ?1 IS NULL OR account = ?1 \
-             ORDER BY since_ms + sustained_ms LIMIT ?2"
-        );
-        self.every(&sql, params![account, most], passing_of)
+        let sql = format!("SELECT {PASSING} FROM passing ORDER BY since_ms + sustained_ms LIMIT ?");
+        self.every(&sql, [most], passing_of)
+    }
+
+    fn is_passing(&mut self) -> Result<bool> {
+        Ok(self.first("SELECT 1 FROM passing LIMIT 1", [], |_| Ok(()))?.is_some())
     }
 
     fn put_passing(&mut self, row: &PassingRow) -> Result<()> {
