@@ -6,6 +6,7 @@
 
 use rustc_hash::FxHashMap;
 
+use super::text::left_out;
 use crate::{
     error::{Error, Result},
     ledger::{
@@ -347,11 +348,7 @@ impl Figures {
             let calls = calls(unpriced_calls);
             notes.push(format!("{calls} {have} no known price: {their} cost is in no sum"));
         }
-        if dropped_entries > 0 {
-            notes.push(format!(
-                "{dropped_entries} older entries are kept no longer: their calls are left out"
-            ));
-        }
+        notes.extend(left_out(dropped_entries));
         notes
     }
 }

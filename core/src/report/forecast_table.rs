@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{
     forecast::{BudgetForecast, Forecast, ForecastRow},
-    text::Table,
+    text::{Table, left_out},
     trend::{Backtest, Projection},
 };
 use crate::{policy::limit::show_time, value::Money};
@@ -51,10 +51,7 @@ impl Forecast {
             ),
             (_, Some(test)) => notes.push(tested(&test)),
         }
-        if self.dropped_entries > 0 {
-            let dropped = self.dropped_entries;
-            notes.push(format!("{dropped} older entries are kept no longer: their calls are left out"));
-        }
+        notes.extend(left_out(self.dropped_entries));
         notes
     }
 }

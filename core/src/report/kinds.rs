@@ -30,7 +30,7 @@ use super::{
     runs::{Run, quantile, runs},
     since::Since,
     standing::Standing,
-    text::{Table, count},
+    text::{Table, count, left_out},
 };
 use crate::{
     error::Result,
@@ -302,10 +302,7 @@ impl KindsReport {
         if open > 0 {
             notes.push(format!("{open} runs are open or ended nobody knows how: in no rate and no runtime"));
         }
-        if self.dropped_entries > 0 {
-            let dropped = self.dropped_entries;
-            notes.push(format!("{dropped} older entries are kept no longer: their calls are left out"));
-        }
+        notes.extend(left_out(self.dropped_entries));
         notes
     }
 }

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fmt};
 use super::{
     names::Names,
     since::Since,
-    text::{Table, count},
+    text::{Table, count, left_out},
 };
 use crate::{
     error::Result,
@@ -144,10 +144,6 @@ impl fmt::Display for MeterReport {
             table.row(kind.into_iter().chain(calls).chain(truth).chain(bound));
         }
         table.fmt(f)?;
-        if self.dropped_entries > 0 {
-            let dropped = self.dropped_entries;
-            write!(f, "\n{dropped} older entries are kept no longer: their calls are left out")?;
-        }
-        Ok(())
+        left_out(self.dropped_entries).map_or(Ok(()), |note| write!(f, "\n{note}"))
     }
 }

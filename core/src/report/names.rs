@@ -26,6 +26,8 @@ pub(super) struct Names {
     words: FxHashMap<u32, KeyAndValue>,
     tasks: FxHashMap<u32, Option<TaskRow>>,
     kinds: FxHashMap<u32, u32>,
+    /// For each name of a task without a kind, the kind that it is.
+    named: FxHashMap<u32, u32>,
 }
 
 impl Names {
@@ -45,7 +47,7 @@ impl Names {
 
     /// Forgets all it knows, once that is much.
     pub fn forget_many(&mut self) {
-        if self.words.len() + self.tasks.len() + self.kinds.len() > KEPT_MAX {
+        if self.words.len() + self.tasks.len() + self.kinds.len() + self.named.len() > KEPT_MAX {
             *self = Self::default();
         }
     }
@@ -107,13 +109,22 @@ impl Names {
         }
         let mut kind = self.tag(tx, outermost, "kind")?;
         if kind == 0 {
-            kind = self.name_of_task(tx, outermost)?;
-            if let Some((_, Some(name))) = self.pair(tx, kind)? {
-                kind = tx.find_name("kind", &name)?.unwrap_or(kind);
-            }
+            let name = self.name_of_task(tx, outermost)?;
+            kind = self.kind_named(tx, name)?;
         }
         self.kinds.insert(outermost, kind);
         Ok(kind)
+    }
+
+    fn kind_named(&mut self, tx: &mut dyn Tx, name: u32) -> Result<u32> {
+        if let Some(known) = self.named.get(&name) {
+            return Ok(*known);
+        }
+        let same = match self.name(tx, name)? {
+            Some((_, Some(text))) => tx.find_name("kind", text)?,
+            _ => None,
+        };
+        Ok(*self.named.entry(name).or_insert(same.unwrap_or(name)))
     }
 
     /// The dictionary id of a task's value of this tag; 0 where it has none.

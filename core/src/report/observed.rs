@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 use super::{
     names::Names,
     since::Since,
-    text::{Table, count},
+    text::{Table, count, left_out},
 };
 use crate::{
     error::Result,
@@ -167,10 +167,6 @@ impl fmt::Display for ObservedReport {
             table.row(limit.into_iter().chain(times).chain([count(row.calls), row.settled.decimal()]));
         }
         table.fmt(f)?;
-        if self.dropped_entries > 0 {
-            let dropped = self.dropped_entries;
-            write!(f, "\n{dropped} older entries are kept no longer: their calls are left out")?;
-        }
-        Ok(())
+        left_out(self.dropped_entries).map_or(Ok(()), |note| write!(f, "\n{note}"))
     }
 }

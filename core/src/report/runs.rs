@@ -76,9 +76,9 @@ pub(super) fn runs(
     Ok(runs)
 }
 
-/// The cost of a run, by nearest rank: of every thousand runs so many cost no more. The cheapest comes
-/// first in `sorted`.
-pub(super) fn quantile(sorted: &[Money], per_mille: usize) -> Money {
+/// The cost of a run, or what else it used, by nearest rank: of every thousand runs so many used no more.
+/// The least comes first in `sorted`.
+pub(super) fn quantile<T: Copy + Default>(sorted: &[T], per_mille: usize) -> T {
     let rank = (sorted.len() * per_mille).div_ceil(1_000).max(1);
     sorted.get(rank - 1).copied().unwrap_or_default()
 }
@@ -91,6 +91,6 @@ mod tests {
     fn a_quantile_is_the_cost_of_a_run() {
         let runs: Vec<Money> = (1..=10).map(Money::from_nanos).collect();
         assert_eq!([500, 950, 990, 1_000].map(|at| quantile(&runs, at).nanos()), [5, 10, 10, 10]);
-        assert_eq!(quantile(&[], 500), Money::ZERO);
+        assert_eq!(quantile::<Money>(&[], 500), Money::ZERO);
     }
 }

@@ -25,7 +25,7 @@ use std::fmt;
 use super::{
     rows::By,
     since::Since,
-    text::{Table, count},
+    text::{Table, count, left_out},
     trend::Projection,
 };
 use crate::{
@@ -173,10 +173,6 @@ impl fmt::Display for SloReport {
             ]);
         }
         table.fmt(f)?;
-        if self.dropped_entries > 0 {
-            let dropped = self.dropped_entries;
-            write!(f, "\n{dropped} older entries are kept no longer: their calls are left out")?;
-        }
-        Ok(())
+        left_out(self.dropped_entries).map_or(Ok(()), |note| write!(f, "\n{note}"))
     }
 }

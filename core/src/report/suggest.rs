@@ -23,7 +23,7 @@ use std::{
     fmt::{self, Write as _},
 };
 
-use super::since::Since;
+use super::{runs::quantile, since::Since};
 use crate::{
     error::{Error, Result},
     ledger::store::{Run, Tx},
@@ -54,12 +54,6 @@ impl Share {
             1..=100 => Ok(Self(count)),
             _ => Err(Error::invalid(format!("share `{count}` is not from 1 to 100 per cent"))),
         }
-    }
-
-    /// The one of `sorted` that so many are not above.
-    fn of(self, sorted: &[i64]) -> i64 {
-        let rank = (sorted.len() * usize::from(self.0)).div_ceil(100).max(1);
-        sorted.get(rank - 1).copied().unwrap_or_default()
     }
 }
 
@@ -194,7 +188,7 @@ fn suggested(kind: String, tally: Tally, share: Share) -> SuggestedLimits {
     for unit in Unit::ALL {
         let mut amounts: Vec<i64> = used.iter().map(|used| used.get(unit)).collect();
         amounts.sort_unstable();
-        let amount = share.of(&amounts);
+        let amount = quantile(&amounts, usize::from(share.0) * 10);
         let refused = (amounts.len() - amounts.partition_point(|used| *used <= amount)) as u64;
         // A limit of nothing would forbid what most have not needed yet.
         if amount > 0 {

@@ -30,7 +30,7 @@ use super::{
     names::Names,
     since::Since,
     standing::Standing,
-    text::{Table, count},
+    text::{Table, count, left_out},
 };
 use crate::{
     error::Result,
@@ -223,10 +223,6 @@ impl fmt::Display for TaxReport {
             ]);
         }
         table.fmt(f)?;
-        if self.dropped_entries > 0 {
-            let dropped = self.dropped_entries;
-            write!(f, "\n{dropped} older entries are kept no longer: their calls are left out")?;
-        }
-        Ok(())
+        left_out(self.dropped_entries).map_or(Ok(()), |note| write!(f, "\n{note}"))
     }
 }

@@ -123,6 +123,11 @@ fn width_of(text: &str) -> usize {
     text.chars().map(|c| if joins(c) { 0 } else { 1 + usize::from(wide(c)) }).sum()
 }
 
+/// What a report says of entries that a ledger in memory keeps no longer; nothing if there are none.
+pub(super) fn left_out(dropped: u64) -> Option<String> {
+    (dropped > 0).then(|| format!("{dropped} older entries are kept no longer: their calls are left out"))
+}
+
 /// A count with its thousands apart.
 pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();

@@ -31,7 +31,7 @@ use super::{
     attribution::{Attribution, Figures, Place},
     names::Names,
     since::Since,
-    text::{Table, count},
+    text::{Table, count, left_out},
 };
 use crate::{
     error::Result,
@@ -300,10 +300,6 @@ impl fmt::Display for ValueReport {
         }
         tables.push(table.to_string());
         f.write_str(&tables.join("\n\n"))?;
-        if self.dropped_entries > 0 {
-            let dropped = self.dropped_entries;
-            write!(f, "\n{dropped} older entries are kept no longer: their calls are left out")?;
-        }
-        Ok(())
+        left_out(self.dropped_entries).map_or(Ok(()), |note| write!(f, "\n{note}"))
     }
 }

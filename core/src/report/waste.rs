@@ -27,7 +27,7 @@ use std::fmt;
 use super::{
     names::Names,
     since::Since,
-    text::{Table, count, shown},
+    text::{Table, count, left_out, shown},
     wasted::{Fold, Item},
 };
 use crate::{
@@ -263,11 +263,7 @@ impl fmt::Display for WasteReport {
             let share = format!("{}.{} %", share / 10, share % 10);
             write!(f, "; definitions of tools are {share} of the input and cost {tool_usd}")?;
         }
-        if self.dropped_entries > 0 {
-            let dropped = self.dropped_entries;
-            write!(f, "\n{dropped} older entries are kept no longer: their calls are left out")?;
-        }
-        Ok(())
+        left_out(self.dropped_entries).map_or(Ok(()), |note| write!(f, "\n{note}"))
     }
 }
 
