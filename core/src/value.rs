@@ -13,3 +13,8 @@ pub use money::Money;
 pub use signing::{PublicKey, SecretKey};
 pub use tags::Tags;
 pub use usage::Usage;
+
+/// A value of JSON as a person wrote it: of a text what it says.
+pub(crate) fn as_written(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}

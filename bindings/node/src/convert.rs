@@ -92,10 +92,7 @@ pub(crate) fn limits(specs: Vec<LimitSpec>) -> Result<Vec<Limit>, Error> {
         let unit = known.ok_or_else(|| {
             Error::new(ErrorKind::InvalidInput, format!("unit `{}` is not known", spec.unit))
         })?;
-        let limit = match unit {
-            Unit::Usd => Limit::usd(&spec.amount)?,
-            _ => Limit::count(unit, &spec.amount)?,
-        };
+        let limit = Limit::parse(unit, &spec.amount)?;
         let limit = if spec.soft { limit.soft() } else { limit };
         Ok(limit.per(Window::parse(&spec.window, spec.tz.as_deref())?))
     };

@@ -154,10 +154,7 @@ pub(crate) fn limits(value: Option<&Bound<'_, PyAny>>, unit: Unit) -> PyResult<V
         Err(_) => Limit { amount: decimal_text(value, unit.name())?, soft: false, window: Window::Life },
     };
     let read = || {
-        let read = match unit {
-            Unit::Usd => outlay::Limit::usd(&limit.amount)?,
-            _ => outlay::Limit::count(unit, &limit.amount)?,
-        };
+        let read = outlay::Limit::parse(unit, &limit.amount)?;
         let read = if limit.soft { read.soft() } else { read };
         Ok(read.per(limit.window.clone()))
     };

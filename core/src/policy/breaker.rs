@@ -242,7 +242,7 @@ impl Breaker {
     }
 
     /// The call with its result.
-    fn passed(&self, step: &Step<'_>, call: u64) -> Passed {
+    fn passed(&self, step: &Step<'_>, call: u64, is_poll: bool) -> Passed {
         let failed = signs::is_error(step);
         let (result, raw) = match step.progress {
             Some(progress) => (hash::of(u64::from(failed), progress.as_bytes()), 0),
@@ -250,7 +250,7 @@ impl Breaker {
         };
         let mut key = hash::Digest::new(call);
         key.number(result);
-        Passed { call, key: key.finish(), raw, step: self.steps, is_poll: self.poll_of(step).is_some() }
+        Passed { call, key: key.finish(), raw, step: self.steps, is_poll }
     }
 
     fn poll_of(&self, step: &Step<'_>) -> Option<config::Poll> {
@@ -267,18 +267,19 @@ impl Breaker {
         self.malformed.clear();
         let call = self.call_of(step);
         let rule = self.config.rule(step.name);
+        let poll = self.poll_of(step);
         let allowed = rule.is_some_and(|rule| rule.allow);
         let mutates = step.mutates || rule.is_some_and(|rule| rule.mutates);
         if is_veto {
             // The breaker's own answer is no news: the call counts as having given what it gave.
-            let passed = self.trail.last_of(call).unwrap_or_else(|| self.passed(step, call));
+            let passed = self.trail.last_of(call).unwrap_or_else(|| self.passed(step, call, poll.is_some()));
             self.trail.push(Passed { step: self.steps, ..passed }, step.batch);
             let seen = self.judge_trail(&self.trail, step, allowed);
             return self.weigh(seen.into_iter().chain(self.foresee(step, call, allowed)), step.name);
         }
         self.monologue.clear();
         self.compaction.clear();
-        let passed = self.passed(step, call);
+        let passed = self.passed(step, call, poll.is_some());
         let key = passed.key;
         let failing = self.failing(step, allowed);
         if mutates && !signs::is_error(step) {
@@ -288,7 +289,7 @@ impl Breaker {
         }
         self.trail.push(passed, step.batch);
         let [same, cycle] = self.judge_trail(&self.trail, step, allowed);
-        if let Some(poll) = passed.is_poll.then(|| self.poll_of(step)).flatten() {
+        if let Some(poll) = poll {
             let seen = self.polls.see(call, key, self.steps, step.at_ms);
             return self.weigh([failing, self.judge_poll(poll, seen, allowed), cycle], step.name);
         }

@@ -360,6 +360,26 @@ impl Limit {
         Self::new(unit, digits.parse().map_err(|_| wrong())?)
     }
 
+    /// A hard limit of any unit, as [`usd`](Self::usd) and [`count`](Self::count) read it.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`: no such amount of this unit.
+    ///
+    /// ```
+    /// use outlay::{Limit, Unit};
+    ///
+    /// assert_eq!(Limit::parse(Unit::Usd, "0.50")?, Limit::usd("0.50")?);
+    /// assert_eq!(Limit::parse(Unit::Tokens, "900")?, Limit::count(Unit::Tokens, "900")?);
+    /// # Ok::<(), outlay::Error>(())
+    /// ```
+    pub fn parse(unit: Unit, amount: &str) -> Result<Self> {
+        match unit {
+            Unit::Usd => Self::usd(amount),
+            _ => Self::count(unit, amount),
+        }
+    }
+
     /// The same as a soft limit: passing it is told, not refused.
     #[must_use]
     pub fn soft(self) -> Self {

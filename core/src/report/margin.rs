@@ -30,12 +30,12 @@ use super::{
     attempts::sum,
     rows::{By, ReportOptions},
     since::Since,
-    text::{Table, count},
+    text::{Table, count, left_out},
 };
 use crate::{
     error::{Error, Result},
     run::Ledger,
-    value::{Millis, Money},
+    value::{Millis, Money, as_written},
 };
 
 /// What a report of margins is to tell.
@@ -77,7 +77,7 @@ impl MarginOptions {
             let wrong = |error| Error::invalid(format!("the revenue is no JSON object: {error}"));
             let Members(amounts) = serde_json::from_str(text).map_err(wrong)?;
             for (key, value) in amounts {
-                self.earn(&key, &value.as_str().map_or_else(|| value.to_string(), str::to_owned))?;
+                self.earn(&key, &as_written(&value))?;
             }
             return Ok(self);
         }
@@ -197,9 +197,7 @@ impl Ledger {
             MarginRow { key, revenue, spent, calls }
         };
         let mut rows: Vec<MarginRow> = rows.into_iter().map(row).collect();
-        rows.sort_by_cached_key(|row| {
-            (row.revenue.is_none(), row.margin(), Reverse(row.spent), row.key.clone())
-        });
+        rows.sort_by_key(|row| (row.revenue.is_none(), row.margin(), Reverse(row.spent)));
         let (mut earned, mut spent, mut unearned, mut calls) = (0, 0, 0, 0);
         for row in &rows {
             if let Some(revenue) = row.revenue {
@@ -264,10 +262,7 @@ impl MarginReport {
         if idle > 0 {
             notes.push(format!("{idle} with revenue spent nothing: are they called that in the ledger?"));
         }
-        if self.dropped_entries > 0 {
-            let dropped = self.dropped_entries;
-            notes.push(format!("{dropped} older entries are kept no longer: their calls are left out"));
-        }
+        notes.extend(left_out(self.dropped_entries));
         notes
     }
 }

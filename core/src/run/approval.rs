@@ -128,10 +128,7 @@ impl Ledger {
         checked_text("name", by)?;
         let (id, by) = (*id, by.to_owned());
         let unit = self.read(|tx| approval::unit_of(tx, &id))?;
-        let add = match unit {
-            Unit::Usd => Limit::usd(add)?.amount,
-            _ => Limit::count(unit, add)?.amount,
-        };
+        let add = Limit::parse(unit, add)?.amount;
         let proof = self.config().approvers.sign(&id, unit, add, &by, key)?;
         self.act(move |tx| approval::approve(tx, &id, add, &by, proof.as_deref()))
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     error::{Error, Result},
-    value::{Millis, Money, tags::checked_text},
+    value::{Millis, Money, as_written, tags::checked_text},
 };
 
 /// What runs of one kind may cost.
@@ -134,7 +134,7 @@ fn product(rate: Option<Money>, number: i128, per: i128) -> Result<Option<Money>
 /// An amount that a person wrote as a number or a text; it cannot be negative.
 fn amount(name: &str, value: Option<&Value>) -> Result<Option<Money>> {
     let Some(value) = value else { return Ok(None) };
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let text = as_written(value);
     let usd = Money::parse(&text).map_err(|error| Error::invalid(format!("`{name}`: {error}")))?;
     if usd < Money::ZERO {
         return Err(Error::invalid(format!("`{name}` is negative: `{text}`")));

@@ -25,7 +25,7 @@ use crate::{
     ledger::open::ceilings,
     policy::{Breaker, Deadline, Limit, Thresholds, Unit, Window},
     sync::Arc,
-    value::{Money, tags::checked_text},
+    value::{Money, as_written, tags::checked_text},
 };
 
 /// A hundred years, in seconds.
@@ -81,7 +81,8 @@ pub struct KindOptions {
     wrap_up: Option<Money>,
     fallback: Option<route::Models>,
     alerts: Option<Thresholds>,
-    breaker: Option<Value>,
+    /// As it was written, and read.
+    breaker: Option<(Value, Breaker)>,
     /// Each option that is given, and its value as JSON.
     given: Vec<(&'static str, Value)>,
 }
@@ -131,14 +132,12 @@ impl KindOptions {
         if let Some(alerts) = &choice.alerts {
             options.alerts = Some(thresholds(alerts).map_err(|error| wrong("alerts", &error))?);
         }
-        options.breaker = match &choice.breaker {
-            None | Some(Value::Bool(false)) => None,
-            Some(Value::Bool(true)) => Some(Value::Object(serde_json::Map::new())),
-            Some(config) => {
-                Breaker::new(config).map_err(|error| wrong("breaker", &error))?;
-                Some(config.clone())
-            }
-        };
+        if let Some(given) = choice.breaker.as_ref().filter(|given| **given != Value::Bool(false)) {
+            let usual = || Value::Object(serde_json::Map::new());
+            let config = if *given == Value::Bool(true) { usual() } else { given.clone() };
+            let breaker = Breaker::new(&config).map_err(|error| wrong("breaker", &error))?;
+            options.breaker = Some((config, breaker));
+        }
         Ok(options)
     }
 
@@ -173,7 +172,7 @@ impl KindOptions {
 
     /// The thresholds of the breaker that watches its tasks, if one does.
     pub fn breaker(&self) -> Option<&Value> {
-        self.breaker.as_ref()
+        self.breaker.as_ref().map(|(config, _)| config)
     }
 }
 
@@ -199,9 +198,9 @@ impl KindChoice {
 
 /// Gives a task about to be opened what its kind has and its caller did not give; returns the breaker that
 /// is to watch it.
-pub(super) fn complete(options: &mut TaskOptions, kinds: &Kinds) -> Result<Option<Arc<Watch>>> {
+pub(super) fn complete(options: &mut TaskOptions, kinds: &Kinds) -> Option<Arc<Watch>> {
     let kind = if kinds.is_empty() { None } else { options.tags.get("kind") };
-    let Some(kind) = kind.and_then(|kind| kinds.get(kind)) else { return Ok(None) };
+    let kind = kind.and_then(|kind| kinds.get(kind))?;
     let is_given = |limit: &Limit| {
         let option = |limit: &Limit| (limit.unit, limit.window == Window::Retries);
         options.limits.iter().any(|own| option(own) == option(limit))
@@ -215,8 +214,8 @@ pub(super) fn complete(options: &mut TaskOptions, kinds: &Kinds) -> Result<Optio
     options.wrap_up = options.wrap_up.or(kind.wrap_up);
     options.fallback = options.fallback.take().or_else(|| kind.fallback.clone());
     options.alerts = options.alerts.take().or_else(|| kind.alerts.clone());
-    let config = kind.breaker.as_ref().filter(|_| !options.is_unwatched);
-    config.map(|config| Breaker::new(config).map(|breaker| Watch::new(breaker).into())).transpose()
+    let breaker = kind.breaker.as_ref().filter(|_| !options.is_unwatched);
+    breaker.map(|(_, breaker)| Watch::new(breaker.clone()).into())
 }
 
 fn limits(unit: Unit, value: &Value) -> Result<Vec<Limit>> {
@@ -238,10 +237,7 @@ impl LimitChoice {
 fn limit(unit: Unit, value: &Value) -> Result<Limit> {
     let choice = LimitChoice::read(value)?;
     let amount = number(&choice.amount)?;
-    let limit = match unit {
-        Unit::Usd => Limit::usd(&amount)?,
-        _ => Limit::count(unit, &amount)?,
-    };
+    let limit = Limit::parse(unit, &amount)?;
     let window = Window::parse(choice.window.as_deref().unwrap_or("life"), choice.tz.as_deref())?;
     let limit = limit.per(window);
     Ok(if choice.soft { limit.soft() } else { limit })
@@ -268,7 +264,6 @@ fn deadline(value: &Value) -> Result<Deadline> {
 
 /// Shares of a limit, as numbers or as texts.
 pub(super) fn thresholds(alerts: &[Value]) -> Result<Thresholds> {
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let texts: Vec<String> = alerts.iter().map(text).collect();
+    let texts: Vec<String> = alerts.iter().map(as_written).collect();
     Thresholds::parse(texts.iter().map(String::as_str))
 }

@@ -77,7 +77,8 @@ impl Task {
         body: &mut Value,
         shares: &[u8],
     ) -> Result<Option<(&'static str, u8)>> {
-        if shares.is_empty() || self.binds_thinking(api, body)? {
+        let told = self.told().0.load(Ordering::Relaxed);
+        if shares.iter().all(|share| *share <= told) || self.binds_thinking(api, body)? {
             return Ok(None);
         }
         let status = match self.status() {
@@ -86,7 +87,7 @@ impl Task {
         };
         let used = status.used_percent.unwrap_or(0);
         let reached = shares.iter().copied().filter(|share| *share <= used).max().unwrap_or(0);
-        if reached <= self.told().0.load(Ordering::Relaxed) {
+        if reached <= told {
             return Ok(None);
         }
         let line = format!("[Budget: {}. Plan the rest of the work within what is left.]", status.text);

@@ -91,7 +91,7 @@ impl Task {
     /// Tells no handler of alerts of it: that is for the caller to do, without its locks.
     pub(super) fn open(ledger: Ledger, mut options: TaskOptions) -> Result<Self> {
         options.check()?;
-        let watch = kinds::complete(&mut options, &ledger.config().kinds)?;
+        let watch = kinds::complete(&mut options, &ledger.config().kinds);
         let above_last = Last::inherited(&options)?;
         let above =
             options.parent.as_ref().map_or_else(|| Ok(Tags::new()), |parent| parent.above(&ledger))?;

@@ -23,11 +23,11 @@
 
 use std::{
     collections::VecDeque,
-    hash::{Hash, Hasher},
+    hash::{BuildHasher as _, Hash, Hasher},
     sync::OnceLock,
 };
 
-use rustc_hash::FxHasher;
+use rustc_hash::{FxBuildHasher, FxHasher};
 use serde_json::Value;
 
 use super::{config::OnUnavailable, ledger::Ledger, task::Task};
@@ -243,7 +243,8 @@ impl Watch {
     /// What the breaker says to what is new in a request; the same if it is sent again.
     fn news(&self, api: Api, body: &Value, now: Millis, task: u32) -> Result<Option<Said>> {
         let Some(newest) = newest::read(api, body) else { return Ok(None) };
-        let conversation = newest::opening(api, body).map_or(0, |opening| hash_of((task, opening)) | 1);
+        let conversation =
+            newest::opening(api, body).map_or(0, |opening| FxBuildHasher.hash_one((task, opening)) | 1);
         let key = key_of(&newest, conversation);
         let known = lock(&self.seen).known.iter().find(|(own, _)| *own == key).map(|(_, said)| said.clone());
         if known.is_some() {
@@ -394,12 +395,6 @@ fn key_of(newest: &Newest<'_>, conversation: u64) -> u64 {
         (given.id, &given.result).hash(&mut hasher);
     }
     newest.user.hash(&mut hasher);
-    hasher.finish()
-}
-
-fn hash_of(what: impl Hash) -> u64 {
-    let mut hasher = FxHasher::default();
-    what.hash(&mut hasher);
     hasher.finish()
 }
 
