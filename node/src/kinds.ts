@@ -5,9 +5,7 @@
  * the JSON of the command line.
  */
 
-import { known, maybeText } from "./money.js";
-import { reported } from "./reported.js";
-import type { Span } from "./worth.js";
+import { type Span, told } from "./worth.js";
 
 /** What some runs cost, and how they ended. A run is an attempt at an outermost task, with all inside it. */
 export interface RunFigures {
@@ -89,9 +87,8 @@ export interface KindsReport {
  * const { models } = await kinds({ store: "memory:kinds" });
  * models.map((row) => [row.kind, row.model, row.usdPerSuccess].join(" ")); // ["extractive gpt-4o 0.0075"]
  */
-export async function kinds(options: Span = {}): Promise<KindsReport> {
-  known(options, ["since", "store"], "kinds");
-  return reported("kinds", { since: maybeText(options.since, "since") }, options.store);
+export function kinds(options: Span = {}): Promise<KindsReport> {
+  return told("kinds", options);
 }
 
 /** One amount that runs of a kind may cost, and what became of it. */
@@ -147,7 +144,6 @@ export interface SloReport {
  * configure({ slo: {} });
  * rows.map((row) => [row.what, row.overUsd, row.isMet].join(" ")); // ["target 0.0025 false", "cap -0.0025 true"]
  */
-export async function slo(options: Span = {}): Promise<SloReport> {
-  known(options, ["since", "store"], "slo");
-  return reported("slo", { since: maybeText(options.since, "since") }, options.store);
+export function slo(options: Span = {}): Promise<SloReport> {
+  return told("slo", options);
 }

@@ -34,7 +34,8 @@ import type { Request, Task } from "./task.js";
 export interface Asked {
   readonly api: string;
   readonly host: string | undefined;
-  readonly model: unknown;
+  /** The model it asks, read when somebody wants to know. */
+  readonly model: () => unknown;
 }
 
 /** Whom the end of a call is told. */
@@ -228,7 +229,13 @@ export class TaskTrace {
     attempt.answered = telling(call, answered.bind(attempt), statusOf);
     attempt.settle = telling(call, settle.bind(attempt));
     attempt.failed = telling(call, failed.bind(attempt), (kind) => kind);
-    attempt.push = telling(call, push.bind(attempt));
+    const read = push.bind(attempt);
+    // Of what an answer streams only an error ends it, so the core is not asked about every chunk.
+    attempt.push = (...chunk) =>
+      read(...chunk).catch((error: unknown) => {
+        call.check(classOf(error));
+        throw error;
+      });
     attempt.finish = telling(call, finish.bind(attempt));
     attempt.end = telling(call, end.bind(attempt));
     attempt.whenLeft(call);
@@ -239,7 +246,7 @@ export class TaskTrace {
     safely(() => {
       const names = unwrap(native.genaiNames(asked.api, asked.host));
       const [operation = "chat", provider = ""] = names;
-      const model = String(asked.model ?? "");
+      const model = String(asked.model() ?? "");
       const named = namedOf({ operation, provider, model });
       this.#refused(`${operation} ${model}`, named, error, SpanKind.CLIENT);
     });

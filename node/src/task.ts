@@ -194,7 +194,7 @@ export class Task {
   /** How errors call the limits of its own and of the tasks above. */
   readonly #labels: readonly string[];
   /** @internal */
-  trace: TaskTrace | undefined;
+  readonly trace: TaskTrace | undefined;
   readonly #waitMs: number;
   readonly #inherited: Partial<TaskSpec>;
   readonly #agents = new Map<string, Promise<Task>>();
@@ -219,7 +219,7 @@ export class Task {
     this.watch = watch;
     watch?.over(this);
     this.#inherited = { ...inherited, onLimit: facts.onLimit };
-    this.trace = undefined;
+    this.trace = traced(this, above?.trace);
     unreachable.register(this, handle);
   }
 
@@ -463,7 +463,6 @@ export class Task {
     try {
       const opened = await unwrapped(native.openTask(handle, inside));
       const agent = new Task(opened, this.watch, this.#inherited, this);
-      agent.trace = traced(agent, this.trace);
       agent.trace?.begin();
       this.#opened.push(agent);
       return agent;
@@ -576,7 +575,6 @@ export async function openTask(name: string, options: TaskOptions = {}): Promise
   // Before the task opens: a configuration without meaning must not leave an attempt behind.
   const watch = breaker ? new Watch(breaker, options.enforce !== false) : above?.watch;
   const task = new Task(await unwrapped(native.openTask(held.handle, spec)), watch, inherited, parent);
-  task.trace = traced(task, parent?.trace);
   task.trace?.begin();
   return task;
 }
@@ -603,9 +601,7 @@ export async function currentOrDefault(): Promise<Task> {
       "OutlayWarning",
     );
   }
-  const task = new Task(await unwrapped(native.defaultTask((await ledger()).handle)));
-  task.trace = traced(task);
-  return task;
+  return new Task(await unwrapped(native.defaultTask((await ledger()).handle)));
 }
 
 /** The breaker that is configured for tasks of a kind. */

@@ -212,7 +212,8 @@ export function value(options: Span = {}): Promise<ValueReport> {
   return told("value", options);
 }
 
-async function told<T>(what: string, options: Span): Promise<T> {
+/** A report that takes nothing but a time and a ledger. */
+export async function told<T>(what: string, options: Span): Promise<T> {
   known(options, ["since", "store"], what);
   return reported(what, { since: maybeText(options.since, "since") }, options.store);
 }

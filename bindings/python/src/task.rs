@@ -47,12 +47,6 @@ impl Task {
         self.task.tags().iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
     }
 
-    /// Does it let an agent finish by one last call, once a limit refuses one?
-    #[getter]
-    fn finishes(&self) -> bool {
-        self.task.on_limit() == outlay::run::OnLimit::Finish
-    }
-
     /// What a hard limit does to a call: "raise", "ask" or "finish".
     #[getter]
     fn on_limit(&self) -> &'static str {

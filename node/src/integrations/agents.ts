@@ -190,7 +190,7 @@ class Guarded implements Model {
   }
 
   async #framed(request: ModelRequest, sent: ModelRequest, stream: boolean) {
-    const frame = new Frame(this.#model, { ...turnBy(messagesOf(request.input)), countsTools: true });
+    const frame = new Frame(this.#model, turnBy(messagesOf(request.input)));
     if (frame.isOverClient) return { frame, patched: sent };
     const { modelSettings, previousResponseId, conversationId, prompt, tools } = sent;
     const hosted = tools.find((tool) => tool.type === "hosted_tool");

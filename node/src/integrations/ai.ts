@@ -124,7 +124,7 @@ async function framed(model: Any, params: Any, sent: Any, stream: boolean) {
     ...(tools?.length > 0 && { tools: tools.map(toolOf) }),
     ...(stream && { stream: true }),
   };
-  const frame = new Frame(model, { ...turnBy(params.prompt), countsTools: true });
+  const frame = new Frame(model, turnBy(params.prompt));
   const { maxTokens = maxOutputTokens, words } = await frame.hold(body, sent.abortSignal);
   return { frame, patched: { ...sent, prompt: withWords(prompt, words), maxOutputTokens: maxTokens } };
 }

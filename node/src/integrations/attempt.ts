@@ -107,7 +107,7 @@ export class Ask {
       ...(frame?.isTold && { watched: true }),
     };
     const { trace } = task;
-    const asked = { api, host: from.host, model: trace && modelOf(json) };
+    const asked = { api, host: from.host, model: () => modelOf(json) };
     try {
       task.watch?.goOn();
       const facts = await unwrapped(native.readRequest(task.handle, api, json, terms));

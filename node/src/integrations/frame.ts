@@ -54,8 +54,6 @@ export interface Held {
 export class Frame {
   /** The user input that the call belongs to answering. */
   readonly turn: string | undefined;
-  /** Does this hook, or one above it, count the calls of tools? */
-  readonly countsTools: boolean;
   /** Has the breaker been told what is new in the request? Then no client below tells it again. */
   isTold: boolean;
   readonly #model: object;
@@ -63,10 +61,9 @@ export class Frame {
   #held: Attempt | undefined;
 
   /** @param model what is asked, as the framework has it. */
-  constructor(model: object, options: { turn?: string; countsTools: boolean; isTold?: boolean }) {
+  constructor(model: object, options: { turn?: string; isTold?: boolean }) {
     this.#model = model;
     this.turn = this.#above?.turn ?? options.turn;
-    this.countsTools = options.countsTools || this.#above?.countsTools === true;
     this.isTold = options.isTold === true || this.#above?.isTold === true;
   }
 
@@ -142,7 +139,7 @@ export class Frame {
    * @throws {BudgetExceeded} no call of a tool is left.
    */
   async toolCall(tool: string): Promise<void> {
-    if (this.#above?.countsTools === true) return;
+    if (this.#above !== undefined) return;
     const turn = held().turn ?? this.turn;
     await (await currentOrDefault()).toolCall(tool, turn === undefined ? {} : { turn });
   }

@@ -89,9 +89,9 @@ async function ask(request: Any, sent: Any, handler: Any): Promise<Any> {
   const { messages } = request;
   const model = await itself(request.model);
   const watch = above.getStore() === messages ? undefined : current()?.watch;
-  const conversation = conversationOf(current()?.id, request);
+  const conversation = conversationOf(watch, request);
   await asked(watch, messages, conversation);
-  const frame = new Frame(model, { ...turnOf(messages), countsTools: true, isTold: true });
+  const frame = new Frame(model, { ...turnOf(messages), isTold: true });
   let asking = sent;
   if (!frame.isOverClient) {
     const { words } = await frame.hold(await bodyOf(sent, model), request.runtime?.signal);
@@ -112,7 +112,8 @@ async function ask(request: Any, sent: Any, handler: Any): Promise<Any> {
 async function toolCall(request: Any, handler: Any): Promise<Any> {
   const { toolCall, tool } = request;
   if (above.getStore() === toolCall) return handler(request);
-  const called = new Called(request, current()?.watch, conversationOf(current()?.id, request));
+  const watch = current()?.watch;
+  const called = new Called(request, watch, conversationOf(watch, request));
   const refusal = await called.refusal();
   if (refusal !== undefined) return refusal;
   const { turn } = held();

@@ -3,6 +3,7 @@
 import { ToolMessage } from "@langchain/core/messages";
 
 import type { Step } from "../breaker.js";
+import { current } from "../context.js";
 import { OutlayError } from "../errors.js";
 import type { Watch } from "../watch.js";
 
@@ -12,8 +13,10 @@ type Any = any;
 /** Which conversation of a task it is, by the first words of the user. */
 export type Conversation = Pick<Step, "conversation">;
 
-/** The one that a request or the call of a tool belongs to. */
-export function conversationOf(task: string | undefined, request: Any): Conversation {
+/** The one that a request or the call of a tool belongs to, if somebody watches. */
+export function conversationOf(watch: Watch | undefined, request: Any): Conversation {
+  if (watch === undefined) return {};
+  const task = current()?.id;
   const messages: Any[] = request.state?.messages ?? request.messages ?? [];
   const first = messages.find((each) => each.getType?.() === "human");
   return task === undefined || first === undefined ? {} : { conversation: `${task} ${first.text}` };

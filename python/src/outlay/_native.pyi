@@ -2238,12 +2238,6 @@ class Task:
         """
 
     @property
-    def finishes(self, /) -> bool:
-        """
-        Does it let an agent finish by one last call, once a limit refuses one?
-        """
-
-    @property
     def id(self, /) -> str:
         """
         Its id in the ledger.

@@ -221,6 +221,13 @@ class TaskTrace:
         self._refused(f"{operation} {model}", _named(names), error, SpanKind.CLIENT)
 
     @safely
+    def refused_request(
+        self, api: str, host: str | None, model: object, error: OutlayError
+    ) -> None:
+        """A request of a guarded client was not let happen."""
+        self.refused((*_native.genai_names(api, host), str(model or "")), error)
+
+    @safely
     def _refused(self, name: str, told: dict[str, Any], error: OutlayError, kind: SpanKind) -> None:
         fields = {
             f"outlay.{key}": _plain(error.fields[key])

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from . import _native
 from .errors import InvalidInput, Unsupported
 
 if TYPE_CHECKING:
@@ -97,9 +96,3 @@ def safely(act: _F) -> _F:
             return None
 
     return cast("_F", run)
-
-
-def names_of(api: str, host: str | None, model: Any) -> tuple[str, str, str]:
-    """What OpenTelemetry calls a request that was refused, its provider and its model."""
-    operation, provider = _native.genai_names(api, host)
-    return operation, provider, str(model or "")

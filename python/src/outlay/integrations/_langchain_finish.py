@@ -134,4 +134,4 @@ def _finishing() -> Task | None:
     task = current_task.get()
     # Two of these hooks may be stacked: what asks for the last answer already, does not ask again.
     may = _inside.get() is None and not current_options.get().final
-    return task if may and task is not None and task._native.finishes else None
+    return task if may and task is not None and task._native.on_limit == "finish" else None

@@ -29,8 +29,10 @@ def messages_of(response: Any) -> list[Any]:
     return messages
 
 
-def _conversation(state: Any, messages: Any) -> dict[str, Any]:
-    """Which conversation of the task it is, by the first words of the user."""
+def _conversation(watch: Watch | None, state: Any, messages: Any) -> dict[str, Any]:
+    """Which conversation of the task it is, by the first words of the user, if somebody watches."""
+    if watch is None:
+        return {}
     said: list[Any] = (hasattr(state, "get") and state.get("messages")) or messages or []
     task = current_task.get()
     first = next((each.text for each in said if each.type == "human"), None)
@@ -54,7 +56,7 @@ class Asked:
     def __init__(self, request: Any, watch: Watch | None) -> None:
         self._messages = request.messages
         self._watch = watch
-        self._conversation = _conversation(request.state, request.messages)
+        self._conversation = _conversation(watch, request.state, request.messages)
 
     def asked(self) -> None:
         """The model is about to be asked."""
@@ -109,7 +111,7 @@ class Watched:
         }
         state: Any = request.state
         messages: Any = state.get("messages") if hasattr(state, "get") else None
-        self._step |= _conversation(state, messages)
+        self._step |= _conversation(watch, state, messages)
         together: Any = getattr(messages[-1], "tool_calls", None) if messages else None
         if together and len(together) > 1:
             # The calls of one answer run side by side: they count as one.

@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
-from .. import _telemetry
 from .._context import current_frame, current_options, current_task
 from ..errors import OutlayError
 from ..task import current_or_default
@@ -139,7 +138,7 @@ class Ask:
 
     def _refused(self, error: OutlayError) -> None:
         if self._trace is not None:
-            self._trace.refused(_telemetry.names_of(*self._asked), error)
+            self._trace.refused_request(*self._asked, error)
 
     def _take_over(self) -> None:
         # What a hook above holds for this very call, because it could not know of us.
